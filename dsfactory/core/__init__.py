@@ -1,0 +1,1 @@
+"""The store and the stage contract. Knows no stage."""

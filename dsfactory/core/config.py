@@ -1,0 +1,223 @@
+"""Typed configuration: a section per stage, a sentence per field, one clear line for a mistake."""
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from dsfactory.core.errors import UserError
+from dsfactory.core.sample import MAX_CLASSES
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+MAX_NAME = 64
+"""Longest class name in characters; a text encoder reads about 75 word pieces in all."""
+
+
+class Section(BaseModel):
+    """Base of all configuration. Frozen; unknown keys are errors.
+
+    A field that does not change the output's bytes (a batch size, a device) is declared with
+    ``json_schema_extra={"affects_output": False}`` and stays out of fingerprints.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def identity(self) -> dict[str, Any]:
+        """The fields that decide the output's bytes, as JSON values."""
+        return self.model_dump(mode="json", exclude=self._without_effect())
+
+    @classmethod
+    def _without_effect(cls) -> set[str]:
+        names = set()
+        for name, info in cls.model_fields.items():
+            extra = info.json_schema_extra
+            if isinstance(extra, dict) and extra.get("affects_output") is False:
+                names.add(name)
+        return names
+
+
+def check_class_name(name: str) -> str:
+    """Return a class name with tidy spaces, or say why it cannot be one.
+
+    Words of Latin letters, digits, spaces, hyphens, apostrophes and ``&``; accents are fine. The text
+    encoders of diffusion models read English, and names end up in file names.
+
+    Raises:
+        ValueError: one sentence for the user.
+    """
+    tidy = " ".join(unicodedata.normalize("NFC", name).split())
+    shown = tidy if len(tidy) <= 40 else f"{tidy[:37]}…"
+    if not tidy:
+        raise ValueError("a class name is empty: write words such as 'dog' or 'traffic light'")
+    if len(tidy) > MAX_NAME:
+        raise ValueError(f"the class name {shown!r} has {len(tidy)} characters: the limit is {MAX_NAME}")
+    if "/" in tidy or "\\" in tidy:
+        raise ValueError(f"the class name {shown!r} looks like a path: write words, or use --classes-file FILE")
+    for character in tidy:
+        latin = character.isalpha() and unicodedata.name(character, "").startswith("LATIN ")
+        if not (latin or character in "0123456789 -'&"):
+            raise ValueError(
+                f"the class name {shown!r} has the character {character!r}: use English words in Latin letters, "
+                "digits, spaces, hyphens and apostrophes"
+            )
+    if not slug(tidy):
+        raise ValueError(f"the class name {shown!r} has no letter or digit")
+    return tidy
+
+
+def slug(name: str) -> str:
+    """A name as it may stand in a path: ASCII lower-case letters, digits and single hyphens."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")
+
+
+class ClassSpec(Section):
+    """A class to be drawn: the name that labels carry, and other words that mean it in captions."""
+
+    name: str
+    synonyms: tuple[str, ...] = ()
+
+    _check_name = field_validator("name")(check_class_name)
+
+    @field_validator("synonyms")
+    @classmethod
+    def _check_synonyms(cls, synonyms: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(check_class_name(word) for word in synonyms)
+
+    @property
+    def slug(self) -> str:
+        return slug(self.name)
+
+
+def check_classes(classes: tuple[ClassSpec, ...]) -> tuple[ClassSpec, ...]:
+    """A non-empty list of distinct classes, at most 254.
+
+    Raises:
+        ValueError: one sentence for the user.
+    """
+    if not classes:
+        raise ValueError("no class is named: use --classes dog,bird or --classes-file FILE")
+    if len(classes) > MAX_CLASSES:
+        raise ValueError(f"{len(classes)} classes are too many: 8-bit masks hold {MAX_CLASSES}")
+    seen: dict[str, str] = {}
+    for item in classes:
+        if item.slug in seen:
+            raise ValueError(f"the class {item.name!r} is named twice (as {seen[item.slug]!r})")
+        seen[item.slug] = item.name
+    return classes
+
+
+def parse_class_list(text: str) -> list[dict[str, Any]]:
+    """``"dog,bird"`` as class specifications."""
+    return [{"name": name} for name in text.split(",")]
+
+
+def read_class_file(path: Path) -> list[dict[str, Any]]:
+    """A class file: one class per line as ``name`` or ``name: synonym, synonym``; ``#`` starts a comment.
+
+    Raises:
+        UserError: the file cannot be read as UTF-8 text.
+    """
+    classes: list[dict[str, Any]] = []
+    for line in read_text(path, "class file").splitlines():
+        content = line.partition("#")[0].strip()
+        if content:
+            name, _, rest = content.partition(":")
+            synonyms = [word.strip() for word in rest.split(",") if word.strip()]
+            classes.append({"name": name.strip(), "synonyms": synonyms})
+    return classes
+
+
+def read_text(path: Path, what: str, limit: int = 10_000_000) -> str:
+    """A small UTF-8 file in full.
+
+    Raises:
+        UserError: it is missing, too large, or not UTF-8.
+    """
+    try:
+        if path.stat().st_size > limit:
+            raise UserError(f"{what} {path} has more than {limit // 1_000_000} MB: is it the right file?")
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{what} {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{what} {path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from error
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A configuration file as a mapping.
+
+    Raises:
+        UserError: unreadable, not YAML, or not a mapping at the top.
+    """
+    try:
+        content = yaml.safe_load(read_text(path, "config"))
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" at line {mark.line + 1}" if mark else ""
+        raise UserError(f"config {path} is not valid YAML{place}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise UserError(f"config {path} must hold 'name: value' lines at the top, such as 'classes: [dog, bird]'")
+    return content
+
+
+def parse_section(kind: type[ModelT], values: Mapping[str, Any], where: str) -> ModelT:
+    """Validate values against a section.
+
+    Args:
+        kind: the section's class.
+        values: names to values, as read from YAML or flags.
+        where: how to name the source in an error, e.g. ``"run.yaml"``.
+
+    Raises:
+        UserError: the first mistake in one line; a misspelt key names the nearest one.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{where}: {_first_mistake(kind, error)}") from error
+
+
+def _first_mistake(kind: type[BaseModel], error: ValidationError) -> str:
+    mistake = error.errors(include_url=False)[0]
+    path = [str(part) for part in mistake["loc"]]
+    dotted = ".".join(path)
+    if mistake["type"] == "extra_forbidden":
+        known = list(_fields_at(kind, path[:-1]))
+        near = difflib.get_close_matches(path[-1], known, n=1)
+        advice = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
+        return f"there is no setting '{dotted}': {advice}"
+    if mistake["type"] == "value_error":
+        return str(mistake["ctx"]["error"])
+    value = repr(mistake["input"])
+    return f"{dotted}: {mistake['msg'].lower()} (got {value if len(value) <= 60 else value[:57] + '…'})"
+
+
+def _fields_at(kind: type[BaseModel], path: list[str]) -> Mapping[str, Any]:
+    fields = kind.model_fields
+    for part in path:
+        annotation = fields[part].annotation if part in fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return {}
+        fields = annotation.model_fields
+    return fields
+
+
+class Document(Section):
+    """A section that is saved as YAML."""
+
+    def to_yaml(self) -> str:
+        """The resolved values as YAML text, keys in the order of declaration."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        return parse_section(cls, read_yaml(path), str(path))

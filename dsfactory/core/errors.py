@@ -1,0 +1,34 @@
+"""Errors that end a command, each with the exit code that a script can rely on."""
+
+
+class DsfactoryError(Exception):
+    """Base class; the message is the one line that the user sees."""
+
+    exit_code = 1
+
+
+class UserError(DsfactoryError):
+    """The user's input cannot be used; the message says what is wrong and what to do."""
+
+    exit_code = 2
+
+
+class DamagedShard(DsfactoryError):
+    """A finished shard's bytes are not what its done-mark says they are."""
+
+    exit_code = 3
+
+
+class RunLocked(DsfactoryError):
+    """Another live process holds the run."""
+
+    exit_code = 4
+
+
+class StopSignal(KeyboardInterrupt):
+    """SIGINT or SIGTERM arrived: the shard in hand is discarded, finished ones stay.
+
+    A ``KeyboardInterrupt`` so that no ``except Exception`` on the way swallows it.
+    """
+
+    exit_code = 5

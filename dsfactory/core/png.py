@@ -1,0 +1,118 @@
+"""PNG encoding and decoding with reproducible bytes.
+
+Masks are 8-bit palette images (PIL mode ``P``) with the PASCAL VOC colour map, so that a pixel's value is
+its class or instance id and a viewer still shows distinct colours.
+"""
+
+import io
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+_COMPRESS_LEVEL = 6
+"""Fixed, because the zlib level decides the bytes."""
+
+
+@cache
+def voc_palette() -> bytes:
+    """The PASCAL VOC colour map as 768 bytes (256 RGB triples).
+
+    Colour ``i`` takes the bits of ``i`` three at a time, lowest first, and spreads them over the high bits of
+    red, green and blue (VOC development kit, ``VOClabelcolormap.m``): 0 is black, 1 is (128, 0, 0) and 255,
+    the void label, is (224, 224, 192).
+    """
+    colours = np.zeros((256, 3), dtype=np.uint8)
+    for index in range(256):
+        bits = index
+        for shift in range(7, -1, -1):
+            for channel in range(3):
+                colours[index, channel] |= (bits >> channel & 1) << shift
+            bits >>= 3
+    return colours.tobytes()
+
+
+def encode_index_png(indices: NDArray[np.uint8]) -> bytes:
+    """Encode an index image as a palette PNG.
+
+    Args:
+        indices: uint8 array of shape ``(height, width)``; each value is a palette index.
+
+    Returns:
+        The PNG file; equal arrays give equal bytes.
+
+    Raises:
+        ValueError: The array is not two-dimensional uint8.
+    """
+    if indices.ndim != 2 or indices.dtype != np.uint8:
+        raise ValueError(f"an index image is uint8 (height, width), not {indices.dtype} {indices.shape}")
+    image = Image.fromarray(indices)
+    image.putpalette(voc_palette())
+    return _encode(image)
+
+
+def decode_index_png(data: bytes) -> NDArray[np.uint8]:
+    """Decode a palette or 8-bit grey PNG to its indices.
+
+    Args:
+        data: The PNG file.
+
+    Returns:
+        uint8 array of shape ``(height, width)``.
+
+    Raises:
+        ValueError: The bytes are not a readable PNG, or the image holds colours instead of indices.
+    """
+    image = _decode(data)
+    if image.mode not in ("P", "L"):
+        raise ValueError(f"an index image has PNG mode P or L, not {image.mode}")
+    return np.array(image, dtype=np.uint8)
+
+
+def encode_rgb_png(pixels: NDArray[np.uint8]) -> bytes:
+    """Encode an RGB image as a PNG.
+
+    Args:
+        pixels: uint8 array of shape ``(height, width, 3)``, sRGB in [0, 255].
+
+    Returns:
+        The PNG file; equal arrays give equal bytes.
+
+    Raises:
+        ValueError: The array is not uint8 of that shape.
+    """
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+        raise ValueError(f"an RGB image is uint8 (height, width, 3), not {pixels.dtype} {pixels.shape}")
+    return _encode(Image.fromarray(pixels))
+
+
+def decode_rgb_png(data: bytes) -> NDArray[np.uint8]:
+    """Decode a PNG of any colour mode to RGB.
+
+    Args:
+        data: The PNG file.
+
+    Returns:
+        uint8 array of shape ``(height, width, 3)``.
+
+    Raises:
+        ValueError: The bytes are not a readable PNG.
+    """
+    return np.array(_decode(data).convert("RGB"), dtype=np.uint8)
+
+
+def _encode(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", compress_level=_COMPRESS_LEVEL)
+    return buffer.getvalue()
+
+
+def _decode(data: bytes) -> Image.Image:
+    try:
+        image = Image.open(io.BytesIO(data), formats=("PNG",))
+        image.load()
+    except (OSError, SyntaxError, ValueError) as error:
+        # PIL reports a broken chunk as SyntaxError and a cut file as OSError.
+        raise ValueError(f"not a readable PNG: {error}") from error
+    return image

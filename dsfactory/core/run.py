@@ -1,0 +1,194 @@
+"""A run: one directory with a manifest, the resolved config and a folder per stage."""
+
+import json
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, Field
+
+from dsfactory.core.atomic import remove_leftovers, write_atomic
+from dsfactory.core.config import ClassSpec, Section, parse_section
+from dsfactory.core.errors import UserError
+from dsfactory.core.lock import exclusive_lock
+from dsfactory.core.shard import ShardReader, ShardSpec, read_mark
+
+MANIFEST = "run.json"
+CONFIG = "config.yaml"
+LOCK = ".lock"
+
+
+class Manifest(Section):
+    """What a run is. Holds no time and no path, so equal runs have equal manifests."""
+
+    format: int = Field(1, description="Version of the layout on disk.")
+    classes: tuple[ClassSpec, ...] = Field(description="Classes in label order: the first has id 1.")
+    seed: int = Field(description="Seed from which every sample's seed is derived.")
+    shards: tuple[tuple[int, int], ...] = Field((), description="Sample numbers [start, stop) of each shard.")
+
+
+class StageState(BaseModel):
+    """What a stage's folder was made with: ``stage.json`` beside its shards."""
+
+    stage: str
+    version: int
+    fingerprint: str
+    upstream: str
+    identity: dict[str, Any]
+
+
+class Run:
+    """A run directory, opened or created.
+
+    Attributes:
+        path: the directory.
+        manifest: its content; changed only by :meth:`grow`.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @classmethod
+    def create(cls, path: Path, classes: tuple[ClassSpec, ...], seed: int) -> Self:
+        """Make a run directory, or open the one that is there when it holds the same classes and seed.
+
+        Raises:
+            UserError: the directory holds something else.
+        """
+        if is_run(path):
+            run = cls.open(path)
+            wanted, found = [item.name for item in classes], [item.name for item in run.manifest.classes]
+            if wanted != found:
+                raise UserError(
+                    f"{path} holds the classes {', '.join(found)}: choose another --out for {', '.join(wanted)}"
+                )
+            if run.manifest.classes != classes:
+                raise UserError(f"{path} was begun with other synonyms: choose another --out")
+            if run.manifest.seed != seed:
+                raise UserError(f"{path} has the seed {run.manifest.seed}: choose another --out for seed {seed}")
+            return run
+        if path.exists() and not path.is_dir():
+            raise UserError(f"{path} is a file: name a folder with --out")
+        if path.exists() and any(entry.name != LOCK for entry in path.iterdir()):
+            raise UserError(f"{path} is not empty and not a dsfactory run: name a new or empty folder with --out")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{path} cannot be made: {error.strerror}") from error
+        run = cls(path, Manifest(classes=classes, seed=seed))
+        run._write_manifest()
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open an existing run.
+
+        Raises:
+            UserError: the directory is not a run, or one of a newer format.
+        """
+        if not is_run(path):
+            what = "is not a dsfactory run (it has no run.json)" if path.is_dir() else "is not there"
+            raise UserError(f"{path} {what}: make one with 'dsfactory generate --classes dog,bird --out {path}'")
+        try:
+            content = json.loads((path / MANIFEST).read_bytes())
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path / MANIFEST} cannot be read: restore it, or begin a new run") from error
+        if isinstance(content, dict) and content.get("format") != 1:
+            raise UserError(f"{path} has the layout {content.get('format')!r}, this dsfactory reads 1: upgrade it")
+        return cls(path, parse_section(Manifest, content, str(path / MANIFEST)))
+
+    def lock(self) -> AbstractContextManager[None]:
+        """The run's exclusive lock; see :func:`dsfactory.core.lock.exclusive_lock`."""
+        return exclusive_lock(self.path / LOCK)
+
+    def shards(self) -> list[ShardSpec]:
+        return [ShardSpec(index, start, stop) for index, (start, stop) in enumerate(self.manifest.shards)]
+
+    @property
+    def total(self) -> int:
+        """Number of samples that the run is to have."""
+        return self.manifest.shards[-1][1] if self.manifest.shards else 0
+
+    def grow(self, total: int, shard_size: int) -> None:
+        """Add shards until the run has ``total`` samples; shards that exist keep their bounds."""
+        bounds = list(self.manifest.shards)
+        while (start := bounds[-1][1] if bounds else 0) < total:
+            bounds.append((start, min(start + shard_size, total)))
+        if len(bounds) > len(self.manifest.shards):
+            self.manifest = self.manifest.model_copy(update={"shards": tuple(bounds)})
+            self._write_manifest()
+
+    def _write_manifest(self) -> None:
+        text = json.dumps(self.manifest.model_dump(mode="json"), indent=1, ensure_ascii=False)
+        write_atomic(self.path / MANIFEST, text.encode())
+
+    def stage_folder(self, stage: str) -> Path:
+        return self.path / stage
+
+    def stage_state(self, stage: str) -> StageState | None:
+        """What the stage's folder was made with, or None when the stage has not begun."""
+        path = self.stage_folder(stage) / "stage.json"
+        if not path.exists():
+            return None
+        try:
+            return parse_section(StageState, json.loads(path.read_bytes()), str(path))
+        except ValueError as error:
+            raise UserError(f"{path} cannot be read: run the stage again with --redo") from error
+
+    def begin_stage(self, state: StageState) -> None:
+        """Make the stage's folder and write its ``stage.json``; clear what a killed process left there."""
+        folder = self.stage_folder(state.stage)
+        folder.mkdir(exist_ok=True)
+        remove_leftovers(folder)
+        path = folder / "stage.json"
+        data = json.dumps(state.model_dump(mode="json"), indent=1, sort_keys=True).encode()
+        if not path.exists() or path.read_bytes() != data:
+            write_atomic(path, data)
+
+    def discard_stage(self, stage: str) -> None:
+        """Delete a stage's shards and state: only files that dsfactory wrote, done-marks first."""
+        folder = self.stage_folder(stage)
+        if not folder.is_dir():
+            return
+        remove_leftovers(folder)
+        for pattern in ("stage.json", "[0-9][0-9][0-9][0-9][0-9].parquet", "[0-9][0-9][0-9][0-9][0-9].tar", "pool.*"):
+            for path in folder.glob(pattern):
+                path.unlink()
+
+    def is_done(self, stage: str, spec: ShardSpec, fingerprint: str) -> bool:
+        """Whether a shard is finished with this fingerprint.
+
+        Raises:
+            DamagedShard: its files are there and wrong.
+        """
+        mark = read_mark(self.stage_folder(stage), spec)
+        return mark is not None and mark.fingerprint == fingerprint
+
+    def reader(self, stage: str, spec: ShardSpec) -> ShardReader:
+        return ShardReader(self.stage_folder(stage), spec)
+
+    def finished(self, stage: str) -> list[ShardSpec]:
+        """Shards of a stage whose row table is there: what a reader may see while others are written."""
+        folder = self.stage_folder(stage)
+        return [spec for spec in self.shards() if (folder / f"{spec.name}.parquet").exists()]
+
+
+def is_run(path: Path) -> bool:
+    return (path / MANIFEST).is_file()
+
+
+def newest_run(root: Path) -> Path:
+    """The run under ``root`` that was worked on last.
+
+    Raises:
+        UserError: there is none.
+    """
+    runs = [path for path in root.iterdir() if is_run(path)] if root.is_dir() else []
+    if not runs:
+        raise UserError(f"no run under ./{root}: name one, or make one with 'dsfactory generate --classes dog,bird'")
+    return max(runs, key=lambda path: (max(file.stat().st_mtime_ns for file in _marks(path)), path.name))
+
+
+def _marks(path: Path) -> list[Path]:
+    return [path / MANIFEST, *path.glob("*/stage.json")]

@@ -1,0 +1,232 @@
+"""Shards: ``NNNNN.tar`` with the samples' files, ``NNNNN.parquet`` with a row per sample.
+
+The tar follows the WebDataset convention (members ``key.extension``, grouped by key). The row table is
+written last and is the done-mark: it carries the tar's checksum and the fingerprint of everything that
+decided the bytes. Nothing in either file depends on the time, the machine or the user.
+"""
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dsfactory.core.atomic import atomic_file
+from dsfactory.core.errors import DamagedShard
+from dsfactory.core.sample import Record
+
+_MARK = b"dsfactory"
+
+
+@dataclass(frozen=True)
+class ShardSpec:
+    """The samples ``start <= number < stop`` under one shard number."""
+
+    index: int
+    start: int
+    stop: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.index:05d}"
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class DoneMark:
+    """What a finished shard says of itself, stored in the row table's metadata."""
+
+    fingerprint: str
+    tar_sha256: str
+    """Hex digest of the tar; empty when the stage writes no files."""
+    tar_bytes: int
+    start: int
+    stop: int
+
+
+class _HashingWriter:
+    """A write-only file that hashes what goes through it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+        self.size = 0
+        self.discard = False
+
+    def write(self, data: bytes) -> int:
+        if self.discard:
+            return len(data)
+        self.sha256.update(data)
+        self.size += len(data)
+        return self._file.write(data)
+
+
+class ShardWriter:
+    """Collect a shard's records and make them visible at once.
+
+    Use as a context manager. Leaving the block without :meth:`commit`, by an error or a signal, leaves
+    no trace. A stage that adds no files gets no tar.
+    """
+
+    def __init__(self, folder: Path, spec: ShardSpec, schema: pa.Schema, fingerprint: str) -> None:
+        self._folder = folder
+        self._spec = spec
+        self._schema = schema
+        self._fingerprint = fingerprint
+        self._rows: list[dict[str, Any]] = []
+        self._stack = ExitStack()
+        self._sink: _HashingWriter | None = None
+        self._tar: tarfile.TarFile | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._tar is not None and self._sink is not None:
+            self._sink.discard = True
+            self._tar.close()
+        self._stack.__exit__(kind or _Discarded, error or _Discarded(), trace)
+
+    def add(self, record: Record) -> None:
+        """Append one sample; its files go to the tar at once, its row waits for the commit."""
+        self._rows.append(record.row)
+        for extension, data in record.files.items():
+            member = tarfile.TarInfo(f"{record.key}.{extension}")
+            member.size = len(data)
+            member.mode = 0o644
+            self._open_tar().addfile(member, BytesIO(data))
+
+    def _open_tar(self) -> tarfile.TarFile:
+        if self._tar is None:
+            file = self._stack.enter_context(atomic_file(self._folder / f"{self._spec.name}.tar"))
+            self._sink = _HashingWriter(file)
+            self._tar = tarfile.open(fileobj=self._sink, mode="w|", format=tarfile.USTAR_FORMAT)  # type: ignore[call-overload]  # noqa: SIM115
+        return self._tar
+
+    def commit(self) -> None:
+        """Finish the tar, then write the row table: from here on the shard exists."""
+        if self._tar is not None:
+            self._tar.close()
+        self._stack.close()
+        mark = DoneMark(
+            fingerprint=self._fingerprint,
+            tar_sha256=self._sink.sha256.hexdigest() if self._sink else "",
+            tar_bytes=self._sink.size if self._sink else 0,
+            start=self._spec.start,
+            stop=self._spec.stop,
+        )
+        metadata = {_MARK: json.dumps(mark.__dict__, sort_keys=True).encode()}
+        table = pa.Table.from_pylist(self._rows, schema=self._schema.with_metadata(metadata))
+        with atomic_file(self._folder / f"{self._spec.name}.parquet") as file:
+            pq.write_table(table, file, compression="zstd")
+
+
+class _Discarded(Exception):
+    """Tells the open files of an uncommitted shard to vanish."""
+
+
+def read_mark(folder: Path, spec: ShardSpec) -> DoneMark | None:
+    """The done-mark of a shard, or None when the shard is not there.
+
+    Reads only the table's footer and the tar's size.
+
+    Raises:
+        DamagedShard: the table cannot be read, or the tar is missing or has another size.
+    """
+    path = folder / f"{spec.name}.parquet"
+    if not path.exists():
+        return None
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+        mark = DoneMark(**json.loads(metadata[_MARK]))
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise DamagedShard(f"{path}: not a readable row table ({type(error).__name__})") from error
+    if mark.tar_sha256:
+        tar = path.with_suffix(".tar")
+        size = tar.stat().st_size if tar.exists() else None
+        if size != mark.tar_bytes:
+            found = "is missing" if size is None else f"has {size} bytes instead of {mark.tar_bytes}"
+            raise DamagedShard(f"{tar}: {found}")
+    return mark
+
+
+class ShardReader:
+    """Read a finished shard: rows from the table, files from the tar, in sample order."""
+
+    def __init__(self, folder: Path, spec: ShardSpec) -> None:
+        self._table_path = folder / f"{spec.name}.parquet"
+        self._tar_path = folder / f"{spec.name}.tar"
+        mark = read_mark(folder, spec)
+        if mark is None:
+            raise DamagedShard(f"{self._table_path}: is missing")
+        self.mark = mark
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """A dict per sample, in sample order."""
+        try:
+            rows: list[dict[str, Any]] = pq.read_table(self._table_path).to_pylist()
+        except (OSError, pa.ArrowException) as error:
+            raise DamagedShard(f"{self._table_path}: not a readable row table ({type(error).__name__})") from error
+        return rows
+
+    def verify(self) -> None:
+        """Compare the tar with its checksum.
+
+        Raises:
+            DamagedShard: the bytes differ.
+        """
+        if not self.mark.tar_sha256:
+            return
+        with open(self._tar_path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != self.mark.tar_sha256:
+            raise DamagedShard(f"{self._tar_path}: its bytes changed since it was written (checksum)")
+
+    def records(self) -> Iterator[Record]:
+        """Every sample with its files, one at a time; the checksum is compared before the first.
+
+        Raises:
+            DamagedShard: the tar does not hold what the table says.
+        """
+        self.verify()
+        groups = self._groups() if self.mark.tar_sha256 else iter(())
+        pending = next(groups, None)
+        for row in self.rows:
+            files: dict[str, bytes] = {}
+            if pending is not None and pending[0] == row["key"]:
+                files = pending[1]
+                pending = next(groups, None)
+            yield Record(row["key"], row, files)
+        if pending is not None:
+            raise DamagedShard(f"{self._tar_path}: sample {pending[0]} has no row")
+
+    def _groups(self) -> Iterator[tuple[str, dict[str, bytes]]]:
+        key: str | None = None
+        files: dict[str, bytes] = {}
+        with tarfile.open(self._tar_path, "r:") as tar:
+            for member in tar:
+                name, _, extension = member.name.partition(".")
+                if name != key:
+                    if key is not None:
+                        yield key, files
+                    key, files = name, {}
+                content = tar.extractfile(member) if member.isfile() else None
+                if content is None:
+                    raise DamagedShard(f"{self._tar_path}: {member.name!r} is not a plain file")
+                files[extension] = content.read()
+        if key is not None:
+            yield key, files

@@ -1,0 +1,58 @@
+"""The stage contract: a pure function from a shard of the stage before to a shard of this one."""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from dsfactory.core.sample import Record
+from dsfactory.core.shard import ShardReader, ShardSpec
+
+
+class Stage(ABC):
+    """One step of the pipeline. Its name is its command, its package and its folder in a run."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    """Raised whenever the algorithm changes its output, so that old and new shards never mix."""
+    upstream: ClassVar[str | None]
+    """The stage whose shards this one reads; None for the first."""
+    schema: ClassVar[pa.Schema]
+    """Columns of the row table: those of the stage before, then this stage's own."""
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """Everything but the upstream that decides the output's bytes, as JSON values."""
+
+    def prepare(self) -> None:  # noqa: B027 -- most stages have nothing heavy to load
+        """Load what is heavy. Called once per process, before the first shard that is not done."""
+
+    @abstractmethod
+    def process(self, shard: ShardSpec, upstream: ShardReader | None) -> Iterator[Record]:
+        """Yield the shard's records in sample order; same input and identity, same bytes."""
+
+
+def fingerprint(stage: Stage, identity: Mapping[str, Any], upstream: str) -> str:
+    """Hash of a stage's name, version, identity and of everything upstream; 32 hex digits."""
+    content = {"stage": stage.name, "version": stage.version, "identity": identity, "upstream": upstream}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """What changed between two identities, as ``name: old → new``, nested names joined by dots."""
+    lines: list[str] = []
+    for name in sorted({*old, *new}):
+        before, after = old.get(name), new.get(name)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            lines += differences(before, after, f"{prefix}{name}.")
+        elif before != after:
+            lines.append(f"{prefix}{name}: {_short(before)} → {_short(after)}")
+    return lines
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "…"
