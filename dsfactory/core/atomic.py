@@ -51,12 +51,17 @@ def write_atomic(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+def is_leftover(path: Path) -> bool:
+    """Whether a killed process of ours left this temporary file."""
+    return path.is_file() and _TEMPORARY.match(path.name) is not None
+
+
 def remove_leftovers(folder: Path) -> list[str]:
     """Delete temporary files that a killed process left in ``folder``; return their names.
 
     Call it only while holding the run's lock, so that no live writer loses its file.
     """
-    names = [entry.name for entry in folder.iterdir() if entry.is_file() and _TEMPORARY.match(entry.name)]
+    names = [entry.name for entry in folder.iterdir() if is_leftover(entry)]
     for name in names:
         (folder / name).unlink()
     return names

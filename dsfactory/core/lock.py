@@ -15,8 +15,9 @@ from dsfactory.core.errors import RunLocked
 def exclusive_lock(path: Path) -> Iterator[None]:
     """Hold ``path`` as a lock file for the block.
 
-    The kernel drops the lock when the process ends in whatever way, so a lock is never stale. The file
-    stays; it names the last holder's pid and start.
+    The kernel drops the lock when the process ends in whatever way, so a lock is never stale. While it is
+    held the file names the holder's pid and start; released, it is empty. It is not deleted, for another
+    process may have it open already.
 
     Raises:
         RunLocked: another live process holds it.
@@ -31,7 +32,10 @@ def exclusive_lock(path: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(json.dumps({"pid": os.getpid(), "started": datetime.now(UTC).isoformat(timespec="seconds")}))
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            file.truncate(0)
 
 
 def _holder(text: str) -> str:

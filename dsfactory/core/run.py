@@ -1,13 +1,14 @@
 """A run: one directory with a manifest, the resolved config and a folder per stage."""
 
+import contextlib
 import json
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, Field
 
-from dsfactory.core.atomic import remove_leftovers, write_atomic
+from dsfactory.core.atomic import is_leftover, remove_leftovers, write_atomic
 from dsfactory.core.config import ClassSpec, Section, parse_section
 from dsfactory.core.errors import UserError
 from dsfactory.core.lock import exclusive_lock
@@ -50,12 +51,30 @@ class Run:
         self.manifest = manifest
 
     @classmethod
-    def create(cls, path: Path, classes: tuple[ClassSpec, ...], seed: int) -> Self:
-        """Make a run directory, or open the one that is there when it holds the same classes and seed.
+    @contextlib.contextmanager
+    def claim(cls, path: Path, classes: tuple[ClassSpec, ...], seed: int) -> Iterator[Self]:
+        """Make a run directory, or open the one that is there, and hold its lock for the block.
 
         Raises:
-            UserError: the directory holds something else.
+            UserError: the directory holds something else, or a run of other classes or another seed.
+            RunLocked: another process works on the run.
         """
+        cls._open_matching(path, classes, seed)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{path} cannot be made: {error.strerror}") from error
+        with exclusive_lock(path / LOCK):
+            run = cls._open_matching(path, classes, seed)
+            if run is None:
+                remove_leftovers(path)
+                run = cls(path, Manifest(classes=classes, seed=seed))
+                run._write_manifest()
+            yield run
+
+    @classmethod
+    def _open_matching(cls, path: Path, classes: tuple[ClassSpec, ...], seed: int) -> Self | None:
+        """The run at ``path`` if it holds these classes and this seed; None where a new one may be made."""
         if is_run(path):
             run = cls.open(path)
             wanted, found = [item.name for item in classes], [item.name for item in run.manifest.classes]
@@ -70,15 +89,9 @@ class Run:
             return run
         if path.exists() and not path.is_dir():
             raise UserError(f"{path} is a file: name a folder with --out")
-        if path.exists() and any(entry.name != LOCK for entry in path.iterdir()):
+        if path.exists() and any(entry.name != LOCK and not is_leftover(entry) for entry in path.iterdir()):
             raise UserError(f"{path} is not empty and not a dsfactory run: name a new or empty folder with --out")
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"{path} cannot be made: {error.strerror}") from error
-        run = cls(path, Manifest(classes=classes, seed=seed))
-        run._write_manifest()
-        return run
+        return None
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -98,7 +111,7 @@ class Run:
             raise UserError(f"{path} has the layout {content.get('format')!r}, this dsfactory reads 1: upgrade it")
         return cls(path, parse_section(Manifest, content, str(path / MANIFEST)))
 
-    def lock(self) -> AbstractContextManager[None]:
+    def lock(self) -> contextlib.AbstractContextManager[None]:
         """The run's exclusive lock; see :func:`dsfactory.core.lock.exclusive_lock`."""
         return exclusive_lock(self.path / LOCK)
 

@@ -1,0 +1,5 @@
+"""``python -m dsfactory``."""
+
+from dsfactory.cli import main
+
+main()

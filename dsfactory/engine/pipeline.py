@@ -1,0 +1,186 @@
+"""The stages of a run, wired together, and the jobs that the commands call."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dsfactory.core.atomic import write_atomic
+from dsfactory.core.config import slug
+from dsfactory.core.errors import UserError
+from dsfactory.core.run import CONFIG, Run, is_run
+from dsfactory.core.stage import Stage
+from dsfactory.engine.config import RunConfig, resolve_config
+from dsfactory.engine.local import StageSummary, run_stage
+from dsfactory.engine.progress import Progress
+
+STAGES = ("prompts", "generate", "refine")
+"""Stages in order; each is a folder of a run."""
+
+RUNS = Path("runs")
+
+
+@dataclass
+class JobSummary:
+    """What a command did to a run.
+
+    Attributes:
+        run: the run's directory.
+        stages: one summary per stage that was looked at, in order.
+    """
+
+    run: Path
+    model: str = ""
+    stages: list[StageSummary] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 3 when some samples failed or a shard could not be read."""
+        return 3 if any(stage.statuses["failed"] or stage.damaged for stage in self.stages) else 0
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "run": str(self.run),
+            "model": self.model,
+            "exit_code": self.exit_code,
+            "stages": [stage.as_json() for stage in self.stages],
+        }
+
+
+def default_out(config: RunConfig) -> Path:
+    """``runs/dog-bird-pocket``: the same command finds its run again."""
+    names = [item.slug for item in config.classes]
+    shown = "-".join(names) if len(names) <= 3 else f"{'-'.join(names[:3])}-and-{len(names) - 3}-more"
+    return RUNS / f"{shown}-{slug(config.generate.model)}"
+
+
+def build_stage(name: str, config: RunConfig, run_path: Path) -> Stage:
+    """A stage as this config wants it. Cheap: what is heavy is loaded by ``prepare``.
+
+    Raises:
+        UserError: the config names a corpus or a model that is not there.
+    """
+    if name == "prompts":
+        from dsfactory.models.loading import load_text_embedder
+        from dsfactory.prompts.stage import PromptsStage
+
+        model = config.generate.model
+        return PromptsStage(
+            config.prompts,
+            config.classes,
+            config.seed,
+            embed_factory=lambda: load_text_embedder(model, config.generate.revision),
+            pool_path=run_path / "prompts" / "pool.json",
+        )
+    if name == "generate":
+        from dsfactory.generate.stage import GenerateStage
+
+        return GenerateStage(config.generate, config.classes)
+    from dsfactory.refine.stage import RefineStage
+
+    return RefineStage(config.refine, config.classes)
+
+
+def generate_job(
+    out: Path | None, config_file: Path | None, flags: Mapping[str, Any], progress: Progress, redo: bool = False
+) -> JobSummary:
+    """Find prompts and draw images: ``dsfactory generate``.
+
+    Args:
+        out: the run's directory; None for :func:`default_out`.
+        config_file: a ``run.yaml``, or None.
+        flags: nested settings from the command line; they win over the file.
+        progress: who is told.
+        redo: make both stages again even if they were made with other settings.
+
+    Raises:
+        UserError: bad input; nothing was written.
+        RunLocked: another process works on the run.
+    """
+    config = resolve_config(out / CONFIG if out else None, config_file, flags)
+    if out is None:
+        out = default_out(config)
+        config = resolve_config(out / CONFIG, config_file, flags)
+    stages = [build_stage(name, config, out) for name in STAGES[:2]]
+    for stage in stages:
+        stage.identity()
+    with Run.claim(out, config.classes, config.seed) as run:
+        run.grow(config.num * len(config.classes), config.shard_size)
+        _save_config(run, config)
+        summary = JobSummary(out, config.generate.model)
+        for stage in stages:
+            summary.stages.append(run_stage(run, stage, progress, redo))
+        return summary
+
+
+def refine_job(
+    run_path: Path, config_file: Path | None, flags: Mapping[str, Any], progress: Progress, redo: bool = False
+) -> JobSummary:
+    """Turn evidence into masks: ``dsfactory refine``. Draws nothing; arguments as :func:`generate_job`."""
+    with open_locked(run_path) as run:
+        config = resolve_config(run_path / CONFIG, config_file, flags)
+        stage = build_stage("refine", config, run_path)
+        summary = JobSummary(run_path, config.generate.model, [run_stage(run, stage, progress, redo)])
+        _save_config(run, config)
+        return summary
+
+
+@contextmanager
+def open_locked(run_path: Path) -> Iterator[Run]:
+    """An existing run, held by its lock."""
+    run = Run.open(run_path)
+    with run.lock():
+        yield Run.open(run.path)
+
+
+def run_config(run_path: Path) -> RunConfig:
+    """The resolved config of an existing run.
+
+    Raises:
+        UserError: not a run, or its config is missing.
+    """
+    Run.open(run_path)
+    path = run_path / CONFIG
+    if not path.exists():
+        raise UserError(f"{run_path} has no {CONFIG}: run 'dsfactory generate --out {run_path}' again")
+    return RunConfig.read(path)
+
+
+def _save_config(run: Run, config: RunConfig) -> None:
+    data = config.to_yaml().encode()
+    path = run.path / CONFIG
+    if not path.exists() or path.read_bytes() != data:
+        write_atomic(path, data)
+
+
+def status_of(run_path: Path) -> dict[str, Any]:
+    """What a run holds: per stage how many samples are finished and with which status.
+
+    Sees finished shards only, so it may be asked while another process works on the run.
+    """
+    run = Run.open(run_path)
+    stages = []
+    for name in STAGES:
+        if run.stage_state(name) is None:
+            continue
+        summary = StageSummary(name)
+        for spec in run.finished(name):
+            rows = run.reader(name, spec).rows
+            summary.samples += len(rows)
+            if rows and "status" in rows[0]:
+                summary.statuses.update(row["status"] for row in rows)
+                summary.reasons.update(row["reason"] for row in rows if row["status"] != "ok")
+        stages.append({"stage": name, "samples": summary.samples, "statuses": dict(summary.statuses),
+                       "reasons": dict(summary.reasons)})  # fmt: skip
+    return {
+        "run": str(run_path),
+        "classes": [item.name for item in run.manifest.classes],
+        "samples": run.total,
+        "shards": len(run.manifest.shards),
+        "stages": stages,
+        "exports": sorted(path.name for path in (run_path / "export").glob("*") if not path.name.startswith(".")),
+    }
+
+
+__all__ = ["STAGES", "JobSummary", "build_stage", "default_out", "generate_job", "is_run", "refine_job", "run_config"]
