@@ -17,6 +17,7 @@ from dsfactory.core.errors import DsfactoryError, StopSignal, UserError
 
 if TYPE_CHECKING:
     from dsfactory.engine.pipeline import JobSummary
+    from dsfactory.export import ExportSummary
 
 # Typer carries its own click from 0.28 on and exports only the leaf of this class.
 _UsageError: Any = typer.BadParameter.__base__
@@ -128,7 +129,7 @@ def export(
         print(json.dumps([item.as_json() for item in summaries]))
     else:
         for item in summaries:
-            print(item.describe())
+            print(_describe_export(item))
 
 
 @app.command("run")
@@ -157,7 +158,7 @@ def run_all(
         print(json.dumps({**drawn.as_json(), "exports": [item.as_json() for item in exports]}))
         raise typer.Exit(drawn.exit_code)
     for item in exports:
-        print(item.describe())
+        print(_describe_export(item))
     _print_job(drawn, False, "")
 
 
@@ -197,14 +198,17 @@ def prompts_search(
     limit: Annotated[int, typer.Option(min=1, help="How many captions to show.")] = 20, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Show captions that mention a class."""
-    from dsfactory.engine.looking import search_captions
+    from dsfactory.core.config import parse_section
+    from dsfactory.prompts.config import PromptsConfig
+    from dsfactory.prompts.search import search
 
-    found = search_captions(word, corpus, column, limit)
+    given = {name: value for name, value in (("corpus", corpus), ("column", column)) if value is not None}
+    found = search(word, parse_section(PromptsConfig, given, "prompts"), limit)
     if as_json:
-        print(json.dumps(found, ensure_ascii=False))
+        print(json.dumps([item.__dict__ for item in found], ensure_ascii=False))
         return
     for item in found:
-        print(f"{item['source']:<24} {item['prompt']}")
+        print(f"{item.source:<24} {item.text}")
     if not found:
         print(f"no caption mentions {word!r}: templates would be used")
 
@@ -219,7 +223,8 @@ def models_list(as_json: Json = False) -> None:
         print(json.dumps([item.as_json() for item in found]))
         return
     for item in found:
-        print(item.describe())
+        place = "ready" if item.ready else f"to download: {item.size_mb} MB" if item.size_mb else "not here"
+        print(f"{item.name:<11} {place:<22} {item.draws} ({item.licence})")
 
 
 @models_app.command("check")
@@ -230,7 +235,30 @@ def models_check(
     from dsfactory.models.inspect import check_model
 
     found = check_model(name)
-    print(json.dumps(found.as_json()) if as_json else found.describe())
+    if as_json:
+        print(json.dumps(found.as_json()))
+        return
+    facts = {
+        "source": found.source,
+        "family": found.family,
+        "draws": found.draws,
+        "licence": f"{found.licence} {found.licence_url or ''}" if found.licence else "see the model's page",
+        "folder": found.path,
+        "commit": found.commit,
+        "size": f"{found.size_mb} MB" if found.size_mb else None,
+        "missing": ", ".join(found.missing) or None,
+        "refused": f"{', '.join(found.pickled)} (can run code; safetensors only)" if found.pickled else None,
+    }
+    print(f"{found.name}: {'ready to draw' if found.ready else 'not complete on this machine'}")
+    for fact, value in facts.items():
+        if value is not None:
+            print(f"  {fact:<8} {value}")
+
+
+def _describe_export(item: "ExportSummary") -> str:
+    made = "" if item.made else " (nothing to do, it was there)"
+    images = " and ".join(f"{count} {split}" for split, count in item.images.items())
+    return f"{item.format:<9} {images} images with {sum(item.instances.values())} objects in {item.out}{made}"
 
 
 def _version(value: bool) -> None:
@@ -338,8 +366,6 @@ def main(arguments: list[str] | None = None, command: Callable[..., Any] = app) 
             f"stopped by {error}: finished shards are kept, run the same command again to go on"
         )  # fmt: skip
         _fail(text, error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        _fail("stopped: finished shards are kept, run the same command again to go on", StopSignal.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)

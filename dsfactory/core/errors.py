@@ -25,10 +25,10 @@ class RunLocked(DsfactoryError):
     exit_code = 4
 
 
-class StopSignal(KeyboardInterrupt):
+class StopSignal(BaseException):
     """SIGINT or SIGTERM arrived: the shard in hand is discarded, finished ones stay.
 
-    A ``KeyboardInterrupt`` so that no ``except Exception`` on the way swallows it.
+    Not an ``Exception``, so that no ``except Exception`` on the way swallows it.
     """
 
     exit_code = 5

@@ -68,7 +68,9 @@ def _crf() -> Finding:
 def _disk() -> Finding:
     folder = Path("runs") if Path("runs").is_dir() else Path()
     free = shutil.disk_usage(folder).free / 2**30
-    text = f"{free:.0f} GiB free in {folder.resolve()}" if free >= 1 else f"only {free:.2f} GiB free: make room for runs"
+    text = (
+        f"{free:.0f} GiB free in {folder.resolve()}" if free >= 1 else f"only {free:.2f} GiB free: make room for runs"
+    )
     return Finding("disk", free >= 1, text)
 
 
@@ -76,6 +78,14 @@ def _models() -> list[Finding]:
     from dsfactory.models.inspect import list_models
 
     try:
-        return [Finding(f"model {item.name}", item.available, item.summary()) for item in list_models()]
+        reports = list_models()
     except UserError as error:
         return [Finding("models", False, str(error))]
+    return [
+        Finding(
+            f"model {item.name}",
+            item.ready,
+            f"ready ({item.size_mb} MB)" if item.ready else f"not here: {item.size_mb} MB to download when first used",
+        )
+        for item in reports
+    ]

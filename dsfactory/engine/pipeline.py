@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dsfactory.core.atomic import write_atomic
 from dsfactory.core.config import slug
@@ -14,6 +14,10 @@ from dsfactory.core.stage import Stage
 from dsfactory.engine.config import RunConfig, resolve_config
 from dsfactory.engine.local import StageSummary, run_stage
 from dsfactory.engine.progress import Progress
+
+if TYPE_CHECKING:
+    from dsfactory.models.locate import Model
+    from dsfactory.prompts.retrieve import Embedder
 
 STAGES = ("prompts", "generate", "refine")
 """Stages in order; each is a folder of a run."""
@@ -62,15 +66,16 @@ def build_stage(name: str, config: RunConfig, run_path: Path) -> Stage:
         UserError: the config names a corpus or a model that is not there.
     """
     if name == "prompts":
-        from dsfactory.models.loading import load_text_embedder
+        from dsfactory.models.locate import locate_model
         from dsfactory.prompts.stage import PromptsStage
 
-        model = config.generate.model
+        model = locate_model(config.generate.model, config.generate.revision)
         return PromptsStage(
             config.prompts,
             config.classes,
             config.seed,
-            embed_factory=lambda: load_text_embedder(model, config.generate.revision),
+            embed_factory=lambda: _load_embedder(model, config.generate.device),
+            embedder=model.identity(),
             pool_path=run_path / "prompts" / "pool.json",
         )
     if name == "generate":
@@ -80,6 +85,12 @@ def build_stage(name: str, config: RunConfig, run_path: Path) -> Stage:
     from dsfactory.refine.stage import RefineStage
 
     return RefineStage(config.refine, config.classes)
+
+
+def _load_embedder(model: "Model", device: str) -> "Embedder":
+    from dsfactory.models.loading import load_text_embedder
+
+    return load_text_embedder(model, device=device)
 
 
 def generate_job(
