@@ -133,7 +133,7 @@ def test_a_hub_that_cannot_be_reached(tmp_path):
     done = command("generate", "--classes", "dog", "--model", "sd15", cwd=tmp_path, HF_HOME=str(tmp_path / "hf"),
                    HF_ENDPOINT="http://127.0.0.1:9")  # fmt: skip
     assert done.returncode == 2, done.stderr
-    assert "--model pocket" in done.stderr and "folder" in done.stderr
+    assert "--model pocket" in done.stderr and "--model FOLDER" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "runs").exists()
 

@@ -1,6 +1,5 @@
 """Run a stage in this process, shard by shard."""
 
-import errno
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,8 +9,6 @@ from dsfactory.core.run import Run, StageState
 from dsfactory.core.shard import ShardSpec, ShardWriter
 from dsfactory.core.stage import Stage, differences, fingerprint
 from dsfactory.engine.progress import Progress
-
-_OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 
 @dataclass
@@ -89,7 +86,7 @@ def run_stage(run: Run, stage: Stage, progress: Progress, redo: bool = False) ->
     upstream is damaged is named in the summary and the rest goes on.
 
     Raises:
-        UserError: see :func:`claim_stage`; or the disk is full or read-only (finished shards are kept).
+        UserError: see :func:`claim_stage`.
     """
     mark = claim_stage(run, stage, redo)
     summary = StageSummary(stage.name)
@@ -112,15 +109,6 @@ def run_stage(run: Run, stage: Stage, progress: Progress, redo: bool = False) ->
         except DamagedShard as error:
             summary.damaged.append(str(error))
             progress.note(f"{stage.name}: shard {spec.name} is left out: {error}")
-        except OSError as error:
-            if error.errno in _OUT_OF_SPACE:
-                raise UserError(
-                    f"no space left on the disk of {run.path} while writing {stage.name} shard {spec.name}: "
-                    f"free some and run the same command again, {summary.samples} finished samples are kept"
-                ) from error
-            if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-                raise UserError(f"{error.filename or run.path} cannot be written: {error.strerror}") from error
-            raise
     return summary
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsfactory.core.atomic import write_atomic
 from dsfactory.core.config import slug
+from dsfactory.core.disk import disk_errors
 from dsfactory.core.errors import UserError
 from dsfactory.core.run import CONFIG, Run, is_run
 from dsfactory.core.stage import Stage
@@ -23,6 +24,8 @@ STAGES = ("prompts", "generate", "refine")
 """Stages in order; each is a folder of a run."""
 
 RUNS = Path("runs")
+
+KEPT = "finished shards are kept"
 
 
 @dataclass
@@ -116,7 +119,7 @@ def generate_job(
     stages = [build_stage(name, config, out) for name in STAGES[:2]]
     for stage in stages:
         stage.identity()
-    with Run.claim(out, config.classes, config.seed) as run:
+    with disk_errors(out, KEPT), Run.claim(out, config.classes, config.seed) as run:
         run.grow(config.num * len(config.classes), config.shard_size)
         _save_config(run, config)
         summary = JobSummary(out, config.generate.model)
@@ -129,7 +132,7 @@ def refine_job(
     run_path: Path, config_file: Path | None, flags: Mapping[str, Any], progress: Progress, redo: bool = False
 ) -> JobSummary:
     """Turn evidence into masks: ``dsfactory refine``. Draws nothing; arguments as :func:`generate_job`."""
-    with open_locked(run_path) as run:
+    with disk_errors(run_path, KEPT), open_locked(run_path) as run:
         config = resolve_config(run_path / CONFIG, config_file, flags)
         stage = build_stage("refine", config, run_path)
         summary = JobSummary(run_path, config.generate.model, [run_stage(run, stage, progress, redo)])

@@ -1,0 +1,31 @@
+"""One clear line when the disk is full or closed to us."""
+
+import contextlib
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+
+from dsfactory.core.errors import UserError
+
+_OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT}
+_UNUSABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG}
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path, kept: str) -> Iterator[None]:
+    """Turn what the system says about a disk that cannot be written into a :class:`UserError`.
+
+    Args:
+        path: what is being written, for the message.
+        kept: what the user still has, e.g. ``"finished shards are kept"``.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _OUT_OF_SPACE:
+            raise UserError(
+                f"no space left on the disk of {path}: free some and run the same command again, {kept}"
+            ) from error
+        if error.errno in _UNUSABLE:
+            raise UserError(f"{error.filename or path} cannot be used: {error.strerror}") from error
+        raise

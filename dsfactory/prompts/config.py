@@ -1,0 +1,55 @@
+"""Settings of the prompts stage."""
+
+from pathlib import Path
+
+from pydantic import Field, field_validator
+
+from dsfactory.core.config import Section
+
+
+class PromptsConfig(Section):
+    """Where prompts come from and how they are chosen."""
+
+    corpus: str = Field(
+        "coco",
+        description="Captions to search: 'coco' (COCO 2017 validation), 'parti' (PartiPrompts), or a file: "
+        ".txt, .csv, .tsv or .jsonl (each also .gz), or .parquet.",
+    )
+    column: str | None = Field(
+        None, description="Column of the corpus that holds the captions; 'caption' when a file has columns."
+    )
+    objects: str = Field(
+        "1", description="How many of the run's classes an image shows: a number, or a range such as '1-3'."
+    )
+    pool: int = Field(1000, ge=0, le=10_000, description="Captions ranked per class; 0 uses templates only.")
+    mmr_lambda: float = Field(
+        0.5, ge=0, le=1, description="Ranking: 1 is relevance to the class only, 0 is diversity only."
+    )
+    first_words: int = Field(
+        8, ge=1, description="The class must be named within this many words from the start of a caption."
+    )
+    max_words: int = Field(50, ge=1, description="Longer captions are not used.")
+    stop_words: Path | None = Field(
+        None, description="File of words, one per line, that rule a caption out; None uses the bundled list."
+    )
+    templates: Path | None = Field(
+        None, description="YAML file of templates and scenes in the form of the bundled templates.yaml, in its place."
+    )
+
+    @field_validator("objects", mode="before")
+    @classmethod
+    def _check_objects(cls, objects: object) -> str:
+        text = str(objects).strip()
+        low, dash, high = text.partition("-")
+        numbers = [low, high] if dash else [low]
+        if not all(number.isascii() and number.isdigit() for number in numbers):
+            raise ValueError(f"objects: {text!r} is neither a number nor a range such as '1-3'")
+        if not 1 <= int(low) <= int(numbers[-1]):
+            raise ValueError(f"objects: {text!r} must count upwards from at least 1, such as '1-3'")
+        return text
+
+    @property
+    def object_range(self) -> tuple[int, int]:
+        """Fewest and most classes in an image, both included."""
+        low, _, high = self.objects.partition("-")
+        return int(low), int(high or low)
