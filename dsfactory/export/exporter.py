@@ -1,0 +1,145 @@
+"""Export finished samples to a dataset format."""
+
+import contextlib
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dsfactory.core.disk import disk_errors
+from dsfactory.core.errors import UserError
+from dsfactory.core.stage import differences
+from dsfactory.export.coco import CocoWriter
+from dsfactory.export.common import SPLITS, DatasetWriter, ExportPlan, ImageFormat, split_of
+from dsfactory.export.folder import check_replaceable, publish, read_manifest, staging_folder
+from dsfactory.export.sample import ExportSample, read_labels
+from dsfactory.export.voc import VocWriter
+
+FORMATS: dict[str, type[DatasetWriter]] = {"coco": CocoWriter, "voc": VocWriter}
+
+
+@dataclass(frozen=True)
+class ExportSummary:
+    """What an export holds.
+
+    Attributes:
+        format: its name in FORMATS.
+        out: the folder.
+        made: False when it was there already and nothing was done.
+        images: images by split, ``{"train": …, "val": …}``.
+        instances: instances by split.
+    """
+
+    format: str
+    out: Path
+    made: bool
+    images: dict[str, int]
+    instances: dict[str, int]
+
+    def as_json(self) -> dict[str, Any]:
+        return {**self.__dict__, "out": str(self.out)}
+
+
+def export(
+    format: str,
+    samples: Iterable[ExportSample],
+    classes: Sequence[str],
+    out: Path,
+    *,
+    fingerprint: str,
+    model: str,
+    val_share: float = 0.1,
+    image_format: ImageFormat | None = None,
+    rle: bool = False,
+    redo: bool = False,
+) -> ExportSummary:
+    """Write samples as a dataset that appears at ``out`` in full or not at all.
+
+    One sample is in memory at a time. Equal samples and settings give equal bytes. An export that is there with the
+    same fingerprint and settings is left alone, and no sample is drawn from ``samples``.
+
+    Args:
+        format: a name in FORMATS.
+        samples: at least one, keys distinct.
+        classes: display names; the first has id 1 in the masks.
+        out: folder to make; it may exist if it is empty or holds an export of dsfactory.
+        fingerprint: says what the samples are; another one means another export.
+        model: who drew the images.
+        val_share: share of the samples in the validation split, 0 to 1; see :func:`~dsfactory.export.common.split_of`.
+        image_format: None for the format's own choice.
+        rle: segmentations as run lengths (COCO only).
+        redo: replace an export of dsfactory that is there.
+
+    Raises:
+        UserError: a setting or ``out`` cannot be used, there are no samples, or the disk is full.
+        RunLocked: another process is exporting to ``out``.
+        DsfactoryError: a sample's files do not fit each other.
+    """
+    writer_class = find_format(format)
+    plan = ExportPlan(tuple(classes), model, image_format or writer_class.image_formats[0], rle)
+    _check_settings(format, writer_class, plan, val_share)
+    identity: dict[str, Any] = {
+        "format": format,
+        "version": writer_class.version,
+        "fingerprint": fingerprint,
+        "classes": list(classes),
+        "model": model,
+        "settings": {"val_share": val_share, "image_format": plan.image_format, "rle": rle},
+    }
+    target = out.resolve()
+    with disk_errors(out, "nothing was written"), staging_folder(target) as staging:
+        present = read_manifest(target)
+        if present is not None and not redo:
+            changes = differences({name: present.get(name) for name in identity}, identity)
+            if not changes:
+                return ExportSummary(format, out, False, **present["counts"])
+            raise UserError(_changed(out, changes))
+        if present is not None:
+            check_replaceable(target, present)
+        counts = _write(writer_class(staging, plan), samples, val_share)
+        publish(staging, target, {**identity, "counts": counts})
+    return ExportSummary(format, out, True, **counts)
+
+
+def find_format(name: str) -> type[DatasetWriter]:
+    """The writer of a format.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if name in FORMATS:
+        return FORMATS[name]
+    near = difflib.get_close_matches(name.lower(), FORMATS, n=1, cutoff=0.5)
+    advice = f"did you mean '{near[0]}'? " if near else ""
+    raise UserError(f"unknown format {name!r}: {advice}There are {', '.join(sorted(FORMATS))}")
+
+
+def _check_settings(format: str, writer_class: type[DatasetWriter], plan: ExportPlan, val_share: float) -> None:
+    if not 0 <= val_share <= 1:
+        raise UserError(f"the validation share {val_share} is not between 0 and 1")
+    if plan.image_format not in writer_class.image_formats:
+        known = ", ".join(writer_class.image_formats)
+        raise UserError(f"{format} images cannot be {plan.image_format}: its readers look for {known}")
+    if plan.rle and not writer_class.supports_rle:
+        raise UserError(f"{format} has no run-length segmentations: they are for coco")
+
+
+def _write(writer: DatasetWriter, samples: Iterable[ExportSample], val_share: float) -> dict[str, dict[str, int]]:
+    images: dict[str, int] = dict.fromkeys(SPLITS, 0)
+    instances: dict[str, int] = dict.fromkeys(SPLITS, 0)
+    with contextlib.closing(writer):
+        for sample in samples:
+            split = split_of(sample.key, val_share)
+            instances[split] += writer.add(sample, read_labels(sample, len(writer.plan.classes)), split)
+            images[split] += 1
+        if not any(images.values()):
+            raise UserError("there is no finished sample to export: see the reasons with 'dsfactory status'")
+        writer.finish()
+    return {"images": images, "instances": instances}
+
+
+def _changed(out: Path, changes: list[str]) -> str:
+    first = [change for change in changes if not change.startswith("fingerprint: ")]
+    what = ", ".join(first) if first else "the samples have changed since"
+    return f"{out} holds another export ({what}): add --redo to replace it, or name another --out"

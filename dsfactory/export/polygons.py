@@ -1,0 +1,133 @@
+"""Instance masks as polygons that rasterise back to exactly the same pixels.
+
+COCO polygons live in a plane where pixel ``(x, y)`` covers the square from ``(x, y)`` to ``(x + 1, y + 1)``, and a
+reader asks on which side of the polygon the pixel's centre lies. ``cv2.findContours`` runs through the centres of
+the border pixels instead, which takes half a pixel off all round. So the rings here follow the cracks between pixels.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+SLIT = 0.25
+"""Half the width in pixels of the slit that opens a hole: wide enough for two distinct sides, too narrow to touch a
+pixel's centre, which is 0.5 away."""
+
+EAST, SOUTH, WEST, NORTH = range(4)
+_STEP = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]])
+
+
+@dataclass(frozen=True)
+class _Path:
+    """The way around one part in unit steps between pixel corners, the part on the right hand.
+
+    Attributes:
+        corners: int64 ``(steps, 2)``, where each step starts as x, y.
+        headings: int64 ``(steps,)``, EAST, SOUTH, WEST or NORTH.
+        slit: bool ``(steps,)``, True where both sides of the step belong to the part.
+    """
+
+    corners: NDArray[np.int64]
+    headings: NDArray[np.int64]
+    slit: NDArray[np.bool_]
+
+
+def mask_polygons(mask: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
+    """Outline a mask as polygons without holes.
+
+    One ring for each 8-connected part. Readers unite the polygons of an annotation, so a hole cannot be a ring of its
+    own: a slit half a pixel wide joins it to the outline above. Each ring is a valid simple polygon, clockwise as seen
+    on a screen.
+
+    Args:
+        mask: bool array of shape ``(height, width)``, not empty.
+
+    Returns:
+        Rings in the order of their first pixel, each float64 of shape ``(points, 2)``: x, y in pixels, multiples of
+        0.25 with ``0 <= x <= width`` and ``0 <= y <= height``; at least four points, the first not repeated.
+    """
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    top, left = rows[0], columns[0]
+    region = np.pad(mask[top : rows[-1] + 1, left : columns[-1] + 1], 1)
+    origin = np.array([left - 1, top - 1], dtype=np.float64)
+    return [_ring(path) + origin for path in _trace(region)]
+
+
+def _trace(region: NDArray[np.bool_]) -> list[_Path]:
+    """Walk around each 8-connected part of a region that touches no border of its array."""
+    steps, slit, joints = _steps(region)
+    offsets = (1, region.shape[1], -1, -region.shape[1])
+    # Bytes and plain integers: this loop visits every border pixel, and indexing an array costs ten times as much.
+    starts = np.flatnonzero(steps[:, :, EAST]).tolist()
+    waiting = bytearray(steps.tobytes())
+    is_joint = joints.tobytes()
+    paths = []
+    for start in starts:
+        if not waiting[4 * start + EAST]:
+            continue
+        corner, heading = start, EAST
+        walked: list[int] = []
+        while waiting[4 * corner + heading]:
+            waiting[4 * corner + heading] = 0
+            walked.append(4 * corner + heading)
+            corner += offsets[heading]
+            # Right before straight before left hugs the pixels in hand; at a joint, left leads over to the others.
+            for turn in (3, 1) if is_joint[corner] else (1, 0, 3):
+                if waiting[4 * corner + (heading + turn) % 4]:
+                    heading = (heading + turn) % 4
+                    break
+        path = np.array(walked)
+        corners = np.stack([path // 4 % region.shape[1], path // 4 // region.shape[1]], axis=1)
+        paths.append(_Path(corners, path % 4, slit.reshape(-1)[path]))
+    return paths
+
+
+def _steps(region: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """All steps around a region ``(height, width)``; corner ``(x, y)`` is the upper left one of pixel ``(x, y)``.
+
+    Returns:
+        Bool arrays: the steps ``(height, width, 4)`` by start corner and heading; those of them that run along a slit;
+        and the corners ``(height, width)`` where two pixels touch that belong to one part.
+    """
+    above, before, diagonal = (np.zeros_like(region) for _ in range(3))
+    above[1:], before[:, 1:], diagonal[1:, 1:] = region[:-1], region[:, :-1], region[:-1, :-1]
+    steps = np.zeros((*region.shape, 4), dtype=bool)
+    steps[:, :, EAST] = region & ~above
+    steps[:, :, SOUTH] = before & ~region
+    steps[:, 1:, WEST] = (above & ~region)[:, :-1]
+    steps[1:, :, NORTH] = (region & ~before)[:-1]
+    joints = (region & diagonal & ~above & ~before) | (~region & ~diagonal & above & before)
+    slit = np.zeros_like(steps)
+    for x, y in _hole_corners(region):
+        if joints[y, x]:
+            # The hole touches other background here: part the two pixels instead, which opens it.
+            joints[y, x] = False
+        while region[y - 1, x - 1] and region[y - 1, x]:
+            slit[y, x, NORTH] = slit[y - 1, x, SOUTH] = True
+            y -= 1
+    return steps | slit, slit, joints
+
+
+def _hole_corners(region: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """The upper left corner ``(x, y)`` of each hole's first pixel; holes are 4-connected."""
+    count, labels = cv2.connectedComponents((~region).astype(np.uint8), connectivity=4)
+    if count == 2:  # the region and the background around it
+        return []
+    found, first = np.unique(labels, return_index=True)
+    holes = first[(found != 0) & (found != labels[0, 0])]
+    return [(int(index % region.shape[1]), int(index // region.shape[1])) for index in holes]
+
+
+def _ring(path: _Path) -> NDArray[np.float64]:
+    """A path as few points: a rectangle keeps its corners, all else runs through the middles of the steps."""
+    turns = path.headings != np.roll(path.headings, 1)
+    if np.count_nonzero(turns) == 4:
+        corners: NDArray[np.float64] = path.corners[turns].astype(np.float64)
+        return corners
+    # A staircase becomes a slope, which still passes every pixel's centre by 0.35.
+    ring: NDArray[np.float64] = path.corners + _STEP[path.headings] / 2
+    ring[path.slit] += SLIT * _STEP[(path.headings[path.slit] + 1) % 4]
+    arriving, leaving = ring - np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0) - ring
+    return np.compress(arriving[:, 0] * leaving[:, 1] != arriving[:, 1] * leaving[:, 0], ring, axis=0)
