@@ -47,6 +47,9 @@ Model = Annotated[
     typer.Option(help="Who draws: a preset ('dsfactory models list'), a hub id or a folder [default: pocket]"),
 ]
 Out = Annotated[Path | None, typer.Option(help="The run's folder [default: runs/<classes>-<model>]")]
+ExportOut = Annotated[
+    Path | None, typer.Option(help="Where to; with several formats each gets a folder [default: <run>/export/<format>]")
+]
 Config = Annotated[
     Path | None, typer.Option(help="A run.yaml; flags win over it, it wins over the run's saved config.")
 ]
@@ -76,6 +79,12 @@ Redo = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON summary instead of words.")]
 RunPath = Annotated[Path | None, typer.Argument(help="The run's folder [default: the newest under ./runs]")]
+ImageFormat = Annotated[
+    str | None, typer.Option(help="jpg or png [default: what the format's readers expect: png for coco, jpg for voc]")
+]
+Rle = Annotated[
+    bool, typer.Option("--rle", help="COCO segmentations as run lengths; several loaders read polygons only.")
+]
 ValShare = Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the images that goes to the val split.")]
 
 
@@ -118,13 +127,13 @@ def refine(
 
 @app.command()
 def export(
-    run: RunPath = None, format: Format = "coco", out: Out = None, val_share: ValShare = 0.1, redo: Redo = False,
-    as_json: Json = False,
+    run: RunPath = None, format: Format = "coco", out: ExportOut = None, val_share: ValShare = 0.1,
+    image_format: ImageFormat = None, rle: Rle = False, redo: Redo = False, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Write the finished samples as a dataset that other tools read."""
     from dsfactory.engine.exporting import export_job
 
-    summaries = export_job(_run_path(run), format, out, val_share, redo)
+    summaries = export_job(_run_path(run), format, out, val_share, redo, image_format=image_format, rle=rle)
     if as_json:
         print(json.dumps([item.as_json() for item in summaries]))
     else:
