@@ -1,0 +1,1 @@
+"""Evidence to mask: fusion, adaptive threshold, dense CRF, cleaning, instances and scores."""

@@ -1,0 +1,106 @@
+"""Tidying label images: small parts, holes, uncertain pixels, instances."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dsfactory.core.sample import BACKGROUND, VOID
+
+Labels = NDArray[np.uint8]
+"""Label image of shape ``(height, width)``: class ids, 0 background, 255 void."""
+
+REFERENCE_AREA = 512 * 512
+"""Pixel limits are given for an image of this many pixels, and scaled with the area of the image at hand."""
+
+
+def scaled_limit(pixels: float, shape: tuple[int, ...]) -> float:
+    """A limit in pixels of a 512² image, in pixels of an image of this shape."""
+    return pixels * shape[0] * shape[1] / REFERENCE_AREA
+
+
+def drop_small_parts(labels: Labels, min_box: float) -> Labels:
+    """Turn parts into background whose bounding box is small (DiffuMask: under 1500 px of 512²).
+
+    Args:
+        labels: label image.
+        min_box: smallest box area to keep, in pixels of this image.
+
+    Returns:
+        A new label image. Void is left alone.
+    """
+    cleaned = labels.copy()
+    for class_id in class_ids(labels):
+        parts, stats = _components(labels == class_id)
+        boxes = stats[:, cv2.CC_STAT_WIDTH] * stats[:, cv2.CC_STAT_HEIGHT]
+        small = boxes < min_box
+        small[0] = False
+        cleaned[small[parts]] = BACKGROUND
+    return cleaned
+
+
+def fill_holes(labels: Labels, max_hole: float) -> Labels:
+    """Give background that a class encloses to that class.
+
+    Args:
+        labels: label image.
+        max_hole: largest hole to fill, in pixels of this image.
+
+    Returns:
+        A new label image. A hole is a part of the background (4-connected) that touches neither the image's border nor
+        void, and borders on one class only.
+    """
+    filled = labels.copy()
+    parts, stats = _components(labels == BACKGROUND, connectivity=4)
+    height, width = labels.shape
+    for part in range(1, len(stats)):
+        x, y, w, h, area = stats[part]
+        if area > max_hole or x == 0 or y == 0 or x + w == width or y + h == height:
+            continue
+        window = (slice(y - 1, y + h + 1), slice(x - 1, x + w + 1))
+        hole = (parts[window] == part).astype(np.uint8)
+        rim = cv2.dilate(hole, np.ones((3, 3), np.uint8)).astype(bool) & ~hole.astype(bool)
+        neighbours = np.unique(labels[window][rim & (labels[window] != BACKGROUND)])
+        if len(neighbours) == 1 and neighbours[0] != VOID:
+            filled[window][hole.astype(bool)] = neighbours[0]
+    return filled
+
+
+def class_ids(labels: Labels) -> list[int]:
+    """The classes present, ascending; background and void are none."""
+    return [int(value) for value in np.unique(labels) if value not in (BACKGROUND, VOID)]
+
+
+def label_instances(labels: Labels) -> tuple[Labels, dict[int, int]]:
+    """Number the connected parts of all classes.
+
+    Args:
+        labels: label image.
+
+    Returns:
+        ``(instances, counts)``: a uint8 image with ids 1, 2 … in row-major order of each part's first pixel, 0
+        background and 255 void; and the number of parts of each class present.
+
+    Raises:
+        ValueError: there are more than 254 parts.
+    """
+    combined = np.zeros(labels.shape, dtype=np.int32)
+    counts: dict[int, int] = {}
+    for class_id in class_ids(labels):
+        parts, stats = _components(labels == class_id)
+        counts[class_id] = len(stats) - 1
+        combined = np.where(parts > 0, parts + combined.max(), combined)
+    found, first = np.unique(combined, return_index=True)
+    found, first = found[found > 0], first[found > 0]
+    if len(found) >= VOID:
+        raise ValueError(f"the mask falls into {len(found)} parts, an instance image holds {VOID - 1}")
+    ids = np.zeros(int(combined.max()) + 1, dtype=np.uint8)
+    ids[found[np.argsort(first)]] = np.arange(1, len(found) + 1)
+    instances = ids[combined]
+    instances[labels == VOID] = VOID
+    return instances, counts
+
+
+def _components(mask: NDArray[np.bool_], connectivity: int = 8) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Number of each pixel's part (0 outside the mask) and, per number, OpenCV's box and area."""
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=connectivity)
+    return np.asarray(parts, dtype=np.int32), np.asarray(stats, dtype=np.int32)

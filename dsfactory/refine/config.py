@@ -1,0 +1,54 @@
+"""Settings of the refine stage."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from dsfactory.core.config import Section
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class RefineConfig(Section):
+    """How evidence becomes a mask. Pixel widths and areas are those of a 512² image and scale with the image."""
+
+    threshold: Literal["auto"] | Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        "auto", description="Where the fused map becomes foreground: chosen per image and class, or one fixed value."
+    )
+    threshold_low: Fraction = Field(0.35, description="Lowest candidate of the adaptive threshold.")
+    threshold_high: Fraction = Field(0.54, description="Highest candidate of the adaptive threshold.")
+    resolution_weights: dict[int, Annotated[float, Field(ge=0.0)]] = Field(
+        {16: 1.0, 32: 1.0, 64: 1.0},
+        description="Weight of each attention resolution, by the side of its grid; others are left out.",
+    )
+    affinity_weight: Fraction = Field(
+        0.0, description="Share of the self-attention affinity map in the fused map, where it was captured."
+    )
+    sharpness: float = Field(
+        12.0, gt=0.0, description="Log odds that the CRF starts from, per unit of the fused map above the threshold."
+    )
+    crf_iterations: int = Field(10, ge=0, le=100, description="Mean-field updates of the dense CRF; 0 leaves it out.")
+    crf_backend: Literal["lattice", "pydensecrf"] = Field(
+        "lattice", description="Who computes the CRF: this package (numpy) or pydensecrf (C++), which agree."
+    )
+    gaussian_sxy: float = Field(3.0, gt=0.0, description="Width of the smoothness kernel.")
+    gaussian_compat: float = Field(3.0, ge=0.0, description="Weight of the smoothness kernel.")
+    bilateral_sxy: float = Field(80.0, gt=0.0, description="Spatial width of the appearance kernel.")
+    bilateral_srgb: float = Field(13.0, gt=0.0, description="Colour width of the appearance kernel, in grey levels.")
+    bilateral_compat: float = Field(10.0, ge=0.0, description="Weight of the appearance kernel.")
+    crf_min_iou: Fraction = Field(
+        0.3, description="A class keeps the mask it had before the CRF when the two agree less than this (IoU)."
+    )
+    certainty: Fraction = Field(
+        0.95, description="Pixels whose label the CRF leaves less probable than this become void (255)."
+    )
+    min_box: float = Field(1500.0, ge=0.0, description="Parts whose bounding box has fewer pixels are dropped.")
+    max_hole: float = Field(1500.0, ge=0.0, description="Enclosed background of up to so many pixels is filled.")
+
+    @model_validator(mode="after")
+    def _check_range(self) -> "RefineConfig":
+        if self.threshold_low > self.threshold_high:
+            raise ValueError(
+                f"refine.threshold_low {self.threshold_low} is above threshold_high {self.threshold_high}: swap them"
+            )
+        return self

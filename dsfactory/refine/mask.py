@@ -1,0 +1,164 @@
+"""From one image and its evidence to one mask: the refine stage without the files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsfactory.core.sample import BACKGROUND, VOID
+from dsfactory.refine.clean import Labels, drop_small_parts, fill_holes, label_instances, scaled_limit
+from dsfactory.refine.config import RefineConfig
+from dsfactory.refine.crf import Kernels, dense_crf, softmax
+from dsfactory.refine.fuse import Maps, fuse_maps, peaks, resize_maps, stretch
+from dsfactory.refine.threshold import (
+    best_candidate,
+    candidate_thresholds,
+    mask_iou,
+    otsu_threshold,
+    soft_logits,
+    sweep_agreement,
+)
+
+Float = NDArray[np.float32]
+
+SWEEP_SIDE = 64
+"""Longer side of the thumbnail on which thresholds are compared."""
+
+SWEEP_ITERATIONS = 5
+"""Mean-field updates there: what comes later moves outlines less than a thumbnail shows."""
+
+
+@dataclass(frozen=True)
+class RefinedMask:
+    """A mask with its scores; sequences hold one value per class, in the order given.
+
+    Attributes:
+        labels: uint8, shape ``(height, width)``: class ids, 0 background, 255 void.
+        instances: uint8, same shape: ids from 1 in row-major order of first pixels, 0 background, 255 void.
+        thresholds: where each fused map was cut, in (0, 1).
+        agreement: IoU of the final mask with the coarse mask that chose the threshold.
+        peak: highest raw attention probability.
+        area: fraction of the image.
+        components: number of instances.
+        void: fraction of the image that is void.
+    """
+
+    labels: Labels
+    instances: Labels
+    thresholds: tuple[float, ...]
+    agreement: tuple[float, ...]
+    peak: tuple[float, ...]
+    area: tuple[float, ...]
+    components: tuple[int, ...]
+    void: float
+
+
+def refine_mask(
+    image: NDArray[np.uint8], cross: Maps, affinity: Maps, class_ids: Sequence[int], config: RefineConfig
+) -> RefinedMask:
+    """Turn attention into a mask.
+
+    Args:
+        image: uint8 RGB, shape ``(height, width, 3)``.
+        cross: cross-attention maps by grid, each of shape ``(classes, h, w)``, raw probabilities.
+        affinity: self-attention affinity maps by grid, same layout; empty when none was captured.
+        class_ids: the mask's value for each class, distinct, 1 to 254.
+        config: settings.
+
+    Returns:
+        The mask; a class without evidence or whose parts were all too small is absent from it.
+
+    Raises:
+        ValueError: there is no map, the number of classes differs from the maps', a map holds NaN or infinity, or the
+            mask falls into more than 254 parts.
+    """
+    if not cross:
+        raise ValueError("evidence holds no cross-attention map")
+    for maps in (cross, affinity):
+        for grid, grid_maps in maps.items():
+            if len(grid_maps) != len(class_ids):
+                raise ValueError(f"evidence {grid} has {len(grid_maps)} classes, the sample has {len(class_ids)}")
+            if not np.isfinite(grid_maps).all():
+                raise ValueError(f"evidence {grid} has values that are not numbers")
+    height, width = image.shape[:2]
+    scale = float(np.sqrt(height * width)) / 512.0
+    kernels = Kernels(
+        config.gaussian_sxy,
+        config.gaussian_compat,
+        config.bilateral_sxy,
+        config.bilateral_srgb,
+        config.bilateral_compat,
+    ).scaled(scale)
+
+    fused = fuse_maps(cross, (height, width), config.resolution_weights)
+    whole = stretch(resize_maps(affinity[max(affinity)], (height, width))) if affinity else fused
+    coarse = _coarse_masks(whole)
+    fused = stretch((1 - config.affinity_weight) * fused + config.affinity_weight * whole)
+    thresholds = _thresholds(image, fused, coarse, kernels, config)
+    posterior = _posterior(image, fused, thresholds, kernels, config)
+
+    winner = posterior.argmax(axis=0)
+    labels = np.array([BACKGROUND, *class_ids], dtype=np.uint8)[winner]
+    cleaned = drop_small_parts(labels, scaled_limit(config.min_box, labels.shape))
+    cleaned = fill_holes(cleaned, scaled_limit(config.max_hole, labels.shape))
+    if config.crf_iterations:  # before a CRF the probabilities only say how far from the threshold a pixel is
+        cleaned[(posterior.max(axis=0) < config.certainty) & (cleaned == labels)] = VOID
+    instances, counts = label_instances(cleaned)
+    return RefinedMask(
+        labels=cleaned,
+        instances=instances,
+        thresholds=tuple(thresholds),
+        agreement=tuple(mask_iou(cleaned == c, one) for c, one in zip(class_ids, coarse, strict=True)),
+        peak=tuple(peaks(cross).tolist()),
+        area=tuple(float(np.mean(cleaned == c)) for c in class_ids),
+        components=tuple(counts.get(c, 0) for c in class_ids),
+        void=float(np.mean(cleaned == VOID)),
+    )
+
+
+def _coarse_masks(maps: Float) -> NDArray[np.bool_]:
+    """The opinion that thresholds are judged by: Otsu's cut of the affinity map, or of the fused map without one."""
+    return np.stack([(one >= otsu_threshold(one)) & (one > 0) for one in maps])
+
+
+def _thresholds(
+    image: NDArray[np.uint8], fused: Float, coarse: NDArray[np.bool_], kernels: Kernels, config: RefineConfig
+) -> list[float]:
+    if config.threshold != "auto":
+        return [config.threshold] * len(fused)
+    candidates = candidate_thresholds(config.threshold_low, config.threshold_high)
+    agreement = sweep_agreement(
+        image,
+        fused,
+        coarse,
+        candidates,
+        config.sharpness,
+        kernels,
+        min(config.crf_iterations, SWEEP_ITERATIONS),
+        SWEEP_SIDE,
+    )
+    return [best_candidate(row, candidates) for row in agreement]
+
+
+def _posterior(
+    image: NDArray[np.uint8], fused: Float, thresholds: list[float], kernels: Kernels, config: RefineConfig
+) -> Float:
+    """Label probabilities, background first, of shape ``(classes + 1, height, width)``.
+
+    All classes compete in one CRF. It may erase what is thin or small: a class whose mask changes too
+    much falls back on what it had before.
+    """
+    logits = soft_logits(fused, thresholds, config.sharpness)
+    logits[fused.max(axis=(1, 2)) == 0] = -np.inf
+    logits = np.concatenate([np.zeros_like(logits[:1]), logits])
+    start = softmax(logits)
+    if config.crf_iterations == 0:
+        return start
+    posterior = dense_crf(image, start, kernels, config.crf_iterations, config.crf_backend)
+    before, after = start.argmax(axis=0), posterior.argmax(axis=0)
+    for label in range(1, len(start)):
+        if mask_iou(before == label, after == label) < config.crf_min_iou:
+            restored = (before == label) | (after == label)
+            posterior[:, restored] = before[restored] == np.arange(len(start))[:, None]
+    return posterior

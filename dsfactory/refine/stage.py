@@ -1,0 +1,117 @@
+"""The refine stage: a shard of images and evidence to a shard of masks and scores."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, ClassVar
+
+import pyarrow as pa
+from safetensors import SafetensorError
+
+from dsfactory.core.config import ClassSpec
+from dsfactory.core.errors import UserError
+from dsfactory.core.png import decode_rgb_png, encode_index_png
+from dsfactory.core.sample import Record
+from dsfactory.core.shard import ShardReader, ShardSpec
+from dsfactory.core.stage import Stage
+from dsfactory.generate.evidence import Evidence
+from dsfactory.generate.stage import EVIDENCE, IMAGE, GenerateStage
+from dsfactory.refine.config import RefineConfig
+
+_SCORES = pa.schema(
+    [
+        ("threshold", pa.list_(pa.float32())),
+        ("agreement", pa.list_(pa.float32())),
+        ("peak", pa.list_(pa.float32())),
+        ("area", pa.list_(pa.float32())),
+        ("components", pa.list_(pa.int32())),
+        ("void", pa.float32()),
+    ]
+)
+"""One value per class, in the order of the column ``classes``; see :class:`dsfactory.refine.mask.RefinedMask`."""
+
+
+@dataclass
+class RefineStage(Stage):
+    """Masks from evidence.
+
+    Adds the files ``mask.png`` (class ids in the order of the run's classes from 1, 0 background, 255 void) and
+    ``instances.png``, and a column per score. A sample whose first class has no mask is ``"rejected"``; one whose files
+    cannot be read is ``"failed"``, has no files, and its scores are null.
+    """
+
+    config: RefineConfig
+    classes: Sequence[ClassSpec]
+
+    name: ClassVar[str] = "refine"
+    version: ClassVar[int] = 1
+    upstream: ClassVar[str | None] = "generate"
+    schema: ClassVar[pa.Schema] = pa.unify_schemas([GenerateStage.schema, _SCORES])
+
+    def identity(self) -> dict[str, Any]:
+        """The settings, and the class list, which decides the values in the masks."""
+        return {**self.config.identity(), "classes": [spec.name for spec in self.classes]}
+
+    def prepare(self) -> None:
+        """Keep OpenCV to one thread, for shards are the unit of parallel work; see that the CRF is there.
+
+        Raises:
+            UserError: pydensecrf is asked for and not installed.
+        """
+        import cv2
+
+        if self.config.crf_backend == "pydensecrf" and find_spec("pydensecrf") is None:
+            raise UserError(
+                "pydensecrf is not installed: leave refine.crf_backend at 'lattice', which computes the same, "
+                "or pip install 'dsfactory[densecrf]' (needs a C++ compiler and Python < 3.13)"
+            )
+        cv2.setNumThreads(1)
+
+    def process(self, shard: ShardSpec, upstream: ShardReader | None) -> Iterator[Record]:
+        """Yield one record per sample of the generate shard, in its order."""
+        assert upstream is not None
+        ids = {spec.name: number for number, spec in enumerate(self.classes, start=1)}
+        for record in upstream.records():
+            if record.row["status"] != "ok":
+                yield _failed(record, record.row["reason"])
+                continue
+            try:
+                yield self._refine(record, [ids[name] for name in record.row["classes"]])
+            except ValueError as error:
+                yield _failed(record, str(error))
+
+    def _refine(self, record: Record, class_ids: list[int]) -> Record:
+        from dsfactory.refine.mask import refine_mask
+
+        for name in (IMAGE, EVIDENCE):
+            if name not in record.files:
+                raise ValueError(f"{name} is missing")
+        image = decode_rgb_png(record.files[IMAGE])
+        evidence = _read_evidence(record.files[EVIDENCE])
+        mask = refine_mask(image, evidence.cross, evidence.affinity, class_ids, self.config)
+        primary = record.row["classes"][0]
+        found = mask.area[0] > 0.0
+        row = {
+            **record.row,
+            "threshold": mask.thresholds,
+            "agreement": mask.agreement,
+            "peak": mask.peak,
+            "area": mask.area,
+            "components": mask.components,
+            "void": mask.void,
+            "status": "ok" if found else "rejected",
+            "reason": "" if found else f"no mask for {primary}",
+        }
+        files = {"mask.png": encode_index_png(mask.labels), "instances.png": encode_index_png(mask.instances)}
+        return Record(record.key, row, files)
+
+
+def _read_evidence(data: bytes) -> Evidence:
+    try:
+        return Evidence.from_bytes(data)
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ValueError(f"the evidence cannot be read: {error}") from error
+
+
+def _failed(record: Record, reason: str) -> Record:
+    return Record(record.key, {**record.row, **dict.fromkeys(_SCORES.names), "status": "failed", "reason": reason})

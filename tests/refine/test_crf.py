@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+
+from dsfactory.refine.crf import Kernels, binary_mean_field, dense_crf, image_filters, mean_field, softmax
+from tests.refine.scenes import draw_scene, iou
+
+
+def blurred_probabilities(truth, labels, seed=0):
+    """Soft, noisy and coarse: one value per 8×8 block, upsampled without smoothing."""
+    rng = np.random.default_rng(seed)
+    height, width = truth.shape
+    blocks = np.stack([(truth == k).reshape(height // 8, 8, width // 8, 8).mean(axis=(1, 3)) for k in range(labels)])
+    logits = 3 * blocks + rng.normal(0, 0.5, blocks.shape)
+    return softmax(np.kron(logits, np.ones((8, 8))).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("size", "objects", "labels"),
+    [((128, 128), 1, 2), ((96, 160), 2, 3), ((160, 96), 1, 21), ((256, 256), 3, 4), ((128, 128), 2, 21)],
+)
+def test_backends_agree(size, objects, labels):
+    pytest.importorskip("pydensecrf")
+    for seed in range(3):
+        scene = draw_scene(seed, objects, size)
+        probabilities = blurred_probabilities(scene.truth, labels, seed)
+        kernels = Kernels().scaled(np.sqrt(size[0] * size[1]) / 512)
+        ours = dense_crf(scene.image, probabilities, kernels, backend="lattice")
+        theirs = dense_crf(scene.image, probabilities, kernels, backend="pydensecrf")
+        mine, other = ours.argmax(axis=0), theirs.argmax(axis=0)
+        shared = [iou(mine == k, other == k) for k in range(labels) if (other == k).any()]
+        assert np.mean(shared) >= 0.99
+        assert np.abs(ours - theirs).mean() < 0.005
+
+
+def test_appearance_kernel_alone_agrees_to_rounding():
+    pytest.importorskip("pydensecrf")
+    scene = draw_scene(3, 2)
+    probabilities = blurred_probabilities(scene.truth, 3)
+    kernels = Kernels(gaussian_compat=0.0, bilateral_sxy=20.0)
+    ours = dense_crf(scene.image, probabilities, kernels, iterations=1, backend="lattice")
+    theirs = dense_crf(scene.image, probabilities, kernels, iterations=1, backend="pydensecrf")
+    assert ours == pytest.approx(theirs, abs=1e-4)
+
+
+@pytest.mark.parametrize("size", [(128, 128), (96, 152)])
+def test_mask_snaps_to_edges(size):
+    scene = draw_scene(1, 1, size)
+    probabilities = blurred_probabilities(scene.truth, 2)
+    refined = dense_crf(scene.image, probabilities, Kernels().scaled(0.25))
+    before, after = (iou(p.argmax(axis=0) == 1, scene.truth == 1) for p in (probabilities, refined))
+    assert before < 0.95
+    assert after > 0.98
+
+
+def test_is_a_distribution_in_float32():
+    scene = draw_scene(0, 2)
+    refined = dense_crf(scene.image, blurred_probabilities(scene.truth, 5), Kernels().scaled(0.25))
+    assert refined.dtype == np.float32
+    assert refined.sum(axis=0) == pytest.approx(1.0, abs=1e-5)
+    assert (refined >= 0).all()
+
+
+def test_no_iteration_keeps_probabilities():
+    scene = draw_scene(0)
+    probabilities = blurred_probabilities(scene.truth, 3)
+    assert dense_crf(scene.image, probabilities, Kernels(), iterations=0) == pytest.approx(probabilities, abs=1e-4)
+
+
+def test_two_labels_are_the_binary_case():
+    scene = draw_scene(2)
+    logits = np.log(blurred_probabilities(scene.truth, 2))
+    filters = image_filters(scene.image, Kernels().scaled(0.25))
+    both = mean_field(-logits, filters, 5)[1]
+    binary = binary_mean_field(logits[1:] - logits[:1], filters, 5)[0]
+    assert binary == pytest.approx(both, abs=1e-4)
+
+
+def test_problems_of_a_batch_do_not_touch_each_other():
+    scene = draw_scene(2)
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (3, *scene.truth.shape)).astype(np.float32)
+    filters = image_filters(scene.image, Kernels().scaled(0.25))
+    together = binary_mean_field(logits, filters, 3)
+    assert np.array_equal(binary_mean_field(logits[1:2], filters, 3)[0], together[1])
+
+
+def test_certain_labels_have_finite_energy():
+    scene = draw_scene(0)
+    hard = np.stack([scene.truth == 0, scene.truth == 1]).astype(np.float32)
+    refined = dense_crf(scene.image, hard, Kernels().scaled(0.25))
+    assert np.isfinite(refined).all()
+    assert iou(refined.argmax(axis=0) == 1, scene.truth == 1) > 0.98
+
+
+def test_sizes_must_fit():
+    with pytest.raises(ValueError, match="does not fit"):
+        dense_crf(np.zeros((8, 9, 3), np.uint8), np.zeros((2, 9, 8), np.float32), Kernels())

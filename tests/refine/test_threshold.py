@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dsfactory.refine.crf import Kernels
+from dsfactory.refine.fuse import fuse_maps
+from dsfactory.refine.threshold import (
+    best_candidate,
+    candidate_thresholds,
+    mask_iou,
+    otsu_threshold,
+    soft_logits,
+    sweep_agreement,
+)
+from tests.refine.scenes import draw_scene
+
+KERNELS = Kernels().scaled(0.25)
+
+
+def test_candidates_are_those_of_the_paper():
+    candidates = candidate_thresholds()
+    assert len(candidates) == 20
+    assert candidates[0] == 0.35
+    assert candidates[-1] == 0.54
+    assert candidate_thresholds(0.4, 0.4) == (0.4,)
+
+
+def test_iou():
+    a = np.array([True, True, False])
+    assert mask_iou(a, a) == 1.0
+    assert mask_iou(a, ~a) == 0.0
+    assert mask_iou(a, np.array([True, False, False])) == 0.5
+    assert mask_iou(np.zeros(3, bool), np.zeros(3, bool)) == 1.0
+
+
+@given(st.floats(0.05, 0.4), st.floats(0.55, 0.95), st.integers(0, 1000))
+def test_otsu_parts_two_heaps(low, high, seed):
+    rng = np.random.default_rng(seed)
+    values = np.concatenate([rng.normal(low, 0.01, 600), rng.normal(high, 0.01, 200)]).clip(0, 1)
+    assert (values >= otsu_threshold(values)).sum() == 200
+
+
+def test_logits_are_zero_at_the_threshold():
+    maps = np.array([[[0.2, 0.4]], [[0.4, 0.9]]], dtype=np.float32)
+    logits = soft_logits(maps, [0.4, 0.4], 10.0)
+    assert logits.dtype == np.float32
+    assert logits.ravel() == pytest.approx([-2.0, 0.0, 0.0, 5.0], abs=1e-5)
+
+
+@pytest.mark.parametrize("wanted", [0.36, 0.45, 0.53])
+def test_finds_the_threshold_that_made_the_target(wanted):
+    scene = draw_scene(4, noise=0.6)
+    fused = fuse_maps(scene.cross, scene.truth.shape, {16: 1.0})
+    candidates = candidate_thresholds()
+    agreement = sweep_agreement(scene.image, fused, fused >= wanted, candidates, 200.0, KERNELS, iterations=0)
+    assert agreement.shape == (1, 20)
+    assert best_candidate(agreement[0], candidates) == pytest.approx(wanted, abs=0.011)
+    assert agreement.max() > 0.99
+
+
+def test_thumbnail_chooses_as_well_as_the_exhaustive_sweep():
+    """Not always the same threshold, for many are as good, but one whose mask agrees as well."""
+    candidates = candidate_thresholds()
+    losses = []
+    for seed in range(8):
+        scene = draw_scene(seed, 1 + seed % 2, noise=0.6)
+        fused = fuse_maps(scene.cross, scene.truth.shape, {16: 1.0})
+        targets = np.stack([scene.truth == k + 1 for k in range(len(fused))])
+        full = sweep_agreement(scene.image, fused, targets, candidates, 12.0, KERNELS, 10)
+        quick = sweep_agreement(scene.image, fused, targets, candidates, 12.0, KERNELS, 5, side=64)
+        for exact, estimate in zip(full, quick, strict=True):
+            losses.append(exact.max() - exact[candidates.index(best_candidate(estimate, candidates))])
+    assert np.mean(losses) < 0.005
+    assert np.max(losses) < 0.03
+
+
+def test_classes_are_swept_independently():
+    scene = draw_scene(0, 2, size=(96, 160))
+    fused = fuse_maps(scene.cross, scene.truth.shape, {16: 1.0})
+    targets = np.stack([scene.truth == 1, scene.truth == 2])
+    both = sweep_agreement(scene.image, fused, targets, (0.4, 0.5), 12.0, KERNELS, 5, side=64)
+    second = sweep_agreement(scene.image, fused[1:], targets[1:], (0.4, 0.5), 12.0, KERNELS, 5, side=64)
+    assert np.array_equal(both[1:], second)
+
+
+def test_of_equal_candidates_the_middle_one_wins():
+    assert best_candidate(np.array([0.2, 0.7, 0.7, 0.7, 0.1]), (1, 2, 3, 4, 5)) == 3
+    assert best_candidate(np.array([0.9, 0.9]), (1, 2)) == 1
