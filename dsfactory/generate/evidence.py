@@ -1,0 +1,48 @@
+"""What the attention of a diffusion model says about where classes are, as arrays and as bytes."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load, save
+
+Grid = tuple[int, int]
+"""Height and width of an attention map in tokens."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Attention maps of one image, per class, in the order in which the classes were asked for.
+
+    Attributes:
+        cross: per captured grid ``(h, w)``, float16 of shape ``(classes, h, w)``: the softmax probability of the
+            class's tokens, averaged over tokens, heads, layers and steps; in [0, 1] and not normalised.
+        affinity: the class's maps spread along self-attention at one grid, float16 of shape ``(classes, h, w)``,
+            each stretched to [0, 1]; empty when self-attention was not captured.
+    """
+
+    cross: dict[Grid, NDArray[np.float16]]
+    affinity: dict[Grid, NDArray[np.float16]] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """A safetensors file with tensors ``cross/{h}x{w}`` and ``affinity/{h}x{w}``; equal maps give equal bytes."""
+        tensors = {
+            f"{kind}/{height}x{width}": np.ascontiguousarray(maps)
+            for kind, grids in (("cross", self.cross), ("affinity", self.affinity))
+            for (height, width), maps in sorted(grids.items(), reverse=True)
+        }
+        return save(tensors)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Evidence":
+        """Read what :meth:`to_bytes` wrote.
+
+        Raises:
+            safetensors.SafetensorError: the bytes are not a safetensors file.
+        """
+        kinds: dict[str, dict[Grid, NDArray[np.float16]]] = {"cross": {}, "affinity": {}}
+        for name, maps in load(data).items():
+            kind, _, grid = name.partition("/")
+            height, _, width = grid.partition("x")
+            kinds[kind][int(height), int(width)] = maps
+        return cls(**kinds)

