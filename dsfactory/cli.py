@@ -4,20 +4,17 @@ Heavy modules are imported inside the commands, so that ``--help`` answers at on
 """
 
 import json
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from dsfactory import __version__
-from dsfactory.core.errors import DsfactoryError, StopSignal, UserError
-
-if TYPE_CHECKING:
-    from dsfactory.engine.pipeline import JobSummary
-    from dsfactory.export import ExportSummary
+from dsfactory import __version__, output
+from dsfactory import options as o
+from dsfactory.core.errors import DamagedShard, DsfactoryError, StopSignal, UserError
+from dsfactory.engine.signals import stop_on_signals
 
 # Typer carries its own click from 0.28 on and exports only the leaf of this class.
 _UsageError: Any = typer.BadParameter.__base__
@@ -26,8 +23,8 @@ app = typer.Typer(
     name="dsfactory",
     help="A synthetic dataset factory: class names in, a labelled segmentation dataset out.\n\n"
     "dsfactory run --classes dog,bird does everything; generate, refine and export are its steps.\n\n"
-    "Exit codes: 0 done, 2 the input cannot be used, 3 finished but some samples failed, "
-    "4 another process holds the run, 5 stopped by a signal (run the same command to go on), 1 a bug.",
+    "Exit codes: 0 done, 2 the input cannot be used, 3 finished but some samples failed or are damaged, "
+    "4 another process holds the run, 5 stopped by a signal or a limit (the same command goes on), 1 a bug.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -37,98 +34,55 @@ models_app = typer.Typer(help="The models that can draw.", no_args_is_help=True)
 app.add_typer(prompts_app, name="prompts")
 app.add_typer(models_app, name="models")
 
-Classes = Annotated[str | None, typer.Option(help="Class names, separated by commas: dog,traffic light")]
-ClassesFile = Annotated[
-    Path | None, typer.Option(help="A file with a class per line: 'name' or 'name: synonym, synonym'.")
-]
-Num = Annotated[int | None, typer.Option(help="Images per class [default: 100]")]
-Model = Annotated[
-    str | None,
-    typer.Option(help="Who draws: a preset ('dsfactory models list'), a hub id or a folder [default: pocket]"),
-]
-Out = Annotated[Path | None, typer.Option(help="The run's folder [default: runs/<classes>-<model>]")]
-ExportOut = Annotated[
-    Path | None, typer.Option(help="Where to; with several formats each gets a folder [default: <run>/export/<format>]")
-]
-Config = Annotated[
-    Path | None, typer.Option(help="A run.yaml; flags win over it, it wins over the run's saved config.")
-]
-Seed = Annotated[int | None, typer.Option(help="Seed of the run [default: 0]")]
-Corpus = Annotated[
-    str | None, typer.Option(help="Captions: 'coco' or a txt, csv, tsv, jsonl or parquet file [default: coco]")
-]
-Column = Annotated[str | None, typer.Option(help="The caption column of your corpus.")]
-Objects = Annotated[str | None, typer.Option(help="Classes per image: '1' or a range such as '1-3' [default: 1]")]
-Width = Annotated[int | None, typer.Option(help="Image width in pixels [default: the model's]")]
-Height = Annotated[int | None, typer.Option(help="Image height in pixels [default: the model's]")]
-Steps = Annotated[int | None, typer.Option(help="Denoising steps [default: the model's]")]
-Guidance = Annotated[float | None, typer.Option(help="Classifier-free guidance scale [default: the model's]")]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 … [default: auto]")]
-BatchSize = Annotated[int | None, typer.Option(help="Images drawn at once; halved by itself when memory runs out.")]
-ShardSize = Annotated[int | None, typer.Option(help="Samples per shard of a new run [default: 32]")]
-Threshold = Annotated[
-    str | None, typer.Option(help="'auto' (chosen per image) or a number from 0 to 1 [default: auto]")
-]
-Crf = Annotated[str | None, typer.Option(help="The CRF's backend, or 'off' [default: auto]")]
-Set = Annotated[
-    list[str] | None, typer.Option("--set", help="Any setting: --set refine.void_low=0.4 (may be repeated).")
-]
-Format = Annotated[str, typer.Option(help="What to write, separated by commas: coco, voc")]
-Redo = Annotated[
-    bool, typer.Option("--redo", help="Make it again with these settings; what depends on it is made again later.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON summary instead of words.")]
-RunPath = Annotated[Path | None, typer.Argument(help="The run's folder [default: the newest under ./runs]")]
-ImageFormat = Annotated[
-    str | None, typer.Option(help="jpg or png [default: what the format's readers expect: png for coco, jpg for voc]")
-]
-Rle = Annotated[
-    bool, typer.Option("--rle", help="COCO segmentations as run lengths; several loaders read polygons only.")
-]
-ValShare = Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the images that goes to the val split.")]
-
 
 @app.command()
 def generate(
-    classes: Classes = None, classes_file: ClassesFile = None, num: Num = None, model: Model = None, out: Out = None,
-    config: Config = None, seed: Seed = None, corpus: Corpus = None, column: Column = None, objects: Objects = None,
-    width: Width = None, height: Height = None, steps: Steps = None, guidance: Guidance = None, device: Device = None,
-    batch_size: BatchSize = None, shard_size: ShardSize = None, setting: Set = None, redo: Redo = False,
-    as_json: Json = False,
+    classes: o.Classes = None, classes_file: o.ClassesFile = None, num: o.Num = None, append: o.Append = None,
+    model: o.Model = None, out: o.Out = None, config: o.Config = None, seed: o.Seed = None, corpus: o.Corpus = None,
+    column: o.Column = None, objects: o.Objects = None, width: o.Width = None, height: o.Height = None,
+    steps: o.Steps = None, guidance: o.Guidance = None, device: o.Device = None, batch_size: o.BatchSize = None,
+    shard_size: o.ShardSize = None, setting: o.Set = None, budget: o.Budget = None, until: o.Until = None,
+    max_gb: o.MaxGb = None, redo: o.Redo = False, as_json: o.Json = False, quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Find captions and draw images, keeping what attention says about every class.
 
-    A run that was killed goes on with the same command; a larger --num adds images and changes none.
+    A run that was killed or stopped goes on with the same command; a larger --num adds images and changes none.
     """
+    from dsfactory.engine.limits import Limits
     from dsfactory.engine.pipeline import generate_job
     from dsfactory.engine.progress import choose_progress
 
     flags = _generate_flags(locals())
-    with choose_progress(as_json) as progress:
-        summary = generate_job(out, config, flags, progress, redo)
-    _print_job(summary, as_json, f"next: dsfactory refine {summary.run}")
+    limits = Limits(budget, until, max_gb)
+    with choose_progress(as_json or quiet) as progress:
+        summary = generate_job(out, config, flags, progress, redo, append, limits)
+    output.print_job(summary, as_json, quiet, f"next: dsfactory refine {summary.run}")
 
 
 @app.command()
 def refine(
-    run: RunPath = None, config: Config = None, threshold: Threshold = None, crf: Crf = None, setting: Set = None,
-    redo: Redo = False, as_json: Json = False,
+    run: o.RunPath = None, config: o.Config = None, threshold: o.Threshold = None, crf: o.Crf = None,
+    setting: o.Set = None, budget: o.Budget = None, until: o.Until = None, max_gb: o.MaxGb = None,
+    redo: o.Redo = False, as_json: o.Json = False, quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Turn the evidence of a run into masks. Needs no GPU and draws nothing again."""
+    from dsfactory.engine.limits import Limits
     from dsfactory.engine.pipeline import refine_job
     from dsfactory.engine.progress import choose_progress
 
     path = _run_path(run)
     flags = _refine_flags(locals())
-    with choose_progress(as_json) as progress:
-        summary = refine_job(path, config, flags, progress, redo)
-    _print_job(summary, as_json, f"next: dsfactory export {path} --format coco")
+    limits = Limits(budget, until, max_gb)
+    with choose_progress(as_json or quiet) as progress:
+        summary = refine_job(path, config, flags, progress, redo, limits)
+    output.print_job(summary, as_json, quiet, f"next: dsfactory export {path} --format coco")
 
 
 @app.command()
 def export(
-    run: RunPath = None, format: Format = "coco", out: ExportOut = None, val_share: ValShare = 0.1,
-    image_format: ImageFormat = None, rle: Rle = False, redo: Redo = False, as_json: Json = False,
+    run: o.RunPath = None, format: o.Format = "coco", out: o.ExportOut = None, val_share: o.ValShare = 0.1,
+    image_format: o.ImageFormat = None, rle: o.Rle = False, redo: o.Redo = False, as_json: o.Json = False,
+    quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Write the finished samples as a dataset that other tools read."""
     from dsfactory.engine.exporting import export_job
@@ -136,43 +90,68 @@ def export(
     summaries = export_job(_run_path(run), format, out, val_share, redo, image_format=image_format, rle=rle)
     if as_json:
         print(json.dumps([item.as_json() for item in summaries]))
-    else:
+    elif not quiet:
         for item in summaries:
-            print(_describe_export(item))
+            print(output.describe_export(item))
 
 
 @app.command("run")
 def run_all(
-    classes: Classes = None, classes_file: ClassesFile = None, num: Num = None, model: Model = None, out: Out = None,
-    config: Config = None, seed: Seed = None, corpus: Corpus = None, column: Column = None, objects: Objects = None,
-    width: Width = None, height: Height = None, steps: Steps = None, guidance: Guidance = None, device: Device = None,
-    batch_size: BatchSize = None, shard_size: ShardSize = None, threshold: Threshold = None, crf: Crf = None,
-    setting: Set = None, format: Format = "coco", val_share: ValShare = 0.1, redo: Redo = False, as_json: Json = False,
+    classes: o.Classes = None, classes_file: o.ClassesFile = None, num: o.Num = None, model: o.Model = None,
+    out: o.Out = None, config: o.Config = None, seed: o.Seed = None, corpus: o.Corpus = None, column: o.Column = None,
+    objects: o.Objects = None, width: o.Width = None, height: o.Height = None, steps: o.Steps = None,
+    guidance: o.Guidance = None, device: o.Device = None, batch_size: o.BatchSize = None,
+    shard_size: o.ShardSize = None, threshold: o.Threshold = None, crf: o.Crf = None, setting: o.Set = None,
+    format: o.Format = "coco", val_share: o.ValShare = 0.1, budget: o.Budget = None, until: o.Until = None,
+    max_gb: o.MaxGb = None, redo: o.Redo = False, as_json: o.Json = False, quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Do everything: generate, refine, export."""
     from dsfactory.engine.exporting import check_formats, export_job
+    from dsfactory.engine.limits import Limits
     from dsfactory.engine.pipeline import generate_job, refine_job
     from dsfactory.engine.progress import choose_progress
 
     given = locals()
     check_formats(format)
-    with choose_progress(as_json) as progress:
-        drawn = generate_job(
-            out, config, _generate_flags({**given, "setting": None}) | _settings(given), progress, redo
-        )
-        refined = refine_job(drawn.run, config, _refine_flags(given), progress, redo)
-    exports = export_job(drawn.run, format, None, val_share, redo)
-    drawn.stages += refined.stages
+    limits = Limits(budget, until, max_gb)
+    flags = _generate_flags({**given, "setting": None}) | _settings(given)
+    with choose_progress(as_json or quiet) as progress:
+        summary = generate_job(out, config, flags, progress, redo, limits=limits)
+        if not summary.stopped:
+            summary.stages += refine_job(summary.run, config, _refine_flags(given), progress, redo, limits).stages
+    exports = [] if summary.stopped else export_job(summary.run, format, None, val_share, redo)
     if as_json:
-        print(json.dumps({**drawn.as_json(), "exports": [item.as_json() for item in exports]}))
-        raise typer.Exit(drawn.exit_code)
-    for item in exports:
-        print(_describe_export(item))
-    _print_job(drawn, False, "")
+        print(json.dumps({**summary.as_json(), "exports": [item.as_json() for item in exports]}))
+        raise typer.Exit(summary.exit_code)
+    for item in exports if not quiet else ():
+        print(output.describe_export(item))
+    output.print_job(summary, False, quiet, "")
 
 
 @app.command()
-def status(run: RunPath = None, as_json: Json = False) -> None:
+def verify(
+    path: Annotated[
+        Path | None, typer.Argument(help="A run's folder, or an export's [default: the newest run under ./runs]")
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Make exactly the broken shards of a run again, and what was made of them.")
+    ] = False,
+    as_json: o.Json = False,
+) -> None:
+    """Read everything and compare it: checksums, rows, masks, and COCO and VOC with the run.
+
+    Prints a line per fault and ends with exit code 3 if there is one. Changes nothing without --repair.
+    """
+    from dsfactory.engine.progress import choose_progress
+    from dsfactory.verify import verify_path
+
+    with choose_progress(as_json) as progress:
+        found = verify_path(_run_path(path), progress, repair)
+    output.print_findings(found, as_json)
+
+
+@app.command()
+def status(run: o.RunPath = None, as_json: o.Json = False) -> None:
     """What a run holds and how far it is. May be asked while the run is being made."""
     from dsfactory.engine.pipeline import status_of
 
@@ -182,13 +161,15 @@ def status(run: RunPath = None, as_json: Json = False) -> None:
         return
     print(f"{found['run']}: {', '.join(found['classes'])}; {found['samples']} samples in {found['shards']} shards")
     for stage in found["stages"]:
-        print(f"  {stage['stage']:<9} {stage['samples']} of {found['samples']} finished{_counts(stage)}")
+        print(f"  {stage['stage']:<9} {stage['samples']} of {found['samples']} finished{output.counts(stage)}")
+        for line in stage["damaged"]:
+            print(f"            damaged: {line}")
     if found["exports"]:
         print(f"  exports   {', '.join(found['exports'])}")
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
+def doctor(as_json: o.Json = False) -> None:
     """What this machine can do: torch, device, CRF backend, disk, models at hand."""
     from dsfactory.engine.doctor import examine
 
@@ -203,8 +184,8 @@ def doctor(as_json: Json = False) -> None:
 @prompts_app.command("search")
 def prompts_search(
     word: Annotated[str, typer.Argument(help="A class name, such as dog.")],
-    corpus: Corpus = None, column: Column = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many captions to show.")] = 20, as_json: Json = False,
+    corpus: o.Corpus = None, column: o.Column = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many captions to show.")] = 20, as_json: o.Json = False,
 ) -> None:  # fmt: skip
     """Show captions that mention a class."""
     from dsfactory.core.config import parse_section
@@ -223,7 +204,7 @@ def prompts_search(
 
 
 @models_app.command("list")
-def models_list(as_json: Json = False) -> None:
+def models_list(as_json: o.Json = False) -> None:
     """The presets, and which of them are on this machine."""
     from dsfactory.models.inspect import list_models
 
@@ -238,7 +219,7 @@ def models_list(as_json: Json = False) -> None:
 
 @models_app.command("check")
 def models_check(
-    name: Annotated[str, typer.Argument(help="A preset, a hub id or a folder.")], as_json: Json = False
+    name: Annotated[str, typer.Argument(help="A preset, a hub id or a folder.")], as_json: o.Json = False
 ) -> None:
     """Whether a model can draw here: what is missing, how big it is, which licence it has."""
     from dsfactory.models.inspect import check_model
@@ -262,12 +243,6 @@ def models_check(
     for fact, value in facts.items():
         if value is not None:
             print(f"  {fact:<8} {value}")
-
-
-def _describe_export(item: "ExportSummary") -> str:
-    made = "" if item.made else " (nothing to do, it was there)"
-    images = " and ".join(f"{count} {split}" for split, count in item.images.items())
-    return f"{item.format:<9} {images} images with {sum(item.instances.values())} objects in {item.out}{made}"
 
 
 def _version(value: bool) -> None:
@@ -330,51 +305,21 @@ def _refine_flags(given: dict[str, Any]) -> dict[str, Any]:
     return merge_settings({"refine": refine}, _settings(given))
 
 
-def _print_job(summary: "JobSummary", as_json: bool, following: str) -> None:
-    if as_json:
-        print(json.dumps(summary.as_json()))
-        raise typer.Exit(summary.exit_code)
-    for stage in summary.stages:
-        made = f"{stage.made} made now" if stage.made else "nothing to do, all finished earlier"
-        print(f"{stage.stage:<9} {stage.samples} samples ({made}){_counts(stage.as_json())}")
-        if stage.waiting:
-            print(f"          {stage.waiting} samples are not drawn yet: run 'dsfactory generate' to the end first")
-        for line in stage.damaged:
-            print(f"          damaged: {line}")
-    print(f"drawn by {summary.model} in {summary.run}")
-    if summary.model == "pocket":
-        print("pocket draws stickers, for trying things out: --model sd15 draws photographs")
-    if following and summary.exit_code == 0:
-        print(following)
-    raise typer.Exit(summary.exit_code)
-
-
-def _counts(stage: dict[str, Any]) -> str:
-    others = {name: count for name, count in stage["statuses"].items() if name != "ok"}
-    text = "".join(f", {count} {name}" for name, count in sorted(others.items()))
-    reasons = sorted(stage["reasons"].items(), key=lambda item: (-item[1], item[0]))[:3]
-    return text + (f" ({'; '.join(f'{count} × {reason}' for reason, count in reasons)})" if reasons else "")
-
-
-def _stop(number: int, frame: object) -> None:
-    raise StopSignal(signal.Signals(number).name)
-
-
 def main(arguments: list[str] | None = None, command: Callable[..., Any] = app) -> None:
     """Entry point of the console script; turns errors into one line and an exit code."""
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
+    stop_on_signals()
     try:
         code = command(arguments, standalone_mode=False)
     except _UsageError as error:
         if not error.format_message():  # no arguments: the help was shown
             sys.exit(2)
         _fail(f"{error.format_message()} (see --help)", 2)
-    except (DsfactoryError, StopSignal) as error:
-        text = str(error) if not isinstance(error, StopSignal) else (
-            f"stopped by {error}: finished shards are kept, run the same command again to go on"
-        )  # fmt: skip
-        _fail(text, error.exit_code)
+    except StopSignal as error:
+        _fail(f"stopped by {error}: finished shards are kept, {output.go_on(sys.argv)} to go on", error.exit_code)
+    except DamagedShard as error:
+        _fail(f"{error}: 'dsfactory verify RUN --repair' makes it again", error.exit_code)
+    except DsfactoryError as error:
+        _fail(str(error), error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)

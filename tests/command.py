@@ -1,6 +1,7 @@
 """Run ``dsfactory`` as a process of its own, as a user would."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 
 TINY = ["--classes", "dog,bird", "--num", "3", "--shard-size", "4", "--steps", "2", "--width", "64", "--height", "64"]
 """A run small enough for a test; later flags win over these."""
+
+_DIARY = re.compile(r"\.lock|log(\.\d+)?\.jsonl")
 
 
 def command(*arguments: str, cwd: Path, wait: bool = True, **environment: str) -> Any:
@@ -28,5 +31,10 @@ def run_tiny(model: Path, name: str, *arguments: str, cwd: Path, wait: bool = Tr
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Relative path to bytes of every file below a folder."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    """Relative path to bytes of every file below a folder.
+
+    Without the lock and the log (``.lock``, ``log.jsonl``, ``log.1.jsonl`` …): they say who worked when, and are the
+    only files in which equal runs may differ.
+    """
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and not _DIARY.fullmatch(path.name)]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}

@@ -1,5 +1,6 @@
 """Run a stage in this process, shard by shard."""
 
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +9,10 @@ from dsfactory.core.errors import DamagedShard, UserError
 from dsfactory.core.run import Run, StageState
 from dsfactory.core.shard import ShardSpec, ShardWriter
 from dsfactory.core.stage import Stage, differences, fingerprint
+from dsfactory.engine.limits import UNLIMITED, Limits, Stop
+from dsfactory.engine.log import log_event
 from dsfactory.engine.progress import Progress
+from dsfactory.engine.signals import check_stop
 
 
 @dataclass
@@ -22,6 +26,7 @@ class StageSummary:
         reasons: how many of all finished samples failed or were rejected for which reason.
         waiting: samples whose shard the stage before has not finished.
         damaged: one line per shard that could not be read.
+        stopped: the limit that ended this call before all was done.
     """
 
     stage: str
@@ -31,9 +36,57 @@ class StageSummary:
     reasons: Counter[str] = field(default_factory=Counter)
     waiting: int = 0
     damaged: list[str] = field(default_factory=list)
+    stopped: Stop | None = None
+
+    def count(self, rows: list[dict[str, Any]]) -> None:
+        """Add a finished shard's rows."""
+        self.samples += len(rows)
+        self.statuses.update(row["status"] for row in rows if "status" in row)
+        self.reasons.update(row["reason"] for row in rows if row.get("status", "ok") != "ok")
 
     def as_json(self) -> dict[str, Any]:
-        return {**self.__dict__, "statuses": dict(self.statuses), "reasons": dict(self.reasons)}
+        stopped = self.stopped.reason if self.stopped else ""
+        return {**self.__dict__, "statuses": dict(self.statuses), "reasons": dict(self.reasons), "stopped": stopped}
+
+
+def check_stage(run: Run, stage: Stage, upstream: str, redo: bool = False) -> str:
+    """Make sure that a stage may work in a run, and return the fingerprint under which it will. Writes nothing.
+
+    Args:
+        run: the run.
+        stage: the stage with its settings.
+        upstream: fingerprint of the stage before; empty for the first.
+        redo: the stage is to be made again if it was made with other settings.
+
+    Raises:
+        UserError: it was, and ``redo`` is off.
+    """
+    identity = stage.identity()
+    mark = fingerprint(stage, identity, upstream)
+    before = run.stage_state(stage.name) if not redo else None
+    if before is not None and before.fingerprint != mark:
+        changes = _changes(before, stage, identity, upstream)
+        raise UserError(
+            f"{run.path}: {stage.name} was made with other settings ({changes}): "
+            "add --redo to make it again, or name another --out"
+        )
+    return mark
+
+
+def upstream_fingerprint(run: Run, stage: Stage) -> str:
+    """Under which fingerprint the stage before is made; empty for the first stage.
+
+    Raises:
+        UserError: it has not finished a shard.
+    """
+    if stage.upstream is None:
+        return ""
+    state = run.stage_state(stage.upstream)
+    if state is None or not run.finished(stage.upstream):
+        raise UserError(
+            f"{run.path} has nothing to {stage.name} yet: run 'dsfactory {stage.upstream} --out {run.path}' first"
+        )
+    return state.fingerprint
 
 
 def claim_stage(run: Run, stage: Stage, redo: bool = False) -> str:
@@ -45,27 +98,14 @@ def claim_stage(run: Run, stage: Stage, redo: bool = False) -> str:
     Raises:
         UserError: the stage before has not begun, or this one was made with other settings and ``redo`` is off.
     """
-    upstream = ""
-    if stage.upstream is not None:
-        state = run.stage_state(stage.upstream)
-        if state is None or not run.finished(stage.upstream):
-            raise UserError(
-                f"{run.path} has nothing to {stage.name} yet: run 'dsfactory {stage.upstream} --out {run.path}' first"
-            )
-        upstream = state.fingerprint
-    identity = stage.identity()
-    mark = fingerprint(stage, identity, upstream)
-    before = run.stage_state(stage.name)
-    if before is not None and (redo or before.fingerprint != mark):
-        if not redo:
-            changes = _changes(before, stage, identity, upstream)
-            raise UserError(
-                f"{run.path}: {stage.name} was made with other settings ({changes}): "
-                "add --redo to make it again, or name another --out"
-            )
+    upstream = upstream_fingerprint(run, stage)
+    mark = check_stage(run, stage, upstream, redo)
+    if redo:
         run.discard_stage(stage.name)
     run.begin_stage(
-        StageState(stage=stage.name, version=stage.version, fingerprint=mark, upstream=upstream, identity=identity)
+        StageState(
+            stage=stage.name, version=stage.version, fingerprint=mark, upstream=upstream, identity=stage.identity()
+        )
     )
     return mark
 
@@ -79,11 +119,14 @@ def _changes(before: StageState, stage: Stage, identity: dict[str, Any], upstrea
     return ", ".join(changes)
 
 
-def run_stage(run: Run, stage: Stage, progress: Progress, redo: bool = False) -> StageSummary:
+def run_stage(
+    run: Run, stage: Stage, progress: Progress, redo: bool = False, limits: Limits = UNLIMITED
+) -> StageSummary:
     """Finish every shard of a stage whose upstream is there. The caller holds the run's lock.
 
     A finished shard is left alone. A shard whose own files are damaged is made again; one whose
-    upstream is damaged is named in the summary and the rest goes on.
+    upstream is damaged is named in the summary and the rest goes on. When a limit is reached, the summary says so
+    and the shards that are left wait for the next call.
 
     Raises:
         UserError: see :func:`claim_stage`.
@@ -95,44 +138,55 @@ def run_stage(run: Run, stage: Stage, progress: Progress, redo: bool = False) ->
     for spec in run.shards():
         if spec not in ready:
             summary.waiting += len(spec)
-        elif _is_done(run, stage, spec, mark, progress):
-            _count(run, stage, spec, summary)
+        elif (rows := _finished_rows(run, stage, spec, mark, progress)) is not None:
+            summary.count(rows)
         else:
             pending.append(spec)
     progress.begin(stage.name, run.total - summary.waiting, summary.samples)
-    if pending:
-        stage.prepare()
-    for spec in pending:
+    for made, spec in enumerate(pending):
+        summary.stopped = limits.reached(run.path, run.stage_folder(stage.name), made)
+        if summary.stopped is not None:
+            break
+        if made == 0:
+            stage.prepare()
         try:
-            summary.made += _make_shard(run, stage, spec, mark, progress)
-            _count(run, stage, spec, summary)
+            summary.count(_make_shard(run, stage, spec, mark, progress))
+            summary.made += len(spec)
         except DamagedShard as error:
             summary.damaged.append(str(error))
+            log_event("damaged", stage=stage.name, shard=spec.index, reason=str(error))
             progress.note(f"{stage.name}: shard {spec.name} is left out: {error}")
     return summary
 
 
-def _is_done(run: Run, stage: Stage, spec: ShardSpec, mark: str, progress: Progress) -> bool:
+def _finished_rows(
+    run: Run, stage: Stage, spec: ShardSpec, mark: str, progress: Progress
+) -> list[dict[str, Any]] | None:
+    """The rows of a shard that is finished with this fingerprint; None for one to be made."""
     try:
-        return run.is_done(stage.name, spec, mark)
+        return run.reader(stage.name, spec).rows if run.is_done(stage.name, spec, mark) else None
     except DamagedShard as error:
+        log_event("damaged", stage=stage.name, shard=spec.index, reason=str(error))
         progress.note(f"{stage.name}: shard {spec.name} is made again: {error}")
-        return False
+        return None
 
 
-def _make_shard(run: Run, stage: Stage, spec: ShardSpec, mark: str, progress: Progress) -> int:
+def _make_shard(run: Run, stage: Stage, spec: ShardSpec, mark: str, progress: Progress) -> list[dict[str, Any]]:
+    """Make a shard and return its rows."""
+    start = time.monotonic()
+    rows: list[dict[str, Any]] = []
     upstream = run.reader(stage.upstream, spec) if stage.upstream is not None else None
     with ShardWriter(run.stage_folder(stage.name), spec, stage.schema, mark) as writer:
         for record in stage.process(spec, upstream):
+            check_stop()
             writer.add(record)
+            rows.append(record.row)
             progress.advance()
         writer.commit()
-    return len(spec)
-
-
-def _count(run: Run, stage: Stage, spec: ShardSpec, summary: StageSummary) -> None:
-    summary.samples += len(spec)
-    if "status" in stage.schema.names:
-        rows = run.reader(stage.name, spec).rows
-        summary.statuses.update(row["status"] for row in rows)
-        summary.reasons.update(row["reason"] for row in rows if row["status"] != "ok")
+    log_event(
+        "shard", stage=stage.name, shard=spec.index, samples=len(spec), seconds=round(time.monotonic() - start, 3)
+    )
+    for row in rows:
+        if row.get("status") == "failed":
+            log_event("failed", stage=stage.name, key=row["key"], reason=row["reason"])
+    return rows

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 from dsfactory.core.atomic import write_atomic
 from dsfactory.core.config import slug
 from dsfactory.core.disk import disk_errors
-from dsfactory.core.errors import UserError
+from dsfactory.core.errors import DamagedShard, UserError
 from dsfactory.core.run import CONFIG, Run, is_run
+from dsfactory.core.shard import ShardSpec
 from dsfactory.core.stage import Stage
 from dsfactory.engine.config import RunConfig, resolve_config
-from dsfactory.engine.local import StageSummary, run_stage
+from dsfactory.engine.limits import UNLIMITED, Limits, Stop
+from dsfactory.engine.local import StageSummary, check_stage, run_stage, upstream_fingerprint
+from dsfactory.engine.log import run_log
 from dsfactory.engine.progress import Progress
 
 if TYPE_CHECKING:
@@ -42,8 +45,15 @@ class JobSummary:
     stages: list[StageSummary] = field(default_factory=list)
 
     @property
+    def stopped(self) -> Stop | None:
+        """The limit that ended the work early, if one did."""
+        return next((stage.stopped for stage in self.stages if stage.stopped), None)
+
+    @property
     def exit_code(self) -> int:
-        """0, or 3 when some samples failed or a shard could not be read."""
+        """5 when a limit ended it early; else 3 when some samples failed or a shard could not be read; else 0."""
+        if self.stopped is not None:
+            return 5
         return 3 if any(stage.statuses["failed"] or stage.damaged for stage in self.stages) else 0
 
     def as_json(self) -> dict[str, Any]:
@@ -97,7 +107,13 @@ def _load_embedder(model: "Model", device: str) -> "Embedder":
 
 
 def generate_job(
-    out: Path | None, config_file: Path | None, flags: Mapping[str, Any], progress: Progress, redo: bool = False
+    out: Path | None,
+    config_file: Path | None,
+    flags: Mapping[str, Any],
+    progress: Progress,
+    redo: bool = False,
+    append: int | None = None,
+    limits: Limits = UNLIMITED,
 ) -> JobSummary:
     """Find prompts and draw images: ``dsfactory generate``.
 
@@ -107,36 +123,78 @@ def generate_job(
         flags: nested settings from the command line; they win over the file.
         progress: who is told.
         redo: make both stages again even if they were made with other settings.
+        append: images per class to add to a run that is there; see :func:`_appended`.
+        limits: when to stop before all is done.
 
     Raises:
         UserError: bad input; nothing was written.
         RunLocked: another process works on the run.
     """
+    if append is not None and ("num" in flags or redo):
+        raise UserError(f"use --append or {'--redo' if redo else '--num'}, not both")
     config = resolve_config(out / CONFIG if out else None, config_file, flags)
     if out is None:
         out = default_out(config)
         config = resolve_config(out / CONFIG, config_file, flags)
+    if append is not None and not is_run(out):
+        raise UserError(f"{out} is not a run that could grow: begin it with --num instead of --append")
     stages = [build_stage(name, config, out) for name in STAGES[:2]]
     for stage in stages:
         stage.identity()
-    with disk_errors(out, KEPT), Run.claim(out, config.classes, config.seed) as run:
+    with disk_errors(out, KEPT), Run.claim(out, config.classes, config.seed) as run, run_log(out, "generate") as ended:
+        upstream = ""
+        for stage in stages:
+            upstream = check_stage(run, stage, upstream, redo)
+        if append is not None:
+            config = _appended(run, config, append, progress)
         run.grow(config.num * len(config.classes), config.shard_size)
         _save_config(run, config)
         summary = JobSummary(out, config.generate.model)
         for stage in stages:
-            summary.stages.append(run_stage(run, stage, progress, redo))
+            summary.stages.append(run_stage(run, stage, progress, redo, limits))
+            if summary.stopped:
+                break
+        ended |= _ended(summary)
         return summary
 
 
+def _appended(run: Run, config: RunConfig, append: int, progress: Progress) -> RunConfig:
+    """The config with a larger target: so many more images per class than the run is to have.
+
+    A run that was stopped on its way to its target is to reach that first, so that the same command, given
+    night after night, goes on and does not pile up.
+    """
+    num = run.total // len(config.classes)
+    if len(run.finished("generate")) == len(run.shards()):
+        num += append
+    else:
+        progress.note(f"generate: {run.path} is not finished yet, its {run.total} samples come before any are added")
+    return resolve_config(None, None, {**config.model_dump(mode="json"), "num": num})
+
+
+def _ended(summary: JobSummary) -> dict[str, Any]:
+    made = {stage.stage: stage.made for stage in summary.stages}
+    stopped = {"stopped": summary.stopped.reason} if summary.stopped else {}
+    return {"exit_code": summary.exit_code, "made": made, **stopped}
+
+
 def refine_job(
-    run_path: Path, config_file: Path | None, flags: Mapping[str, Any], progress: Progress, redo: bool = False
+    run_path: Path,
+    config_file: Path | None,
+    flags: Mapping[str, Any],
+    progress: Progress,
+    redo: bool = False,
+    limits: Limits = UNLIMITED,
 ) -> JobSummary:
     """Turn evidence into masks: ``dsfactory refine``. Draws nothing; arguments as :func:`generate_job`."""
-    with disk_errors(run_path, KEPT), open_locked(run_path) as run:
+    with disk_errors(run_path, KEPT), open_locked(run_path) as run, run_log(run_path, "refine") as ended:
         config = resolve_config(run_path / CONFIG, config_file, flags)
         stage = build_stage("refine", config, run_path)
-        summary = JobSummary(run_path, config.generate.model, [run_stage(run, stage, progress, redo)])
+        check_stage(run, stage, upstream_fingerprint(run, stage), redo)
+        # Before the work: what a signal or a limit leaves is finished with these settings.
         _save_config(run, config)
+        summary = JobSummary(run_path, config.generate.model, [run_stage(run, stage, progress, redo, limits)])
+        ended |= _ended(summary)
         return summary
 
 
@@ -168,8 +226,26 @@ def _save_config(run: Run, config: RunConfig) -> None:
         write_atomic(path, data)
 
 
+def finished_shards(run: Run, stage: str) -> list[ShardSpec]:
+    """Shards that a stage has finished under its present settings: what a reader may see while others are written.
+
+    A shard that was made with other settings, about to be replaced, is none. A damaged one is one: reading it says so.
+    """
+    state = run.stage_state(stage)
+    if state is None:
+        return []
+    return [spec for spec in run.finished(stage) if _may_be_read(run, stage, spec, state.fingerprint)]
+
+
+def _may_be_read(run: Run, stage: str, spec: ShardSpec, fingerprint: str) -> bool:
+    try:
+        return run.is_done(stage, spec, fingerprint)
+    except DamagedShard:
+        return True
+
+
 def status_of(run_path: Path) -> dict[str, Any]:
-    """What a run holds: per stage how many samples are finished and with which status.
+    """What a run holds: per stage how many samples are finished and with which status, and which shards are damaged.
 
     Sees finished shards only, so it may be asked while another process works on the run.
     """
@@ -179,14 +255,13 @@ def status_of(run_path: Path) -> dict[str, Any]:
         if run.stage_state(name) is None:
             continue
         summary = StageSummary(name)
-        for spec in run.finished(name):
-            rows = run.reader(name, spec).rows
-            summary.samples += len(rows)
-            if rows and "status" in rows[0]:
-                summary.statuses.update(row["status"] for row in rows)
-                summary.reasons.update(row["reason"] for row in rows if row["status"] != "ok")
+        for spec in finished_shards(run, name):
+            try:
+                summary.count(run.reader(name, spec).rows)
+            except DamagedShard as error:
+                summary.damaged.append(str(error))
         stages.append({"stage": name, "samples": summary.samples, "statuses": dict(summary.statuses),
-                       "reasons": dict(summary.reasons)})  # fmt: skip
+                       "reasons": dict(summary.reasons), "damaged": summary.damaged})  # fmt: skip
     return {
         "run": str(run_path),
         "classes": [item.name for item in run.manifest.classes],

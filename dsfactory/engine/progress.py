@@ -101,9 +101,9 @@ class Bar(Silent):
         self._bar.stop()
 
 
-def choose_progress(json_output: bool) -> Progress:
-    """The progress that fits where the output goes."""
-    if json_output:
+def choose_progress(silent: bool) -> Progress:
+    """The progress that fits where the output goes; none with ``--json`` and ``--quiet``."""
+    if silent:
         return Silent()
     return Bar() if sys.stderr.isatty() else Plain()
 

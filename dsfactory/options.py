@@ -1,0 +1,86 @@
+"""Options that several commands share, each with its help text."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Classes = Annotated[str | None, typer.Option(help="Class names, separated by commas: dog,traffic light")]
+ClassesFile = Annotated[
+    Path | None, typer.Option(help="A file with a class per line: 'name' or 'name: synonym, synonym'.")
+]
+Num = Annotated[
+    int | None,
+    typer.Option(help="Images per class that the run is to have; once it has them, nothing is done [default: 100]"),
+]
+Append = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Add so many images per class to a run that is there, and again with every further call; a run that was "
+        "stopped on its way is finished first. (--num is a fixed target instead.)",
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(help="Who draws: a preset ('dsfactory models list'), a hub id or a folder [default: pocket]"),
+]
+Out = Annotated[Path | None, typer.Option(help="The run's folder [default: runs/<classes>-<model>]")]
+ExportOut = Annotated[
+    Path | None, typer.Option(help="Where to; with several formats each gets a folder [default: <run>/export/<format>]")
+]
+Config = Annotated[
+    Path | None, typer.Option(help="A run.yaml; flags win over it, it wins over the run's saved config.")
+]
+Seed = Annotated[int | None, typer.Option(help="Seed of the run [default: 0]")]
+Corpus = Annotated[
+    str | None, typer.Option(help="Captions: 'coco' or a txt, csv, tsv, jsonl or parquet file [default: coco]")
+]
+Column = Annotated[str | None, typer.Option(help="The caption column of your corpus.")]
+Objects = Annotated[str | None, typer.Option(help="Classes per image: '1' or a range such as '1-3' [default: 1]")]
+Width = Annotated[int | None, typer.Option(help="Image width in pixels [default: the model's]")]
+Height = Annotated[int | None, typer.Option(help="Image height in pixels [default: the model's]")]
+Steps = Annotated[int | None, typer.Option(help="Denoising steps [default: the model's]")]
+Guidance = Annotated[float | None, typer.Option(help="Classifier-free guidance scale [default: the model's]")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 … [default: auto]")]
+BatchSize = Annotated[int | None, typer.Option(help="Images drawn at once; halved by itself when memory runs out.")]
+ShardSize = Annotated[int | None, typer.Option(help="Samples per shard of a new run [default: 32]")]
+Threshold = Annotated[
+    str | None, typer.Option(help="'auto' (chosen per image) or a number from 0 to 1 [default: auto]")
+]
+Crf = Annotated[str | None, typer.Option(help="The CRF's backend, or 'off' [default: auto]")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="Any setting: --set refine.void_low=0.4 (may be repeated).")
+]
+Format = Annotated[str, typer.Option(help="What to write, separated by commas: coco, voc")]
+Redo = Annotated[
+    bool, typer.Option("--redo", help="Make it again with these settings; what depends on it is made again later.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON summary instead of words.")]
+RunPath = Annotated[Path | None, typer.Argument(help="The run's folder [default: the newest under ./runs]")]
+ImageFormat = Annotated[
+    str | None, typer.Option(help="jpg or png [default: what the format's readers expect: png for coco, jpg for voc]")
+]
+Rle = Annotated[
+    bool, typer.Option("--rle", help="COCO segmentations as run lengths; several loaders read polygons only.")
+]
+ValShare = Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the images that goes to the val split.")]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        help="Stop after this time (90s, 20m, 6h, 1h30m), when the shard in hand is finished, with exit code 5."
+    ),
+]
+Until = Annotated[
+    str | None, typer.Option(help="Stop at this local time (06:00), when the shard in hand is finished; exit code 5.")
+]
+MaxGb = Annotated[
+    float | None,
+    typer.Option(min=0, help="Stop before the run is larger than this, or the disk nearly full; exit code 5."),
+]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", help="For cron: print only what someone should look at (errors, new failures, a full disk)."
+    ),
+]

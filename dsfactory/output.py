@@ -1,0 +1,97 @@
+"""What commands print when they are done."""
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from dsfactory.engine.pipeline import JobSummary
+    from dsfactory.export import ExportSummary
+    from dsfactory.verify import Findings
+
+
+def print_job(summary: "JobSummary", as_json: bool, quiet: bool, following: str) -> None:
+    """Say what a job did and end the command with the job's exit code."""
+    if as_json:
+        print(json.dumps(summary.as_json()))
+    elif quiet:
+        _print_what_matters(summary)
+    else:
+        _print_words(summary, following)
+    raise typer.Exit(summary.exit_code)
+
+
+def _print_words(summary: "JobSummary", following: str) -> None:
+    for stage in summary.stages:
+        made = f"{stage.made} made now" if stage.made else "nothing to do, all finished earlier"
+        if stage.stopped and not stage.made:
+            made = "none made now"
+        print(f"{stage.stage:<9} {stage.samples} samples ({made}){counts(stage.as_json())}")
+        if stage.waiting:
+            print(f"          {stage.waiting} samples are not drawn yet: run 'dsfactory generate' to the end first")
+        for line in stage.damaged:
+            print(f"          damaged: {line}")
+    print(f"drawn by {summary.model} in {summary.run}")
+    if summary.model == "pocket":
+        print("pocket draws stickers, for trying things out: --model sd15 draws photographs")
+    if summary.stopped:
+        print_stop(summary)
+    elif following and summary.exit_code == 0:
+        print(following)
+
+
+def print_stop(summary: "JobSummary") -> None:
+    """Say on standard error which limit was reached and how to go on."""
+    stopped = summary.stopped
+    assert stopped is not None
+    print(
+        f"dsfactory: stopped, {stopped.reason}: finished shards are kept, {go_on(sys.argv)} to go on", file=sys.stderr
+    )
+
+
+def go_on(arguments: list[str]) -> str:
+    """What to do after a stop; the second time, ``--redo`` would throw away what was made."""
+    return "run the same command again" + (" without --redo" if "--redo" in arguments else "")
+
+
+def _print_what_matters(summary: "JobSummary") -> None:
+    for stage in summary.stages:
+        if stage.made and stage.statuses["failed"]:
+            print(f"{summary.run}: {stage.stage}{counts(stage.as_json())}", file=sys.stderr)
+    if summary.stopped and summary.stopped.needs_room:
+        print_stop(summary)
+
+
+def counts(stage: dict[str, Any]) -> str:
+    """``", 3 rejected (3 × no mask for dog)"``, or nothing when all samples are fine."""
+    others = {name: count for name, count in stage["statuses"].items() if name != "ok"}
+    text = "".join(f", {count} {name}" for name, count in sorted(others.items()))
+    reasons = sorted(stage["reasons"].items(), key=lambda item: (-item[1], item[0]))[:3]
+    return text + (f" ({'; '.join(f'{count} × {reason}' for reason, count in reasons)})" if reasons else "")
+
+
+def describe_export(item: "ExportSummary") -> str:
+    """One line about an export."""
+    made = "" if item.made else " (nothing to do, it was there)"
+    images = " and ".join(f"{count} {split}" for split, count in item.images.items())
+    return f"{item.format:<9} {images} images with {sum(item.instances.values())} objects in {item.out}{made}"
+
+
+def print_findings(found: "Findings", as_json: bool) -> None:
+    """Print what an examination found, and end the command with exit code 0, or 3 when something is broken."""
+    if as_json:
+        print(json.dumps(found.as_json(), ensure_ascii=False))
+        raise typer.Exit(found.exit_code)
+    for line in found.repaired:
+        print(f"made again: {line}")
+    for fault in found.faults:
+        print(fault)
+    if found.faults:
+        print(f"{found.path}: {len(found.faults)} faults{f'; {found.advice}' if found.advice else ''}")
+        raise typer.Exit(found.exit_code)
+    checked = ", ".join(f"{count} {what}" for what, count in found.checked.items())
+    print(f"{found.path}: all is well ({checked})")
+    for line in found.notes:
+        print(f"  {line}")

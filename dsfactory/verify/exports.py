@@ -1,0 +1,63 @@
+"""Examine an export: its files against each other and, inside a run, against the run's samples."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from dsfactory.core.errors import DsfactoryError, UserError
+from dsfactory.core.run import is_run
+from dsfactory.engine.exporting import KeptSamples, kept_samples_of
+from dsfactory.export.folder import read_manifest
+from dsfactory.verify.coco import CocoCheck
+from dsfactory.verify.common import ExportCheck, Place
+from dsfactory.verify.findings import Fault, Findings
+from dsfactory.verify.voc import VocCheck
+
+_CHECKS: dict[str, type[ExportCheck]] = {"coco": CocoCheck, "voc": VocCheck}
+
+
+def verify_export(folder: Path) -> Findings:
+    """Read an export in full.
+
+    When it lies in a run (at ``<run>/export/<name>``) and the run's samples are still those that it was made of, its
+    images and labels are compared with them.
+    """
+    found = Findings(folder, "export")
+    try:
+        manifest = read_manifest(folder)
+        assert manifest is not None
+        check_class = _CHECKS[manifest["format"]]
+        found.kind = manifest["format"]
+        check = check_class(folder, tuple(manifest["classes"]), manifest["settings"], manifest["counts"])
+    except (UserError, KeyError, TypeError) as error:
+        found.faults.append(Fault("dsfactory.json", f"is not what an export of dsfactory has ({error})"))
+        return found
+    found.faults += [Fault(place, text) for place, text in _count_faults(folder, manifest["files"])]
+    found.faults += [Fault(place, text) for place, text in check.faults()]
+    found.checked[f"{found.kind} images"] = check.images
+    run = folder.resolve().parent.parent
+    if is_run(run):
+        _compare(run, manifest["fingerprint"], check, found)
+        if found.faults:
+            found.advice = f"'dsfactory export {run} --format {found.kind} --redo' makes it again"
+    return found
+
+
+def _count_faults(folder: Path, expected: dict[str, int]) -> Iterator[Place]:
+    counts = Counter({os.path.relpath(top, folder): len(names) for top, _, names in os.walk(folder)})
+    counts["."] -= 1  # the manifest
+    for name in sorted({*counts, *expected}):
+        if counts[name] != expected.get(name, 0):
+            yield name, f"holds {counts[name]} files instead of {expected.get(name, 0)}"
+
+
+def _compare(run: Path, fingerprint: str, check: ExportCheck, found: Findings) -> None:
+    try:
+        source: KeptSamples = kept_samples_of(run)
+        if source.fingerprint != fingerprint:
+            found.notes.append("the run's samples have changed since: 'dsfactory export --redo' takes the new ones")
+            return
+        found.faults += [Fault(place, text) for place, text in check.compare(source.samples())]
+    except DsfactoryError as error:
+        found.notes.append(f"could not be compared with the run: {error}")
