@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import reprlib
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,7 +52,10 @@ def check_class_name(name: str) -> str:
     Raises:
         ValueError: one sentence for the user.
     """
-    tidy = " ".join(unicodedata.normalize("NFC", name).split())
+    # Cut first: normalising a long run of accents takes time quadratic in its length.
+    tidy = " ".join(unicodedata.normalize("NFC", name[: 16 * MAX_NAME]).split())
+    if len(name) > 16 * MAX_NAME:
+        raise ValueError(f"the class name {tidy[:37]!r}… has {len(name)} characters: the limit is {MAX_NAME}")
     shown = tidy if len(tidy) <= 40 else f"{tidy[:37]}…"
     if not tidy:
         raise ValueError("a class name is empty: write words such as 'dog' or 'traffic light'")
@@ -122,7 +126,7 @@ def read_class_file(path: Path) -> list[dict[str, Any]]:
     """A class file: one class per line as ``name`` or ``name: synonym, synonym``; ``#`` starts a comment.
 
     Raises:
-        UserError: the file cannot be read as UTF-8 text.
+        UserError: the file cannot be read as UTF-8 text, or names too many classes.
     """
     classes: list[dict[str, Any]] = []
     for line in read_text(path, "class file").splitlines():
@@ -131,23 +135,43 @@ def read_class_file(path: Path) -> list[dict[str, Any]]:
             name, _, rest = content.partition(":")
             synonyms = [word.strip() for word in rest.split(",") if word.strip()]
             classes.append({"name": name.strip(), "synonyms": synonyms})
+        if len(classes) > MAX_CLASSES:
+            raise UserError(f"class file {path} names too many classes: 8-bit masks hold {MAX_CLASSES}")
     return classes
 
 
-def read_text(path: Path, what: str, limit: int = 10_000_000) -> str:
-    """A small UTF-8 file in full.
+def read_text(path: Path, what: str, limit: int = 1_000_000) -> str:
+    """A small UTF-8 file, or what a pipe has to say, in full.
 
     Raises:
-        UserError: it is missing, too large, or not UTF-8.
+        UserError: it is missing, longer than ``limit`` bytes, or not UTF-8.
     """
     try:
-        if path.stat().st_size > limit:
-            raise UserError(f"{what} {path} has more than {limit // 1_000_000} MB: is it the right file?")
-        return path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            raise UserError(f"{what} {path} has more than {limit / 1e6:g} MB: is it the right file?")
+        return data.decode("utf-8-sig")
     except OSError as error:
         raise UserError(f"{what} {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{what} {path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from error
+    except ValueError as error:
+        raise UserError(f"{what} {str(path)!r} cannot be read: {error}") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without aliases: a dozen lines of them stand for more data than any memory holds."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(None, None, _ALIASES, self.get_mark())
+        return super().compose_node(parent, index)
+
+
+_ALIASES = "aliases (*name) are not read here: write the values out"
+MAX_YAML = 256_000
+"""Longest configuration in bytes; parsing takes seconds per megabyte."""
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -156,12 +180,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         UserError: unreadable, not YAML, or not a mapping at the top.
     """
+    text = read_text(path, "config", MAX_YAML)
     try:
-        content = yaml.safe_load(read_text(path, "config"))
-    except (yaml.YAMLError, RecursionError) as error:
+        content = yaml.load(text, _Loader)
+    except Exception as error:  # PyYAML lets KeyError, AttributeError and more through for bad scalars
         mark = getattr(error, "problem_mark", None)
         place = f" at line {mark.line + 1}" if mark else ""
-        raise UserError(f"config {path} is not valid YAML{place}") from error
+        why = f": {_ALIASES}" if getattr(error, "problem", None) == _ALIASES else ""
+        raise UserError(f"config {path} is not valid YAML{place}{why}") from error
     if content is None:
         return {}
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
@@ -188,7 +214,7 @@ def parse_section(kind: type[ModelT], values: Mapping[str, Any], where: str) -> 
 
 def _first_mistake(kind: type[BaseModel], error: ValidationError) -> str:
     mistake = error.errors(include_url=False)[0]
-    path = [str(part) for part in mistake["loc"]]
+    path = [_printable(str(part)) for part in mistake["loc"]]
     dotted = ".".join(path)
     if mistake["type"] == "extra_forbidden":
         known = list(_fields_at(kind, path[:-1]))
@@ -197,8 +223,23 @@ def _first_mistake(kind: type[BaseModel], error: ValidationError) -> str:
         return f"there is no setting '{dotted}': {advice}"
     if mistake["type"] == "value_error":
         return str(mistake["ctx"]["error"])
-    value = repr(mistake["input"])
-    return f"{dotted}: {mistake['msg'].lower()} (got {value if len(value) <= 60 else value[:57] + '…'})"
+    value = _Repr().repr(mistake["input"])
+    shown = value if len(value) <= 60 else value[:57] + "…"
+    return f"{dotted}{': ' if dotted else ''}{mistake['msg'].lower()} (got {shown})"
+
+
+class _Repr(reprlib.Repr):
+    """Short for any value: neither deep nor long ones are written out before they are cut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring, self.maxother = 3, 80, 80
+
+
+def _printable(name: str) -> str:
+    """A key as it may be shown: no terminal escapes, no megabytes."""
+    shown = name if len(name) <= 60 else name[:57] + "…"
+    return "".join(character if character.isprintable() else "?" for character in shown)
 
 
 def _fields_at(kind: type[BaseModel], path: list[str]) -> Mapping[str, Any]:

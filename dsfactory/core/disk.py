@@ -8,7 +8,8 @@ from pathlib import Path
 from dsfactory.core.errors import UserError
 
 _OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT}
-_UNUSABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG}
+_UNUSABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE}
+_IN_THE_WAY = {errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
 
 @contextlib.contextmanager
@@ -26,6 +27,6 @@ def disk_errors(path: Path, kept: str) -> Iterator[None]:
             raise UserError(
                 f"no space left on the disk of {path}: free some and run the same command again, {kept}"
             ) from error
-        if error.errno in _UNUSABLE:
+        if error.errno in _UNUSABLE | _IN_THE_WAY:
             raise UserError(f"{error.filename or path} cannot be used: {error.strerror}") from error
         raise

@@ -1,14 +1,16 @@
 """One process per run, by a lock that dies with its holder."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
+import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dsfactory.core.errors import RunLocked
+from dsfactory.core.errors import RunLocked, UserError
 
 
 @contextlib.contextmanager
@@ -21,8 +23,19 @@ def exclusive_lock(path: Path) -> Iterator[None]:
 
     Raises:
         RunLocked: another live process holds it.
+        UserError: something that is no plain file has its name. A link is not followed: in a folder made by
+            someone else it could point at any file of the user's.
     """
-    with open(path, "a+") as file:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise _not_ours(path) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _not_ours(path)
+    with open(descriptor, "a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -38,9 +51,13 @@ def exclusive_lock(path: Path) -> Iterator[None]:
             file.truncate(0)
 
 
+def _not_ours(path: Path) -> UserError:
+    return UserError(f"{path} is not a plain file and was not made by dsfactory: remove it")
+
+
 def _holder(text: str) -> str:
     try:
         holder = json.loads(text)
         return f"process {holder['pid']} (started {holder['started']})"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "another process"

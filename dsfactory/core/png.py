@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+MAX_PIXELS = 1 << 26
+"""Largest image that is decoded, 8192² pixels: a small file can claim any size."""
+
 _COMPRESS_LEVEL = 6
 """Fixed, because the zlib level decides the bytes."""
 
@@ -111,8 +114,10 @@ def _encode(image: Image.Image) -> bytes:
 def _decode(data: bytes) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=("PNG",))
+        if image.width * image.height > MAX_PIXELS:
+            raise ValueError(f"{image.width} × {image.height} pixels are too many")
         image.load()
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         # PIL reports a broken chunk as SyntaxError and a cut file as OSError.
         raise ValueError(f"not a readable PNG: {error}") from error
     return image

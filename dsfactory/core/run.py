@@ -2,14 +2,15 @@
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from dsfactory.core.atomic import is_leftover, remove_leftovers, write_atomic
-from dsfactory.core.config import ClassSpec, Section, parse_section
+from dsfactory.core.config import ClassSpec, Section, check_classes, parse_section
 from dsfactory.core.errors import UserError
 from dsfactory.core.lock import exclusive_lock
 from dsfactory.core.shard import ShardReader, ShardSpec, read_mark
@@ -17,6 +18,11 @@ from dsfactory.core.shard import ShardReader, ShardSpec, read_mark
 MANIFEST = "run.json"
 CONFIG = "config.yaml"
 LOCK = ".lock"
+
+MAX_JSON = 256_000_000
+"""Largest manifest in bytes that is read: enough for five million shards."""
+MAX_SHARD = 10_000
+"""Most samples in a shard: its rows are in memory at once."""
 
 
 class Manifest(Section):
@@ -26,6 +32,18 @@ class Manifest(Section):
     classes: tuple[ClassSpec, ...] = Field(description="Classes in label order: the first has id 1.")
     seed: int = Field(description="Seed from which every sample's seed is derived.")
     shards: tuple[tuple[int, int], ...] = Field((), description="Sample numbers [start, stop) of each shard.")
+
+    _check_classes = field_validator("classes")(check_classes)
+
+    @field_validator("shards")
+    @classmethod
+    def _check_shards(cls, shards: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+        expected = 0
+        for start, stop in shards:
+            if start != expected or not start < stop <= start + MAX_SHARD:
+                raise ValueError(f"a shard from {start} to {stop} cannot follow one that ends at {expected}")
+            expected = stop
+        return shards
 
 
 class StageState(BaseModel):
@@ -101,12 +119,9 @@ class Run:
             UserError: the directory is not a run, or one of a newer format.
         """
         if not is_run(path):
-            what = "is not a dsfactory run (it has no run.json)" if path.is_dir() else "is not there"
+            what = "is not a dsfactory run (it has no run.json)" if os.path.isdir(path) else "is not there"
             raise UserError(f"{path} {what}: make one with 'dsfactory generate --classes dog,bird --out {path}'")
-        try:
-            content = json.loads((path / MANIFEST).read_bytes())
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path / MANIFEST} cannot be read: restore it, or begin a new run") from error
+        content = _read_json(path / MANIFEST, "restore it, or begin a new run")
         if isinstance(content, dict) and content.get("format") != 1:
             raise UserError(f"{path} has the layout {content.get('format')!r}, this dsfactory reads 1: upgrade it")
         return cls(path, parse_section(Manifest, content, str(path / MANIFEST)))
@@ -144,14 +159,11 @@ class Run:
         path = self.stage_folder(stage) / "stage.json"
         if not path.exists():
             return None
-        try:
-            return parse_section(StageState, json.loads(path.read_bytes()), str(path))
-        except ValueError as error:
-            raise UserError(f"{path} cannot be read: run the stage again with --redo") from error
+        return parse_section(StageState, _read_json(path, "delete it, and run the stage again"), str(path))
 
     def begin_stage(self, state: StageState) -> None:
         """Make the stage's folder and write its ``stage.json``; clear what a killed process left there."""
-        folder = self.stage_folder(state.stage)
+        folder = self._own_folder(state.stage)
         folder.mkdir(exist_ok=True)
         remove_leftovers(folder)
         path = folder / "stage.json"
@@ -161,13 +173,26 @@ class Run:
 
     def discard_stage(self, stage: str) -> None:
         """Delete a stage's shards and state: only files that dsfactory wrote, done-marks first."""
-        folder = self.stage_folder(stage)
+        folder = self._own_folder(stage)
         if not folder.is_dir():
             return
         remove_leftovers(folder)
         for pattern in ("stage.json", "[0-9][0-9][0-9][0-9][0-9].parquet", "[0-9][0-9][0-9][0-9][0-9].tar", "pool.*"):
             for path in folder.glob(pattern):
                 path.unlink()
+
+    def _own_folder(self, stage: str) -> Path:
+        """A stage's folder for writing.
+
+        Raises:
+            UserError: it is a file, or a link, which in a run made by someone else could lead anywhere.
+        """
+        folder = self.stage_folder(stage)
+        if folder.is_symlink():
+            raise UserError(f"{folder} is a link: a run is written within its own folder only; link the run instead")
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"{folder} is a file where the stage's folder belongs: move it away")
+        return folder
 
     def is_done(self, stage: str, spec: ShardSpec, fingerprint: str) -> bool:
         """Whether a shard is finished with this fingerprint.
@@ -188,7 +213,16 @@ class Run:
 
 
 def is_run(path: Path) -> bool:
-    return (path / MANIFEST).is_file()
+    return os.path.isfile(path / MANIFEST)  # False for a name too long to be there, where Path.is_file raises
+
+
+def _read_json(path: Path, advice: str) -> Any:
+    try:
+        if not path.is_file() or path.stat().st_size > MAX_JSON:
+            raise ValueError("no file of a size that dsfactory writes")
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read: {advice}") from error
 
 
 def newest_run(root: Path) -> Path:

@@ -7,6 +7,7 @@ decided the bytes. Nothing in either file depends on the time, the machine or th
 
 import hashlib
 import json
+import os
 import tarfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -22,7 +23,7 @@ import pyarrow.parquet as pq
 
 from dsfactory.core.atomic import atomic_file
 from dsfactory.core.errors import DamagedShard
-from dsfactory.core.sample import Record
+from dsfactory.core.sample import Record, sample_key
 
 _MARK = b"dsfactory"
 
@@ -51,6 +52,8 @@ class DoneMark:
     tar_sha256: str
     """Hex digest of the tar; empty when the stage writes no files."""
     tar_bytes: int
+    rows_sha256: str
+    """Hex digest of the rows: Parquet's own checks let most flipped bits through."""
     start: int
     stop: int
 
@@ -121,21 +124,27 @@ class ShardWriter:
         if self._tar is not None:
             self._tar.close()
         self._stack.close()
+        table = pa.Table.from_pylist(self._rows, schema=self._schema)
         mark = DoneMark(
             fingerprint=self._fingerprint,
             tar_sha256=self._sink.sha256.hexdigest() if self._sink else "",
             tar_bytes=self._sink.size if self._sink else 0,
+            rows_sha256=_digest(table.to_pylist()),
             start=self._spec.start,
             stop=self._spec.stop,
         )
         metadata = {_MARK: json.dumps(mark.__dict__, sort_keys=True).encode()}
-        table = pa.Table.from_pylist(self._rows, schema=self._schema.with_metadata(metadata))
         with atomic_file(self._folder / f"{self._spec.name}.parquet") as file:
-            pq.write_table(table, file, compression="zstd")
+            pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd")
 
 
 class _Discarded(Exception):
     """Tells the open files of an uncommitted shard to vanish."""
+
+
+def _digest(rows: list[dict[str, Any]]) -> str:
+    """SHA-256 of rows as Arrow gives them back, column names included."""
+    return hashlib.sha256(json.dumps(rows, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def read_mark(folder: Path, spec: ShardSpec) -> DoneMark | None:
@@ -144,7 +153,8 @@ def read_mark(folder: Path, spec: ShardSpec) -> DoneMark | None:
     Reads only the table's footer and the tar's size.
 
     Raises:
-        DamagedShard: the table cannot be read, or the tar is missing or has another size.
+        DamagedShard: the table cannot be read or belongs to other samples, or the tar is missing or has
+            another size.
     """
     path = folder / f"{spec.name}.parquet"
     if not path.exists():
@@ -152,8 +162,10 @@ def read_mark(folder: Path, spec: ShardSpec) -> DoneMark | None:
     try:
         metadata = pq.read_schema(path).metadata or {}
         mark = DoneMark(**json.loads(metadata[_MARK]))
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, RecursionError) as error:
         raise DamagedShard(f"{path}: not a readable row table ({type(error).__name__})") from error
+    if (mark.start, mark.stop) != (spec.start, spec.stop):
+        raise DamagedShard(f"{path}: holds the samples {mark.start} to {mark.stop}, not {spec.start} to {spec.stop}")
     if mark.tar_sha256:
         tar = path.with_suffix(".tar")
         size = tar.stat().st_size if tar.exists() else None
@@ -163,12 +175,25 @@ def read_mark(folder: Path, spec: ShardSpec) -> DoneMark | None:
     return mark
 
 
+class _BoundedReader:
+    """A file that asks the system for no more than it holds: a header may claim gigabytes, and Python reserves them."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._size = os.fstat(file.fileno()).st_size
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        return self._file.read(max(0, min(size, self._size - self._file.tell())))
+
+
 class ShardReader:
     """Read a finished shard: rows from the table, files from the tar, in sample order."""
 
     def __init__(self, folder: Path, spec: ShardSpec) -> None:
         self._table_path = folder / f"{spec.name}.parquet"
         self._tar_path = folder / f"{spec.name}.tar"
+        self._spec = spec
         mark = read_mark(folder, spec)
         if mark is None:
             raise DamagedShard(f"{self._table_path}: is missing")
@@ -176,11 +201,26 @@ class ShardReader:
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
-        """A dict per sample, in sample order."""
+        """A dict per sample, in sample order.
+
+        Raises:
+            DamagedShard: the table does not hold what its mark says.
+        """
         try:
-            rows: list[dict[str, Any]] = pq.read_table(self._table_path).to_pylist()
-        except (OSError, pa.ArrowException) as error:
+            with pq.ParquetFile(self._table_path) as file:
+                found = file.metadata.num_rows
+                if found > len(self._spec):  # before reading: a few bytes can claim any number of rows
+                    raise DamagedShard(f"{self._table_path}: has {found} rows for {len(self._spec)} samples")
+                rows: list[dict[str, Any]] = file.read().to_pylist()
+        except (OSError, pa.ArrowException, ValueError) as error:
             raise DamagedShard(f"{self._table_path}: not a readable row table ({type(error).__name__})") from error
+        if _digest(rows) != self.mark.rows_sha256:
+            raise DamagedShard(f"{self._table_path}: its rows changed since they were written (checksum)")
+        # Keys become file names in an export: none but those that dsfactory gives may pass.
+        allowed = {sample_key(number) for number in range(self._spec.start, self._spec.stop)}
+        keys = [str(row.get("key")) for row in rows]
+        if len({*keys} & allowed) < len(keys):
+            raise DamagedShard(f"{self._table_path}: its keys are not those of its samples")
         return rows
 
     def verify(self) -> None:
@@ -217,16 +257,20 @@ class ShardReader:
     def _groups(self) -> Iterator[tuple[str, dict[str, bytes]]]:
         key: str | None = None
         files: dict[str, bytes] = {}
-        with tarfile.open(self._tar_path, "r:") as tar:
-            for member in tar:
-                name, _, extension = member.name.partition(".")
-                if name != key:
-                    if key is not None:
-                        yield key, files
-                    key, files = name, {}
-                content = tar.extractfile(member) if member.isfile() else None
-                if content is None:
-                    raise DamagedShard(f"{self._tar_path}: {member.name!r} is not a plain file")
-                files[extension] = content.read()
+        try:
+            with open(self._tar_path, "rb") as file, tarfile.open(fileobj=_BoundedReader(file), mode="r:") as tar:  # type: ignore[call-overload]
+                for member in tar:
+                    name, _, extension = member.name.partition(".")
+                    if name != key:
+                        if key is not None:
+                            yield key, files
+                        key, files = name, {}
+                    # A sparse member may claim any size: a few bytes on disk would fill the memory.
+                    content = tar.extractfile(member) if member.isreg() and not member.issparse() else None
+                    if content is None:
+                        raise DamagedShard(f"{self._tar_path}: {member.name!r} is not a plain file")
+                    files[extension] = content.read()
+        except (OSError, tarfile.TarError) as error:
+            raise DamagedShard(f"{self._tar_path}: not a readable tar ({type(error).__name__})") from error
         if key is not None:
             yield key, files

@@ -34,13 +34,14 @@ def staging_folder(target: Path) -> Iterator[Path]:
     read_manifest(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = target.with_name(f".{target.name}.tmp-dsfactory")
-    staging.mkdir(exist_ok=True)
-    if any(staging.iterdir()) and not (staging / _LOCK).exists():
+    if not staging.is_symlink():  # a link in a run made by someone else could lead to any folder of the user's
+        staging.mkdir(exist_ok=True)
+    if staging.is_symlink() or (any(staging.iterdir()) and not (staging / _LOCK).exists()):
         raise UserError(f"{staging} is in the way and was not made by dsfactory: move it away")
     with exclusive_lock(staging / _LOCK):
         _clear(staging, _LOCK)
         for old in target.parent.glob(f".{glob.escape(target.name)}.old-*"):
-            if (old / MANIFEST).is_file():
+            if (old / MANIFEST).is_file() and not old.is_symlink():
                 _remove(old, MANIFEST)
         try:
             yield staging

@@ -22,8 +22,6 @@ from dsfactory.models.folder import (
 from dsfactory.models.presets import BUNDLED, PRESETS, Defaults, Preset, nearest_preset
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_PATIENCE = 30.0
-"""Seconds that the hub may be silent before it counts as out of reach."""
 _ELSEWHERE = "use --model pocket, which comes with dsfactory, or --model FOLDER with a diffusers pipeline"
 
 
@@ -204,15 +202,13 @@ def _download(source: Source, revision: str | None) -> None:
 
 
 def _limit_silence() -> None:
-    """Bound every wait for the hub: asking what a model is has no limit of its own, and would wait for ever."""
+    """Bound every wait for the hub by HF_HUB_DOWNLOAD_TIMEOUT: asking what a model is would else wait for ever."""
     from huggingface_hub import constants, get_session
-
-    seconds = min(_PATIENCE, constants.HF_HUB_DOWNLOAD_TIMEOUT)
 
     def bound(request: Any) -> None:
         given = request.extensions.get("timeout", {})
         parts = ("connect", "read", "write", "pool")
-        request.extensions["timeout"] = {part: given.get(part) or seconds for part in parts}
+        request.extensions["timeout"] = {part: given.get(part) or constants.HF_HUB_DOWNLOAD_TIMEOUT for part in parts}
 
     session = get_session()
     hooks = session.event_hooks

@@ -4,6 +4,7 @@ import csv
 import gzip
 import hashlib
 import json
+import os
 import unicodedata
 import zlib
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ from dsfactory.prompts.resources import data_file
 
 MAX_LINE = 1 << 20
 """Longest line in bytes: a file without line ends (an image, say) must not fill the memory."""
+
+_MAX_TEXT = 4000
+"""Longest caption in characters; text encoders read about 300."""
 
 _FORMATS = (".txt", ".csv", ".tsv", ".jsonl")
 
@@ -57,13 +61,13 @@ class Corpus:
     def __init__(self, name: str, column: str | None = None) -> None:
         built_in = BUILT_IN.get(name)
         self.name = name
-        self.path = data_file(built_in.file) if built_in else Path(name).expanduser()
+        self.path = data_file(built_in.file) if built_in else Path(os.path.expanduser(name))
         self.column = column or (built_in.column if built_in else "caption")
         self._source = built_in.source if built_in else "file"
         self._number = built_in.number if built_in else None
-        if not self.path.is_file():
-            what = "is a folder" if self.path.is_dir() else "is not there"
-            raise UserError(f"corpus {name!r} {what}: name a file, or a built-in corpus ({', '.join(BUILT_IN)})")
+        if not os.path.isfile(self.path):  # False for what cannot be a path at all, where Path.is_file raises
+            what = "is a folder" if os.path.isdir(self.path) else "is not there"
+            raise UserError(f"corpus {name[:200]!r} {what}: name a file, or a built-in corpus ({', '.join(BUILT_IN)})")
         bare = self.path.name.lower().removesuffix(".gz")
         self._format = next((form for form in _FORMATS if bare.endswith(form)), "")
         if self.path.name.lower().endswith(".parquet"):
@@ -199,6 +203,8 @@ class Corpus:
             with pq.ParquetFile(self.path) as file:
                 schema = file.schema_arrow
                 self._place(schema.names)
+                if schema.names.count(self.column) > 1:
+                    raise UserError(f"corpus {self.name!r} has several columns {self.column!r}: rename all but one")
                 kind = schema.field(self.column).type
                 text = kind.value_type if pa.types.is_dictionary(kind) else kind
                 if not (pa.types.is_string(text) or pa.types.is_large_string(text) or pa.types.is_string_view(text)):
@@ -209,13 +215,18 @@ class Corpus:
                         number += 1
                         if value is not None:
                             yield number, value
+        except UnicodeDecodeError as error:
+            raise UserError(f"corpus {self.name!r}: the column {self.column!r} holds text that is not UTF-8") from error
         except pa.ArrowException as error:
             raise UserError(f"corpus {self.name!r} is not a readable parquet file: {error}") from error
 
 
 def _tidy(text: str) -> str:
-    """One line of printable text in NFC: control characters and terminal escapes become spaces."""
-    normal = unicodedata.normalize("NFC", text)
+    """One line of printable text in NFC: control characters and terminal escapes become spaces.
+
+    A long text is cut: no model reads so far, and normalising a long run of accents takes time quadratic in its length.
+    """
+    normal = unicodedata.normalize("NFC", text[:_MAX_TEXT])
     if not normal.isprintable():
         normal = "".join(character if character.isprintable() else " " for character in normal)
     return " ".join(normal.split())

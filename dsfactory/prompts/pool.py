@@ -109,13 +109,13 @@ def load_pool(path: Path, identity: Mapping[str, Any]) -> dict[tuple[int, int], 
         return None
     try:
         content = json.loads(path.read_bytes())
-    except ValueError:
+        if content["identity"] != json.loads(json.dumps(identity)):
+            return None
+        return {
+            (item["class"], item["objects"]): [
+                Prompt(text, source, tuple(classes)) for text, source, classes in item["captions"]
+            ]
+            for item in content["lists"]
+        }
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    if not isinstance(content, dict) or content.get("identity") != json.loads(json.dumps(identity)):
-        return None
-    return {
-        (item["class"], item["objects"]): [
-            Prompt(text, source, tuple(classes)) for text, source, classes in item["captions"]
-        ]
-        for item in content["lists"]
-    }
