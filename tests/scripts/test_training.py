@@ -1,0 +1,104 @@
+"""The trainers' steps, resume and packaging, on a handful of scenes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("resvg_py")
+
+from diffusers import StableDiffusionPipeline
+
+from scripts.pocket import package, text, train_unet, train_vae
+from scripts.pocket.captions import load_captions
+from scripts.pocket.dataset import iterate_scenes
+from scripts.pocket.stickers import load_stickers
+from scripts.pocket.training import Clock, MeanWeights, learning_rate
+
+
+def test_learning_rate_warms_up_holds_and_decays() -> None:
+    rates = [learning_rate(1.0, fraction) for fraction in (0.0, 0.01, 0.02, 0.3, 0.65, 1.0)]
+    assert rates == pytest.approx([0.02, 0.5, 1.0, 1.0, 0.505, 0.01])
+
+
+def test_clock_stops_at_its_budget() -> None:
+    clock = Clock(budget_s=100.0, elapsed_s=99.999)
+    clock._last -= 5
+    assert clock.tick() == 1.0
+    assert clock.elapsed_s == pytest.approx(104.999, abs=0.5)
+
+
+def test_mean_weights_follow_and_replace() -> None:
+    layer = torch.nn.Linear(2, 1)
+    mean = MeanWeights({"layer": layer}, decay=0.5)
+    with torch.no_grad():
+        start = layer.weight.clone()
+        layer.weight += 1.0
+    mean.update()  # warm-up: decay is (1 + 1) / (10 + 1)
+    mean.copy_to_modules()
+    assert torch.allclose(layer.weight, start + 9 / 11)
+
+
+def test_tokenizer_is_a_clip_tokenizer_for_any_text() -> None:
+    tokenizer = text.train_tokenizer(["a dog on the grass", "a dog and a bird"] * 4, merges=50)
+    ids = text.encode_ids(tokenizer, ["A dog", "Zürich ✈ 42!"])
+    assert ids.shape == (2, 77)
+    assert ids[0, 0] == tokenizer.bos_token_id and ids[0, 3] == ids[0, -1] == tokenizer.eos_token_id
+    assert tokenizer.tokenize("dog") == ["dog</w>"]
+    assert tokenizer.decode(ids[1], skip_special_tokens=True).replace(" ", "") == "zürich✈42!"
+    assert tokenizer("A dog", return_offsets_mapping=True).offset_mapping[1:3] == [(0, 1), (2, 5)]
+
+
+def test_weights_cut_only_low_noise() -> None:
+    alphas = torch.tensor([0.999, 0.9, 5 / 6, 0.5, 0.0])
+    assert train_unet.snr_weights(alphas).tolist() == pytest.approx([0.006, 0.6, 1.0, 1.0, 1.0], rel=1e-3)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory, packages: Path, caption_file: Path) -> Path:
+    """A work folder with twelve scenes of a dog and a bird."""
+    folder = tmp_path_factory.mktemp("work")
+    stickers = load_stickers(packages, ("style-a",), {"dog": ("dog",), "bird": ("bird",)})
+    scenes = list(iterate_scenes(stickers, load_captions(caption_file), 12, seed=0, size=128))
+    np.save(folder / "images.npy", np.stack([scene.image for scene, _, _ in scenes]))
+    rows = [json.dumps({"caption": caption, "classes": scene.classes}) for scene, caption, _ in scenes]
+    (folder / "rows.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
+
+
+def test_train_resume_and_package(work: Path, caption_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two steps of each trainer, each as two runs, then a folder that diffusers opens and draws with."""
+    for _ in range(2):
+        train_vae.main(["--work", str(work), "--batch-size", "2", "--max-steps", "1", "--device", "cpu"])
+    coder = torch.load(work / "vae.pt", weights_only=True)
+    assert coder["step"] == 2
+
+    train_vae.main(["--work", str(work), "--batch-size", "2", "--max-steps", "1", "--device", "cpu", "--decoder-only"])
+    decoder = torch.load(work / "vae_decoder.pt", weights_only=True)["vae"]
+    assert all(torch.equal(decoder[k], v) for k, v in coder["vae"].items() if k.startswith("encoder"))
+    assert any(not torch.equal(decoder[k], v) for k, v in coder["vae"].items() if k.startswith("decoder"))
+
+    arguments = ["--work", str(work), "--captions", str(caption_file), "--batch-size", "2", "--device", "cpu"]
+    for _ in range(2):
+        train_unet.main([*arguments, "--max-steps", "1"])
+    state = torch.load(work / "unet.pt", weights_only=True)
+    assert state["step"] == 2 and state["elapsed_s"] > 0
+    train_unet.main([*arguments, "--minutes", str(state["elapsed_s"] / 60)])
+    assert "done: 2 steps" in capsys.readouterr().out  # the budget is spent: nothing more is trained
+
+    out = work / "package"
+    package.main(["--work", str(work), "--out", str(out)])
+    pipeline = StableDiffusionPipeline.from_pretrained(out)
+    assert {pipeline.unet.dtype, pipeline.vae.dtype, pipeline.text_encoder.dtype} == {torch.float32}
+    stored = [p for p in pipeline.unet.parameters()]
+    expected = state["mean"]["unet"]
+    assert all(torch.equal(a, b.half().float()) for a, b in zip(stored, expected, strict=True))
+    pipeline.set_progress_bar_config(disable=True)
+    assert pipeline("a dog", num_inference_steps=2).images[0].size == (128, 128)
+
+
+def test_package_without_training_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"run train_vae.py and train_unet.py first"):
+        package.assemble(tmp_path)
