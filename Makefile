@@ -25,7 +25,7 @@ demo: setup ## class names in, COCO and VOC out: dogs and birds in runs/demo
 	@echo 'Look at runs/demo/montage.png; the dataset is in runs/demo/export/coco and runs/demo/export/voc'
 
 test: setup ## the tests (about ten minutes on two cores)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: setup ## the tests that take minutes each
 	$(BIN)/python -m pytest -m slow
@@ -38,10 +38,40 @@ lint: setup ## ruff and mypy
 bench: setup ## generate with capture beside the bare pipeline, at Stable Diffusion 1.5 size
 	$(BIN)/python benchmarks/capture.py
 
+KILLS ?= 200
+crash: setup ## kill dsfactory at random moments, resume, compare (KILLS=12 is the short form)
+	rm -rf build/crash-$(KILLS)
+	$(BIN)/python scripts/crash_matrix.py --kills $(KILLS) --work build/crash-$(KILLS)
+
+SECONDS ?= 600
+fuzz: setup ## hostile input for SECONDS=600; prints inputs tried and tracebacks
+	$(BIN)/python -m scripts.fuzz --seconds $(SECONDS)
+
 STICKERS ?= build/stickers
 POCKET_WORK ?= build/pocket
+POCKET_OUT ?= build/pocket-model
+VAE_MINUTES ?= 20
+UNET_MINUTES ?= 240
+CAPTIONS := prompts/coco_val2017_captions.jsonl.gz
+PACKAGES := $(STICKERS)/node_modules/@iconify-json
+
 $(STICKERS)/.installed:
-	npm install --silent --prefix $(STICKERS) $(addprefix @iconify-json/,fluent-emoji fluent-emoji-flat noto noto-v1 fxemoji twemoji openmoji)
+	mkdir -p $(STICKERS)
+	npm install --silent --no-save --prefix $(STICKERS) $(addprefix @iconify-json/,fluent-emoji fluent-emoji-flat \
+		noto noto-v1 fxemoji twemoji openmoji)
 	touch $@
 
-.PHONY: help setup demo test test-slow lint bench pocket
+$(POCKET_WORK)/rows.jsonl: | setup $(STICKERS)/.installed
+	$(BIN)/python -m scripts.pocket.dataset --packages $(PACKAGES) --captions $(CAPTIONS) --work $(POCKET_WORK)
+
+pocket: setup $(POCKET_WORK)/rows.jsonl ## train the pocket model again (hours; resumes); needs npm for the sticker art
+	$(BIN)/python -m scripts.pocket.train_vae --work $(POCKET_WORK) --minutes $(VAE_MINUTES)
+	$(BIN)/python -m scripts.pocket.train_unet --work $(POCKET_WORK) --captions $(CAPTIONS) --minutes $(UNET_MINUTES)
+	$(BIN)/python -m scripts.pocket.package --work $(POCKET_WORK) --out $(POCKET_OUT)
+	@echo 'Try it: $(BIN)/dsfactory run --classes dog,bird --model $(POCKET_OUT)'
+
+measure: setup $(STICKERS)/.installed ## the bundled model's figures: recognised, masks on an unseen style, diversity
+	$(BIN)/python -m scripts.pocket.measure --model dsfactory/models/pocket --packages $(PACKAGES) \
+		--captions $(CAPTIONS) --work $(POCKET_WORK)
+
+.PHONY: help setup demo test test-slow lint bench crash fuzz pocket measure

@@ -327,7 +327,8 @@ def main(arguments: list[str] | None = None, command: Callable[..., Any] = app) 
 
 
 def _fail(text: str, code: int) -> None:
-    print(f"dsfactory: {' '.join(text.split())}", file=sys.stderr)
+    line = "".join(character if character.isprintable() else "�" for character in " ".join(text.split()))
+    print(f"dsfactory: {line}", file=sys.stderr)
     sys.exit(code)
 
 

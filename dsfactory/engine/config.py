@@ -1,5 +1,6 @@
 """The configuration of a whole run: a section per stage."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -50,7 +51,7 @@ def resolve_config(saved: Path | None, file: Path | None, flags: Mapping[str, An
     Raises:
         UserError: the first mistake, in one line with its source.
     """
-    merged: dict[str, Any] = read_yaml(saved) if saved is not None and saved.exists() else {}
+    merged: dict[str, Any] = read_yaml(saved) if saved is not None and os.path.exists(saved) else {}
     if file is not None:
         merged = _merge(merged, read_yaml(file))
         parse_section(RunConfig, {"classes": ["any"], **merged}, str(file))
@@ -68,8 +69,9 @@ def parse_setting(text: str) -> dict[str, Any]:
         raise UserError(f"--set {text!r}: write it as section.name=value, such as generate.steps=30")
     try:
         nested: Any = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise UserError(f"--set {text!r}: the value is not valid YAML") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        shown = text if len(text) <= 60 else f"{text[:57]}…"
+        raise UserError(f"--set {shown!r}: the value is not valid YAML") from error
     for part in reversed(name.strip().split(".")):
         nested = {part: nested}
     return dict(nested)

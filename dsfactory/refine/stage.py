@@ -38,6 +38,9 @@ class RefineStage(Stage):
     Adds the files ``mask.png`` (class ids in the order of the run's classes from 1, 0 background, 255 void) and
     ``instances.png``, and a column per score. A sample whose first class has no mask is ``"rejected"``; one whose files
     cannot be read is ``"failed"``, has no files, and its scores are null.
+
+    Raises:
+        UserError: pydensecrf is asked for and not installed.
     """
 
     config: RefineConfig
@@ -52,19 +55,17 @@ class RefineStage(Stage):
         """The settings, and the class list, which decides the values in the masks."""
         return {**self.config.identity(), "classes": [spec.name for spec in self.classes]}
 
-    def prepare(self) -> None:
-        """Keep OpenCV to one thread, for shards are the unit of parallel work; see that the CRF is there.
-
-        Raises:
-            UserError: pydensecrf is asked for and not installed.
-        """
-        import cv2
-
+    def __post_init__(self) -> None:
         if self.config.crf_backend == "pydensecrf" and find_spec("pydensecrf") is None:
             raise UserError(
                 "pydensecrf is not installed: leave refine.crf_backend at 'lattice', which computes the same, "
                 "or pip install 'dsfactory[densecrf]' (needs a C++ compiler and Python < 3.13)"
             )
+
+    def prepare(self) -> None:
+        """Keep OpenCV to one thread, for shards are the unit of parallel work."""
+        import cv2
+
         cv2.setNumThreads(1)
 
     def process(self, shard: ShardSpec, upstream: ShardReader | None) -> Iterator[Record]:

@@ -149,5 +149,5 @@ def test_identity_tells_what_decides_the_bytes():
 def test_missing_crf_backend_is_named(monkeypatch):
     monkeypatch.setattr("dsfactory.refine.stage.find_spec", lambda name: None)
     with pytest.raises(UserError, match="pydensecrf is not installed"):
-        RefineStage(RefineConfig(crf_backend="pydensecrf"), CLASSES).prepare()
+        RefineStage(RefineConfig(crf_backend="pydensecrf"), CLASSES)
     RefineStage(RefineConfig(), CLASSES).prepare()
