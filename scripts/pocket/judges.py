@@ -142,7 +142,7 @@ def train_judges(stickers: list[Sticker], kept: Path, scenes: int = 2400) -> Jud
     _train(classifier, F.cross_entropy, pictures, torch.tensor(labels))
     half_masks = F.avg_pool2d(torch.tensor(masks).float()[:, None], 2)[:, 0]
     _train(segmenter, F.binary_cross_entropy_with_logits, pictures, half_masks)
-    images, labels, masks = render_single(stickers, 512, seed=102)
+    images, labels, masks = render_single(stickers, scenes // 6, seed=102)
     with torch.no_grad():
         named = classifier(as_pictures(images)).argmax(1).numpy()
     held_out = {

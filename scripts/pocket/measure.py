@@ -27,8 +27,9 @@ from dsfactory.core.config import ClassSpec
 from dsfactory.core.seeds import derive_seed
 from dsfactory.generate.attention import AttentionCapture, ClassQuery
 from dsfactory.generate.evidence import Evidence
-from dsfactory.generate.sampler import Drawing, Request, Sampler
+from dsfactory.generate.sampler import Request, Sampler
 from dsfactory.generate.tokens import class_tokens
+from dsfactory.prompts.vocabulary import find_mentions
 from dsfactory.refine.config import RefineConfig
 from dsfactory.refine.fuse import fuse_maps, resize_maps
 from dsfactory.refine.mask import refine_mask
@@ -54,7 +55,9 @@ def noisy_pass(pipeline: StableDiffusionPipeline, scenes: list[Scene], prompts: 
     """Attention to each scene's classes, mean over `TIMESTEPS` and `NOISE_SEEDS`: annotation without drawing."""
     weights = torch.zeros(len(scenes), pipeline.tokenizer.model_max_length, max(len(s.classes) for s in scenes))
     for number, (scene, prompt) in enumerate(zip(scenes, prompts, strict=True)):
-        for k, tokens in enumerate(class_tokens(pipeline.tokenizer, prompt, class_specs(scene.classes))):
+        for k, tokens in enumerate(
+            class_tokens(pipeline.tokenizer, prompt, find_mentions(prompt, class_specs(scene.classes)))
+        ):
             weights[number, tokens, k] = 1 / len(tokens)
     query = ClassQuery(classes=tuple(len(scene.classes) for scene in scenes), weights=weights)
     states, _ = pipeline.encode_prompt(prompts, "cpu", 1, False)
@@ -114,23 +117,32 @@ def measure_masks(
     }
 
 
-def draw(sampler: Sampler, requests: list[tuple[str, str, int]]) -> list[Drawing]:
-    """Draw (class, prompt, seed) triples."""
-    return list(sampler.draw([Request(prompt, seed, class_specs((name,))) for name, prompt, seed in requests]))
+def draw(sampler: Sampler, requests: list[tuple[str, str, int]]) -> tuple[np.ndarray, list[Evidence]]:
+    """Draw (class, prompt, seed) triples: uint8 [N, 128, 128, 3], and the evidence of each.
+
+    Raises:
+        RuntimeError: a picture failed (not a number, or one flat colour): the model is broken.
+    """
+    images, evidence = [], []
+    for drawing in sampler.draw([Request(prompt, seed, class_specs((name,))) for name, prompt, seed in requests]):
+        if drawing.image is None or drawing.evidence is None:
+            raise RuntimeError(drawing.reason)
+        images.append(drawing.image)
+        evidence.append(drawing.evidence)
+    return np.stack(images), evidence
 
 
 def measure_drawings(
     sampler: Sampler, judges: Judges, captions: dict[tuple[str, ...], list[str]], per_class: int
 ) -> dict[str, Any]:
     """Share of drawn pictures whose class is recognised, and agreement of their masks with the foreground network."""
-    requests = []
+    requests: list[tuple[str, str, int]] = []
     for name in judges.classes:
         for number in range(per_class):
             rng = np.random.default_rng([7, len(requests)])
             prompt = template_caption((name,), None, rng) if number % 2 else draw_caption((name,), captions, rng)[0]
             requests.append((name, prompt, derive_seed(7, name, number)))
-    drawings = draw(sampler, requests)
-    images = np.stack([drawing.image for drawing in drawings])
+    images, evidence = draw(sampler, requests)
     with torch.no_grad():
         named = judges.classifier(as_pictures(images)).argmax(1).numpy().reshape(-1, per_class)
     right = named == np.arange(len(judges.classes))[:, None]
@@ -139,9 +151,8 @@ def measure_drawings(
     for weight in AFFINITY_WEIGHTS:
         config = RefineConfig(affinity_weight=weight)
         masks = [
-            refine_mask(image, drawing.evidence.cross, drawing.evidence.affinity, (1,), config).labels == 1
-            for image, drawing in zip(images, drawings, strict=True)
-            if drawing.evidence is not None
+            refine_mask(image, one.cross, one.affinity, (1,), config).labels == 1
+            for image, one in zip(images, evidence, strict=True)
         ]
         agreement[f"refine, affinity weight {weight}"] = overlap(np.stack(masks), foreground)
     return {
@@ -160,9 +171,9 @@ def measure_life(sampler: Sampler, judges: Judges, stickers: list[Sticker], per_
     drawn, rendered = [], []
     images, labels, _ = render_single(stickers, per_class * len(judges.classes), seed=103)
     for k, name in enumerate(judges.classes):
-        pictures = draw(sampler, [(name, f"a photo of a {name}", derive_seed(8, name, n)) for n in range(per_class)])
+        pictures, _ = draw(sampler, [(name, f"a photo of a {name}", derive_seed(8, name, n)) for n in range(per_class)])
         with torch.no_grad():
-            drawn.append(spread_of(judges.classifier.features(as_pictures(np.stack([p.image for p in pictures])))))
+            drawn.append(spread_of(judges.classifier.features(as_pictures(pictures))))
             rendered.append(spread_of(judges.classifier.features(as_pictures(images[labels == k]))))
     palette = {
         kind: np.mean([border_colour(paint_background(kind, np.random.default_rng([9, n]), SIZE)) for n in range(8)], 0)
@@ -174,8 +185,8 @@ def measure_life(sampler: Sampler, judges: Judges, stickers: list[Sticker], per_
         for kind in PLACES
     ]
     hits = 0
-    for (_, prompt, _), drawing in zip(requests, draw(sampler, requests), strict=True):
-        colour = border_colour(drawing.image.astype(np.float32))
+    for (_, prompt, _), image in zip(requests, draw(sampler, requests)[0], strict=True):
+        colour = border_colour(image.astype(np.float32))
         nearest = min(palette, key=lambda kind: float(np.linalg.norm(palette[kind] - colour)))
         hits += PLACES[nearest][0] in prompt
     return {
@@ -204,7 +215,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     args.work.mkdir(parents=True, exist_ok=True)
     pipeline = StableDiffusionPipeline.from_pretrained(args.model)
-    sampler = Sampler(pipeline, width=SIZE, height=SIZE, steps=args.steps, guidance=args.guidance, batch_size=16)
+    sampler = Sampler(
+        pipeline,
+        width=SIZE,
+        height=SIZE,
+        steps=args.steps,
+        guidance=args.guidance,
+        find_mentions=find_mentions,
+        batch_size=16,
+    )
     train_stickers, test_stickers = (
         load_stickers(args.packages, TRAIN_STYLES),
         load_stickers(args.packages, TEST_STYLES),

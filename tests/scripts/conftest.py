@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+DOG = '<rect x="4" y="8" width="24" height="12" fill="#a05a2c"/>'
+BIRD = '<circle cx="16" cy="16" r="10" fill="#3060f0"/>'
 ICONS = {
-    "dog": '<rect x="4" y="8" width="24" height="12" fill="#a05a2c"/>',
-    "bird": '<circle cx="16" cy="16" r="10" fill="#3060f0"/>',
+    "dog": DOG,
+    "dog-face": DOG,
+    "bird": BIRD,
+    "duck": BIRD,
     "cat": '<path d="M2 30L16 2L30 30z" fill="#f0a020"/>',
 }
 
@@ -17,7 +21,7 @@ ICONS = {
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with the sticker packages `style-a` (all icons) and `style-b` (dog and bird only)."""
     root = tmp_path_factory.mktemp("packages")
-    for style, names in (("style-a", ICONS), ("style-b", ("dog", "bird"))):
+    for style, names in (("style-a", ICONS), ("style-b", ("dog", "dog-face", "bird", "duck"))):
         (root / style).mkdir()
         package = {"prefix": style, "width": 32, "height": 32, "icons": {name: {"body": ICONS[name]} for name in names}}
         (root / style / "icons.json").write_text(json.dumps(package), encoding="utf-8")
