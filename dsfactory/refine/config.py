@@ -22,7 +22,7 @@ class RefineConfig(Section):
         description="Weight of each attention resolution, by the side of its grid; others are left out.",
     )
     affinity_weight: Fraction = Field(
-        0.0, description="Share of the self-attention affinity map in the fused map, where it was captured."
+        0.5, description="Share of the self-attention affinity map in the fused map, where it was captured."
     )
     sharpness: float = Field(
         12.0, gt=0.0, description="Log odds that the CRF starts from, per unit of the fused map above the threshold."
