@@ -114,6 +114,13 @@ def test_the_saved_config_is_complete_and_valid(run):
     assert config.generate.model == "pocket"
 
 
+def test_a_class_that_the_model_never_learnt_is_said_before_drawing(tmp_path):
+    line = ["generate", "--classes", "kitten,airplane,zebra", "--num", "1", "--out", "a", "--steps", "1"]
+    done = command(*line, cwd=tmp_path)
+    assert done.returncode in (0, 3), done.stderr
+    assert "pocket never learnt zebra (it knows aeroplane" in done.stderr
+
+
 def test_status_of_a_finished_run(run):
     found = json.loads(command("status", str(run), "--json", cwd=run).stdout)
     assert [stage["samples"] for stage in found["stages"]] == [16, 16, 16]

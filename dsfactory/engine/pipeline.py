@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dsfactory.core.atomic import write_atomic
-from dsfactory.core.config import slug
+from dsfactory.core.config import ClassSpec, slug
 from dsfactory.core.disk import disk_errors
 from dsfactory.core.errors import DamagedShard, UserError
 from dsfactory.core.run import CONFIG, Run, is_run
@@ -141,6 +141,7 @@ def generate_job(
     stages = [build_stage(name, config, out) for name in STAGES[:2]]
     for stage in stages:
         stage.identity()
+    _warn_of_unknown_classes(config, progress)
     with disk_errors(out, KEPT), Run.claim(out, config.classes, config.seed) as run, run_log(out, "generate") as ended:
         upstream = ""
         for stage in stages:
@@ -156,6 +157,23 @@ def generate_job(
                 break
         ended |= _ended(summary)
         return summary
+
+
+def _warn_of_unknown_classes(config: RunConfig, progress: Progress) -> None:
+    """Say so before drawing when a small model never learnt a class."""
+    from dsfactory.models.presets import PRESETS
+    from dsfactory.prompts.vocabulary import class_words
+
+    preset = PRESETS.get(config.generate.model)
+    if preset is None or not preset.classes:
+        return
+    known = {word for name in preset.classes for word in class_words(ClassSpec(name=name)).phrases}
+    unknown = [item.name for item in config.classes if known.isdisjoint({item.name, *class_words(item).names})]
+    if unknown:
+        progress.note(
+            f"{preset.name} never learnt {', '.join(unknown)} (it knows {', '.join(preset.classes)}): "
+            "expect nonsense, or use --model sd15"
+        )
 
 
 def _appended(run: Run, config: RunConfig, append: int, progress: Progress) -> RunConfig:

@@ -48,6 +48,7 @@ class Preset:
         licence_url: where it can be read.
         size_mb: what has to be downloaded (float16 weights, without the safety checker), in MB.
         defaults: how it is drawn with.
+        classes: all that it can draw; empty for a model that knows the world.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Preset:
     licence_url: str
     size_mb: int
     defaults: Defaults
+    classes: tuple[str, ...] = ()
 
 
 PRESETS: dict[str, Preset] = {
@@ -74,6 +76,7 @@ PRESETS: dict[str, Preset] = {
             licence_url="",
             size_mb=0,
             defaults=Defaults(steps=20, guidance=4.0),
+            classes=("aeroplane", "bird", "boat", "bus", "car", "cat", "dog", "horse"),
         ),
         Preset(
             name="sd15",
