@@ -13,6 +13,7 @@ import typer
 
 from dsfactory import __version__, output
 from dsfactory import options as o
+from dsfactory.core.atomic import discard_unfinished
 from dsfactory.core.errors import DamagedShard, DsfactoryError, StopSignal, UserError
 from dsfactory.engine.signals import stop_on_signals
 
@@ -315,6 +316,7 @@ def main(arguments: list[str] | None = None, command: Callable[..., Any] = app) 
             sys.exit(2)
         _fail(f"{error.format_message()} (see --help)", 2)
     except StopSignal as error:
+        discard_unfinished()
         _fail(f"stopped by {error}: finished shards are kept, {output.go_on(sys.argv)} to go on", error.exit_code)
     except DamagedShard as error:
         _fail(f"{error}: 'dsfactory verify RUN --repair' makes it again", error.exit_code)

@@ -10,6 +10,9 @@ from typing import BinaryIO
 
 _TEMPORARY = re.compile(r"^\..+\.[0-9a-f]{12}\.tmp$")
 
+_unfinished: set[Path] = set()
+"""Temporary files that this process is writing."""
+
 
 def temporary_path(path: Path) -> Path:
     """A fresh hidden name beside ``path``, recognised by :func:`remove_leftovers`."""
@@ -33,6 +36,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     temporary file is removed. A killed process leaves it behind for :func:`remove_leftovers`.
     """
     temporary = temporary_path(path)
+    _unfinished.add(temporary)
     try:
         with open(temporary, "xb") as file:
             yield file
@@ -41,8 +45,19 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
+        _unfinished.discard(temporary)
         raise
+    _unfinished.discard(temporary)
     fsync_folder(path.parent)
+
+
+def discard_unfinished() -> None:
+    """Remove what an interrupted process of ours was writing; call it once, on the way out.
+
+    A signal may strike between two steps of a ``with`` statement, where no handler of :func:`atomic_file` runs.
+    """
+    while _unfinished:
+        _unfinished.pop().unlink(missing_ok=True)
 
 
 def write_atomic(path: Path, data: bytes) -> None:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import webdataset
 
-from dsfactory.core.atomic import remove_leftovers
+from dsfactory.core.atomic import atomic_file, discard_unfinished, remove_leftovers
 from dsfactory.core.errors import DamagedShard
 from dsfactory.core.sample import Record, sample_key
 from dsfactory.core.shard import ShardReader, ShardSpec, ShardWriter, read_mark
@@ -81,6 +81,14 @@ def test_an_uncommitted_shard_leaves_no_trace(tmp_path, error):
                 raise error
     except (RuntimeError, KeyboardInterrupt) as raised:
         assert raised is error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_signal_between_two_steps_of_with_leaves_nothing_behind(tmp_path):
+    opened = atomic_file(tmp_path / "whole")
+    opened.__enter__().write(b"half")  # a signal here reaches no handler of the with statement
+    assert len(list(tmp_path.iterdir())) == 1
+    discard_unfinished()
     assert list(tmp_path.iterdir()) == []
 
 
