@@ -288,6 +288,3 @@ def status_of(run_path: Path) -> dict[str, Any]:
         "stages": stages,
         "exports": sorted(path.name for path in (run_path / "export").glob("*") if not path.name.startswith(".")),
     }
-
-
-__all__ = ["STAGES", "JobSummary", "build_stage", "default_out", "generate_job", "is_run", "refine_job", "run_config"]
