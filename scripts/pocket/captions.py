@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from dsfactory.core.config import ClassSpec
+
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "aeroplane": ("aeroplane", "airplane", "plane", "jet", "airliner"),
     "bird": ("bird", "duck", "swan", "goose", "geese", "owl", "parrot", "penguin", "flamingo", "dove",
@@ -66,6 +68,11 @@ def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
 
 _CLASS_PATTERNS = {name: _pattern(words) for name, words in SYNONYMS.items()}
 _SCENE_PATTERNS = {kind: _pattern(words) for kind, words in SCENE_WORDS.items()}
+
+
+def class_specs(names: tuple[str, ...]) -> tuple[ClassSpec, ...]:
+    """Classes as dsfactory's stages take them, with the synonyms that captions use."""
+    return tuple(ClassSpec(name=name, synonyms=SYNONYMS[name][1:]) for name in names)
 
 
 def classes_named(caption: str) -> tuple[str, ...]:

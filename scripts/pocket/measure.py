@@ -23,7 +23,6 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline
 
-from dsfactory.core.config import ClassSpec
 from dsfactory.core.seeds import derive_seed
 from dsfactory.generate.attention import AttentionCapture, ClassQuery
 from dsfactory.generate.evidence import Evidence
@@ -33,7 +32,7 @@ from dsfactory.prompts.vocabulary import find_mentions
 from dsfactory.refine.config import RefineConfig
 from dsfactory.refine.fuse import fuse_maps, resize_maps
 from dsfactory.refine.mask import refine_mask
-from scripts.pocket.captions import PLACES, SYNONYMS, draw_caption, load_captions, template_caption
+from scripts.pocket.captions import PLACES, class_specs, draw_caption, load_captions, template_caption
 from scripts.pocket.judges import Judges, as_pictures, overlap, render_single, segment, train_judges
 from scripts.pocket.scenes import BACKGROUNDS, Scene, compose_scene, group_by_class, paint_background
 from scripts.pocket.stickers import TEST_STYLES, TRAIN_STYLES, Sticker, load_stickers
@@ -44,10 +43,6 @@ NOISE_SEEDS = 3
 SIZE = 128
 AFFINITY_WEIGHTS = (0.0, 0.5, 1.0)
 FIXED = (0.3, 0.35, 0.4, 0.45, 0.5)
-
-
-def class_specs(names: tuple[str, ...]) -> tuple[ClassSpec, ...]:
-    return tuple(ClassSpec(name=name, synonyms=SYNONYMS[name][1:]) for name in names)
 
 
 @torch.no_grad()

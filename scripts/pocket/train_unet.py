@@ -7,8 +7,8 @@ Needs `images.npy`, `rows.jsonl` (dataset.py) and `vae.pt` (train_vae.py) in the
 
 The objective is v-prediction (Salimans & Ho 2022, arXiv 2202.00512, section 4) on the scaled-linear schedule rescaled
 to zero terminal SNR (Lin et al. 2024, arXiv 2305.08891, section 3.1), with the weight of low noise cut as in min-SNR-5
-(Hang et al. 2023, arXiv 2303.09556). Captions are dropped one time in ten for classifier-free guidance. Masks are never
-shown to the model.
+(Hang et al. 2023, arXiv 2303.09556). Captions are dropped one time in ten for classifier-free guidance. A second, small
+loss grounds the class words' attention in the rendered scenes' masks: see grounding.py.
 """
 
 import argparse
@@ -24,6 +24,7 @@ import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from scripts.pocket.grounding import GroundingLoss, mask_grids, token_weights
 from scripts.pocket.text import build_text_encoder, encode_ids, load_texts, train_tokenizer
 from scripts.pocket.train_vae import LATENT_CHANNELS, build_vae, to_tensor
 from scripts.pocket.training import (
@@ -37,11 +38,14 @@ from scripts.pocket.training import (
     set_learning_rate,
 )
 
-PEAK_LEARNING_RATE = 7e-4
+PEAK_LEARNING_RATE = 6e-4
 CAPTION_DROPOUT = 0.1
-EMA_DECAY = 0.998
+EMA_DECAY = 0.999
+GROUNDING = 0.15
 SNR_CLAMP = 5.0
-TEXT_WIDTH, TEXT_LAYERS = 128, 2
+# Without layers a token says its own word and nothing else: in a causal encoder the 60 padding tokens would carry the
+# whole caption and take the attention from the words.
+TEXT_WIDTH, TEXT_LAYERS = 128, 0
 UNET_WIDTHS = (64, 128, 192)
 NOISE_SCHEDULE = {
     "beta_start": 0.00085,
@@ -118,23 +122,29 @@ class Objective:
         self.empty = encode_ids(self.tokenizer, [""])[0]
         self.schedule = DDPMScheduler(**NOISE_SCHEDULE)
         self.weights = snr_weights(self.schedule.alphas_cumprod).to(device)
+        self.token_weights = token_weights(self.tokenizer, work / "rows.jsonl")
+        self.masks = mask_grids(np.load(work / "labels.npy", mmap_mode="r"))
         self.batch_size, self.device = batch_size, device
 
     def build(self) -> tuple[UNet2DConditionModel, CLIPTextModel]:
         """Untrained nets on the device."""
         torch.manual_seed(0)
         text_encoder = build_text_encoder(self.tokenizer, TEXT_WIDTH, TEXT_LAYERS)
-        return build_unet().to(self.device), text_encoder.to(self.device).train()
+        unet = build_unet().to(self.device)
+        self.grounding = GroundingLoss(unet)
+        return unet, text_encoder.to(self.device).train()
 
     def loss(
         self, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, seed: list[int]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The loss to minimise on the batch that `seed` names, and the unweighted v-loss to look at."""
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The loss to minimise on the batch that `seed` names; the plain v-loss and grounding loss to look at."""
         rng = np.random.default_rng(seed)
         chosen = torch.from_numpy(rng.choice(len(self.latents), self.batch_size, replace=False))
         clean = self.latents[chosen].to(self.device).float() * self.scale
         text = self.ids[chosen].clone()
-        text[torch.from_numpy(rng.random(self.batch_size) < CAPTION_DROPOUT)] = self.empty
+        dropped = torch.from_numpy(rng.random(self.batch_size) < CAPTION_DROPOUT)
+        text[dropped] = self.empty
+        self.grounding.weights = (self.token_weights[chosen] * ~dropped[:, None, None]).to(self.device)
         timesteps = torch.from_numpy(rng.integers(0, 1000, self.batch_size)).to(self.device)
         noise = torch.from_numpy(rng.standard_normal(clean.shape, np.float32)).to(self.device)
         noisy = self.schedule.add_noise(clean, noise, timesteps)
@@ -143,7 +153,24 @@ class Objective:
             context = text_encoder(text.to(self.device)).last_hidden_state
             predicted = unet(noisy, timesteps, context).sample
         each = (predicted.float() - target).square().mean(dim=(1, 2, 3))
-        return (each * self.weights[timesteps]).mean(), each.detach().mean()
+        # In pure noise nothing can be found yet.
+        visible = self.schedule.alphas_cumprod.to(self.device)[timesteps]
+        grounding = (self.grounding.loss(self.masks[chosen].to(self.device)) * visible).mean() / visible.mean()
+        loss = (each * self.weights[timesteps]).mean() + GROUNDING * grounding
+        return loss, each.detach().mean(), grounding.detach()
+
+
+def begin_with(modules: dict[str, torch.nn.Module], path: Path, device: torch.device) -> None:
+    """Copy the mean weights of an earlier checkpoint, by name; text encoder layers that are no more are left out."""
+    earlier = torch.load(path, map_location=device, weights_only=True)
+    for name, module in modules.items():
+        weights = dict(zip(parameter_names(earlier[name]), earlier["mean"][name], strict=True))
+        module.load_state_dict({key: weights.get(key, value) for key, value in module.state_dict().items()})
+
+
+def parameter_names(state: dict[str, torch.Tensor]) -> list[str]:
+    """Names of a checkpoint's parameters in the order of its mean weights; buffers (positions) are not among them."""
+    return [key for key in state if not key.endswith("position_ids")]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -153,6 +180,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=75, help="training time in all, over all runs")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--init", type=Path, help="begin with the mean weights of this earlier unet.pt where they fit")
     parser.add_argument("--max-steps", type=int, default=None, help="stop after this many steps of this run")
     args = parser.parse_args(argv)
     device = pick_device(args.device)
@@ -168,6 +196,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     mean = MeanWeights(modules, EMA_DECAY)
     clock, step = Clock(args.minutes * 60), 0
     checkpoint = load_checkpoint(args.work / "unet.pt", device)
+    if checkpoint is None and args.init is not None:
+        begin_with(modules, args.init, device)
+        mean = MeanWeights(modules, EMA_DECAY)
     if checkpoint is not None:
         for name, module in modules.items():
             module.load_state_dict(checkpoint[name])
@@ -181,10 +212,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         state |= {"mean": mean.shadow, "optimizer": optimizer.state_dict(), "scale": objective.scale}
         save_checkpoint(args.work / "unet.pt", state | {"step": step, "elapsed_s": clock.elapsed_s})
 
-    saved_at, first_step, losses = clock.elapsed_s, step, deque[float](maxlen=50)
+    saved_at, first_step, losses = clock.elapsed_s, step, deque[tuple[float, float]](maxlen=50)
     while clock.fraction < 1 and (args.max_steps is None or step - first_step < args.max_steps):
         set_learning_rate(optimizer, learning_rate(PEAK_LEARNING_RATE, clock.fraction))
-        loss, v_loss = objective.loss(unet, text_encoder, [2, step])
+        loss, v_loss, grounding = objective.loss(unet, text_encoder, [2, step])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -192,11 +223,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         mean.update()
         step += 1
         clock.tick()
-        losses.append(v_loss.item())
+        losses.append((v_loss.item(), grounding.item()))
         if step % 50 == 0 or step == 1:
+            v_mean, grounding_mean = np.mean(losses, axis=0)
             print(
                 f"step {step} images {step * args.batch_size} minutes {clock.elapsed_s / 60:.1f} "
-                f"v-loss {np.mean(losses):.4f}",
+                f"v-loss {v_mean:.4f} grounding {grounding_mean:.4f}",
                 flush=True,
             )
         if clock.elapsed_s - saved_at > CHECKPOINT_EVERY_S:

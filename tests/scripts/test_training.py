@@ -11,7 +11,7 @@ pytest.importorskip("resvg_py")
 
 from diffusers import StableDiffusionPipeline
 
-from scripts.pocket import package, text, train_unet, train_vae
+from scripts.pocket import grounding, package, text, train_unet, train_vae
 from scripts.pocket.captions import load_captions
 from scripts.pocket.dataset import iterate_scenes
 from scripts.pocket.stickers import load_stickers
@@ -63,6 +63,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, packages: Path, caption_file:
     stickers = load_stickers(packages, ("style-a",), {"dog": ("dog",), "bird": ("bird",)})
     scenes = list(iterate_scenes(stickers, load_captions(caption_file), 12, seed=0, size=128))
     np.save(folder / "images.npy", np.stack([scene.image for scene, _, _ in scenes]))
+    np.save(folder / "labels.npy", np.stack([scene.labels for scene, _, _ in scenes]))
     rows = [json.dumps({"caption": caption, "classes": scene.classes}) for scene, caption, _ in scenes]
     (folder / "rows.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
     return folder
@@ -88,6 +89,15 @@ def test_train_resume_and_package(work: Path, caption_file: Path, capsys: pytest
     train_unet.main([*arguments, "--minutes", str(state["elapsed_s"] / 60)])
     assert "done: 2 steps" in capsys.readouterr().out  # the budget is spent: nothing more is trained
 
+    later = work / "later"
+    later.mkdir()
+    for name in ("images.npy", "labels.npy", "latents.npy", "rows.jsonl", "tokenizer"):
+        (later / name).symlink_to(work / name)
+    train_unet.main([*arguments, "--max-steps", "0", "--work", str(later), "--init", str(work / "unet.pt")])
+    begun = torch.load(later / "unet.pt", weights_only=True)["unet"]
+    names = train_unet.parameter_names(state["unet"])
+    assert all(torch.equal(begun[k], mean) for k, mean in zip(names, state["mean"]["unet"], strict=True))
+
     out = work / "package"
     package.main(["--work", str(work), "--out", str(out)])
     pipeline = StableDiffusionPipeline.from_pretrained(out)
@@ -102,3 +112,40 @@ def test_train_resume_and_package(work: Path, caption_file: Path, capsys: pytest
 def test_package_without_training_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"run train_vae.py and train_unet.py first"):
         package.assemble(tmp_path)
+
+
+def test_grounding_teaches_attention_where_things_are(work: Path, caption_file: Path) -> None:
+    """Gradient steps on one batch lower the loss, and what is captured afterwards lies in the masks."""
+    captions = [json.loads(line)["caption"] for line in (work / "rows.jsonl").read_text("utf-8").splitlines()]
+    tokenizer = text.train_tokenizer(captions, merges=50)
+    weights = grounding.token_weights(tokenizer, work / "rows.jsonl")
+    assert weights.sum((1, 2)).min() > 0 and weights[:, 0].max() == 0  # the start token names nothing
+    masks = grounding.mask_grids(np.load(work / "labels.npy"))
+    assert masks.shape == (12, 256, 3)
+    assert masks[:, :, 0].mean().item() == pytest.approx((np.load(work / "labels.npy") == 1).mean(), abs=1e-4)
+
+    torch.manual_seed(0)
+    unet = train_unet.build_unet()
+    encoder = text.build_text_encoder(tokenizer, train_unet.TEXT_WIDTH, train_unet.TEXT_LAYERS)
+    truth = grounding.GroundingLoss(unet)
+    truth.weights = weights[:4]
+    optimizer = torch.optim.AdamW([*unet.parameters(), *encoder.parameters()], lr=2e-3)
+    pictures = masks[:4].sum(2).reshape(4, 1, 16, 16).expand(4, 8, 16, 16) * 2 - 1
+    losses = []
+    for _ in range(12):
+        states = encoder(text.encode_ids(tokenizer, captions[:4])).last_hidden_state
+        unet(pictures, torch.full((4,), 100), states)
+        loss = truth.loss(masks[:4]).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert min(losses[-3:]) < 0.8 * losses[0]
+
+
+def test_grounding_leaves_out_what_the_caption_does_not_name(work: Path) -> None:
+    unet = train_unet.build_unet()
+    truth = grounding.GroundingLoss(unet)
+    truth.weights = torch.zeros(1, 77, 3)
+    unet(torch.randn(1, 8, 16, 16), torch.tensor([100]), torch.randn(1, 77, train_unet.TEXT_WIDTH))
+    assert truth.loss(torch.ones(1, 256, 3)).item() == 0.0
