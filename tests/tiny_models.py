@@ -14,11 +14,24 @@ from diffusers import (
     AutoencoderTiny,
     DDIMScheduler,
     EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FluxPipeline,
+    FluxTransformer2DModel,
+    SD3Transformer2DModel,
+    StableDiffusion3Pipeline,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    T5Config,
+    T5EncoderModel,
+    T5TokenizerFast,
+)
 
 WHOLE_WORDS = ("a", "photo", "of", "and", "the", "on", "in", "dog", "dogs", "bird", "cat", "hot", "traffic", "light")
 """Words that the tiny tokenizer knows as one token; it reads all others letter by letter."""
@@ -138,8 +151,9 @@ def _unet(**changes: Any) -> UNet2DConditionModel:
     return unet
 
 
-def _vae() -> AutoencoderKL:
+def _vae(**changes: Any) -> AutoencoderKL:
     return AutoencoderKL(
+        **changes,
         block_out_channels=(8, 8, 8, 8),
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
@@ -175,3 +189,87 @@ def _scheduler(prediction: str) -> DDIMScheduler:
         steps_offset=1,
         prediction_type=prediction,
     )
+
+
+def tiny_sd3(path: Path, t5: bool = True) -> Path:
+    """Stable Diffusion 3.5: joint attention in two streams with QK-norm, three text encoders or two."""
+    torch.manual_seed(0)
+    tokenizer = tiny_tokenizer()
+    transformer = SD3Transformer2DModel(
+        sample_size=8,
+        patch_size=2,
+        in_channels=4,
+        out_channels=4,
+        num_layers=3,
+        attention_head_dim=8,
+        num_attention_heads=4,
+        joint_attention_dim=64,
+        caption_projection_dim=32,
+        pooled_projection_dim=64,
+        pos_embed_max_size=8,
+        dual_attention_layers=(0,),
+        qk_norm="rms_norm",
+    )
+    pipeline = StableDiffusion3Pipeline(
+        transformer=_sharpened(transformer),
+        scheduler=FlowMatchEulerDiscreteScheduler(),
+        vae=_vae(shift_factor=0.06),
+        text_encoder=CLIPTextModelWithProjection(_text_config(tokenizer, projection_dim=32)),
+        tokenizer=tokenizer,
+        text_encoder_2=CLIPTextModelWithProjection(_text_config(tokenizer, projection_dim=32)),
+        tokenizer_2=tiny_tokenizer(),
+        text_encoder_3=_t5() if t5 else None,
+        tokenizer_3=tiny_t5_tokenizer() if t5 else None,
+    )
+    pipeline.save_pretrained(path)
+    return path
+
+
+def tiny_flux(path: Path) -> Path:
+    """FLUX.1: joint attention in two streams, then in one, with QK-norm and rotary positions."""
+    torch.manual_seed(0)
+    tokenizer = tiny_tokenizer()
+    transformer = FluxTransformer2DModel(
+        patch_size=1,
+        in_channels=16,
+        num_layers=2,
+        num_single_layers=2,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=64,
+        pooled_projection_dim=32,
+        axes_dims_rope=(4, 4, 8),
+    )
+    pipeline = FluxPipeline(
+        transformer=_sharpened(transformer),
+        scheduler=FlowMatchEulerDiscreteScheduler(),
+        vae=_vae(shift_factor=0.06),
+        text_encoder=CLIPTextModel(_text_config(tokenizer)),
+        tokenizer=tokenizer,
+        text_encoder_2=_t5(),
+        tokenizer_2=tiny_t5_tokenizer(),
+    )
+    pipeline.save_pretrained(path)
+    return path
+
+
+def tiny_t5_tokenizer() -> T5TokenizerFast:
+    """A unigram tokenizer like T5's that knows :data:`WHOLE_WORDS` and the letters."""
+    letters = [(letter, -10.0) for letter in "abcdefghijklmnopqrstuvwxyz,.'-"]
+    words = [(f"▁{word}", -2.0) for word in WHOLE_WORDS]
+    special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -4.0)]
+    return T5TokenizerFast(vocab=[*special, *words, *letters], extra_ids=0, model_max_length=512)
+
+
+def _t5() -> T5EncoderModel:
+    config = T5Config(vocab_size=64, d_model=64, d_kv=16, d_ff=64, num_layers=1, num_heads=4)
+    return T5EncoderModel(config).eval()
+
+
+def _sharpened(network: torch.nn.Module) -> torch.nn.Module:
+    """Fresh weights attend to everything alike, which would hide mistakes: norms that scale queries tell them apart."""
+    with torch.no_grad():
+        for name, weight in network.named_parameters():
+            if "norm_q" in name or "norm_added_q" in name:
+                weight *= 4
+    return network

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -61,14 +61,22 @@ class ClassQuery:
     state_weights: Tensor | None = None
 
 
-class _Layer:
+Reader: TypeAlias = "Callable[[ObservedLayer, Tensor, Tensor], None]"
+"""What is done with a layer's query and key."""
+
+
+class ObservedLayer:
     """An attention layer under observation: its projections of the moment, until they are read."""
+
+    class_keys: Tensor | None = None
+    scale: float
 
     def __init__(self, name: str, attention: Any, class_states: Tensor | None) -> None:
         self.name = name
         self.heads: int = attention.heads
-        self.scale: float = attention.scale
-        self.class_keys: Tensor | None = None if class_states is None else attention.to_k(class_states)
+        self.scale = attention.scale
+        if class_states is not None:
+            self.class_keys = attention.to_k(class_states)
         self.query: Tensor | None = None
         self.key: Tensor | None = None
         self.reads = 0
@@ -108,6 +116,7 @@ class AttentionCapture:
         unet: a ``UNet2DConditionModel``.
         query: which tokens to follow; its tensors are on the UNet's device.
         affinity_steps: numbers of the steps in which self-attention is read too; none by default.
+        pooled: the batch holds versions of one image: give the mean of their maps, as if of one image.
         timed: measure the capture's own time in :attr:`seconds`; waits for the device around each layer.
 
     Example:
@@ -118,7 +127,13 @@ class AttentionCapture:
     """
 
     def __init__(
-        self, unet: nn.Module, query: ClassQuery, *, affinity_steps: Collection[int] = (), timed: bool = False
+        self,
+        unet: nn.Module,
+        query: ClassQuery,
+        *,
+        affinity_steps: Collection[int] = (),
+        pooled: bool = False,
+        timed: bool = False,
     ) -> None:
         self.seconds = 0.0
         """Time spent in the capture itself, when it is timed."""
@@ -126,9 +141,10 @@ class AttentionCapture:
         self._query = query
         self._images = len(query.classes)
         self._affinity_steps = frozenset(affinity_steps)
+        self._pooled = pooled
         self._timed = timed
         self._handles: list[RemovableHandle] = []
-        self._layers: list[_Layer] = []
+        self._layers: list[ObservedLayer] = []
         self._steps = 0
         self._latent: Grid = (0, 0)
         self._cross: dict[Grid, _Mean] = {}
@@ -139,9 +155,9 @@ class AttentionCapture:
         self._handles.append(self._unet.register_forward_pre_hook(self._start_step, with_kwargs=True))
         for name, module in self._unet.named_modules():
             if name.endswith(".attn2"):
-                self._observe(module, _Layer(name, module, self._query.states), self._read_cross)
+                self._observe(module, ObservedLayer(name, module, self._query.states), self._read_cross)
             elif name.endswith(".attn1") and self._affinity_steps:
-                self._observe(module, _Layer(name, module, None), self._read_self)
+                self._observe(module, ObservedLayer(name, module, None), self._read_self)
         return self
 
     def __exit__(
@@ -155,7 +171,7 @@ class AttentionCapture:
         """Cross-attention and affinity maps so far, per grid ``(h, w)``, still on the device.
 
         Returns:
-            Two dicts of float32 ``(images, h * w, classes)``: see :class:`Evidence` for what they hold. The second is
+            Two dicts of float32 ``(images, h * w, classes)``, one image when they are pooled: see :class:`Evidence` for what they hold. The second is
             empty when self-attention was not read.
 
         Raises:
@@ -165,12 +181,15 @@ class AttentionCapture:
         silent = [layer.name for layer in self._layers if layer.reads < self._steps]
         if silent or not self._steps:
             raise RuntimeError(f"attention capture saw no query and key projections in {silent or 'any layer'}")
-        cross = {grid: mean.total / mean.count for grid, mean in sorted(self._cross.items(), reverse=True)}
+        cross = {grid: self._pool(mean.total) / mean.count for grid, mean in sorted(self._cross.items(), reverse=True)}
         affinity = {}
         for grid, total in self._self.items():
             shapely = {other: maps for other, maps in cross.items() if max(other) >= MIN_FUSED_SIDE}
-            affinity[grid] = spread(total, fuse_grids(shapely or cross, grid), AFFINITY_POWER)
+            affinity[grid] = spread(self._pool(total), fuse_grids(shapely or cross, grid), AFFINITY_POWER)
         return cross, affinity
+
+    def _pool(self, maps: Tensor) -> Tensor:
+        return maps.mean(0, keepdim=True) if self._pooled else maps
 
     def evidence(self) -> list[Evidence]:
         """What was captured, per image; the one moment at which anything leaves the device.
@@ -192,12 +211,12 @@ class AttentionCapture:
                 cross={grid: plane[image, :count] for grid, plane in planes[: len(cross)]},
                 affinity={grid: plane[image, :count] for grid, plane in planes[len(cross) :]},
             )
-            for image, count in enumerate(self._query.classes)
+            for image, count in enumerate(self._query.classes[: len(packed)])
         ]
         self.seconds += self._clock() - start
         return found
 
-    def _observe(self, attention: Any, layer: _Layer, read: Callable[[_Layer, Tensor, Tensor], None]) -> None:
+    def _observe(self, attention: Any, layer: ObservedLayer, read: Reader) -> None:
         self._layers.append(layer)
         self._handles += [
             attention.to_q.register_forward_hook(layer.keep_query),
@@ -207,15 +226,18 @@ class AttentionCapture:
 
     def _start_step(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         sample: Tensor = args[0] if args else kwargs["sample"]
-        if sample.shape[0] not in (self._images, 2 * self._images):
-            raise ValueError(f"the UNet's batch of {sample.shape[0]} is neither {self._images} nor twice as many")
+        self._count_step(sample)
         self._latent = (sample.shape[-2], sample.shape[-1])
+
+    def _count_step(self, sample: Tensor) -> None:
+        if sample.shape[0] not in (self._images, 2 * self._images):
+            raise ValueError(f"a batch of {sample.shape[0]} is neither {self._images} nor twice as many")
         self._steps += 1
 
     def _finish_layer(
         self,
-        layer: _Layer,
-        read: Callable[[_Layer, Tensor, Tensor], None],
+        layer: ObservedLayer,
+        read: Reader,
         module: nn.Module,
         args: tuple[Any, ...],
         output: Tensor,
@@ -235,7 +257,7 @@ class AttentionCapture:
             torch.cuda.synchronize(self._query.weights.device)
         return time.perf_counter()
 
-    def _read_cross(self, layer: _Layer, query: Tensor, key: Tensor) -> None:
+    def _read_cross(self, layer: ObservedLayer, query: Tensor, key: Tensor) -> None:
         grid = attention_grid(self._latent, query.shape[1])
         if max(grid) > MAX_SIDE:
             return
@@ -249,7 +271,7 @@ class AttentionCapture:
         mean.total += maps
         mean.count += 1
 
-    def _read_self(self, layer: _Layer, query: Tensor, key: Tensor) -> None:
+    def _read_self(self, layer: ObservedLayer, query: Tensor, key: Tensor) -> None:
         positions = query.shape[1]
         if self._steps - 1 not in self._affinity_steps or positions > MAX_AFFINITY_POSITIONS:
             return

@@ -15,8 +15,11 @@ from dsfactory.core.errors import UserError
 from dsfactory.core.seeds import derive_seed
 from dsfactory.generate.attention import AttentionCapture, ClassQuery, spaced_steps
 from dsfactory.generate.evidence import Evidence
-from dsfactory.generate.text import TextStates, pipeline_inputs
-from dsfactory.generate.tokens import FindMentions, class_prompt, class_tokens
+from dsfactory.generate.joint import PATCH, JointAttentionCapture
+from dsfactory.generate.joint_text import joint_query
+from dsfactory.generate.text import TextStates, denoiser, family_of, pipeline_inputs
+from dsfactory.generate.tokens import FindMentions, class_prompt, class_tokens, token_weights
+from dsfactory.models.loading import FLOW_FAMILIES
 
 ATTEMPTS = 2
 """How often an image is drawn before it counts as failed."""
@@ -47,7 +50,8 @@ class Drawing:
         evidence: the classes' attention maps; None when drawing failed.
         seed: the seed of the last attempt.
         attempts: how often the image was drawn.
-        queried: per class, ``"caption"``, or ``"class-prompt"`` when the caption does not name it.
+        queried: per class, ``"caption"``; when the caption does not name it, ``"class-prompt"``, or ``"added"`` for SD3
+            and FLUX, which draw with the class's name in front of the caption.
         reason: why drawing failed; empty otherwise.
     """
 
@@ -67,8 +71,8 @@ class Sampler:
     rounding of matrix products of another shape differs.
 
     Args:
-        pipeline: a Stable Diffusion 1.x, 2.x or XL pipeline on its device.
-        width: of the images, in pixels; a multiple of the VAE's factor (8).
+        pipeline: a Stable Diffusion 1.x, 2.x, XL or 3.x, or a FLUX.1 pipeline on its device.
+        width: of the images, in pixels; a multiple of the VAE's factor (8), or of 16 for SD3 and FLUX.
         height: likewise.
         steps: denoising steps.
         guidance: classifier-free guidance scale; 1 or less draws without guidance and its second half-batch.
@@ -77,6 +81,9 @@ class Sampler:
         batch_size: images drawn together; halved for good when memory runs out.
         affinity: read self-attention too.
         timed: add up the capture's own time in :attr:`capture_seconds`; slows drawing on a GPU.
+
+    Raises:
+        UserError: a size that the pipeline cannot draw.
     """
 
     def __init__(
@@ -103,7 +110,10 @@ class Sampler:
         self._guidance = guidance
         self._find_mentions = find_mentions
         self._affinity_steps = spaced_steps(steps, max(1, round(steps / AFFINITY_STRIDE))) if affinity else ()
+        self._family = family_of(pipeline)
         self._texts = TextStates(pipeline, negative_prompt)
+        if self._family in FLOW_FAMILIES and (width % PATCH or height % PATCH):
+            raise UserError(f"{width}x{height} cannot be drawn by this model: use multiples of {PATCH}")
         pipeline.set_progress_bar_config(disable=True)
         # Decoding image by image bounds memory, and no image's rounding depends on its neighbours there.
         pipeline.vae.enable_slicing()
@@ -151,10 +161,22 @@ class Sampler:
         return drawings
 
     def _draw_batch(self, batch: Sequence[Request], attempt: int) -> list[Drawing]:
-        states = self._texts.encode([request.prompt for request in batch])
-        negative = self._texts.negative() if self._guidance > 1 else None
-        query, queried = self._query(batch)
-        capture = AttentionCapture(self._pipeline.unet, query, affinity_steps=self._affinity_steps, timed=self._timed)
+        network = denoiser(self._pipeline)
+        negative = self._texts.negative() if self._guidance > 1 and self._family != "flux" else None
+        capture: AttentionCapture
+        if self._family in FLOW_FAMILIES:
+            prompts, query, queried = joint_query(
+                self._pipeline, [(request.prompt, request.classes) for request in batch], self._find_mentions
+            )
+            grid = (self._height // PATCH, self._width // PATCH)
+            capture = JointAttentionCapture(
+                network, query, grid=grid, affinity_steps=self._affinity_steps, timed=self._timed
+            )
+        else:
+            prompts = [request.prompt for request in batch]
+            query, queried = self._query(batch)
+            capture = AttentionCapture(network, query, affinity_steps=self._affinity_steps, timed=self._timed)
+        states = self._texts.encode(prompts)
         with capture:
             pixels = self._pipeline(
                 **pipeline_inputs(states, negative),
@@ -193,21 +215,12 @@ class Sampler:
             prompt_tokens.append(class_tokens(tokenizer, text, spans))
         query = ClassQuery(
             classes=tuple(len(request.classes) for request in batch),
-            weights=_weights(found, shape).to(device),
+            weights=token_weights(found, shape).to(device),
             prompted=torch.tensor(prompted, device=device) if prompts else None,
             states=torch.stack([state.tokens for state in self._texts.encode(prompts)]) if prompts else None,
-            state_weights=_weights(prompt_tokens, shape).to(device) if prompts else None,
+            state_weights=token_weights(prompt_tokens, shape).to(device) if prompts else None,
         )
         return query, [tuple("caption" if tokens else "class-prompt" for tokens in image) for image in found]
-
-
-def _weights(tokens: Sequence[Sequence[Sequence[int]]], shape: tuple[int, int]) -> Tensor:
-    """Token indices per image and class as float32 ``(images, *shape)``, each class's weights summing to 1 or 0."""
-    weights = torch.zeros(len(tokens), *shape)
-    for image, classes in enumerate(tokens):
-        for position, indices in enumerate(classes):
-            weights[image, list(indices), position] = 1 / max(1, len(indices))
-    return weights
 
 
 def image_levels(pixels: Tensor) -> tuple[NDArray[np.uint8], list[str]]:

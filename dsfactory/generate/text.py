@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dsfactory.models.loading import quiet
+from dsfactory.models.presets import FAMILIES
 
 
 @dataclass(frozen=True)
@@ -16,18 +17,28 @@ class TextState:
 
     Attributes:
         tokens: ``(tokens, features)``, what cross-attention sees.
-        pooled: ``(features,)``, the summary that SDXL adds to the time embedding; None for the other families.
+        pooled: ``(features,)``, the summary that SDXL, SD3 and FLUX add to the time embedding; None for the others.
     """
 
     tokens: Tensor
     pooled: Tensor | None
 
 
+def family_of(pipeline: Any) -> str:
+    """``"sd"``, ``"sdxl"``, ``"sd3"`` or ``"flux"``."""
+    return FAMILIES[type(pipeline).__name__]
+
+
+def denoiser(pipeline: Any) -> Any:
+    """The network that draws: a pipeline's UNet or transformer."""
+    return pipeline.transformer if family_of(pipeline) in ("sd3", "flux") else pipeline.unet
+
+
 class TextStates:
     """Encoded prompts of a pipeline, kept so that none is encoded twice.
 
     Args:
-        pipeline: a Stable Diffusion 1.x, 2.x or XL pipeline.
+        pipeline: a pipeline of a supported family.
         negative_prompt: what guidance steers away from; None is the family's own default (the empty prompt, and
             zeros for the SDXL models that say so).
     """
@@ -63,14 +74,17 @@ class TextStates:
     @torch.no_grad()
     def _encode_raw(self, prompts: list[str], guided: bool) -> tuple[Any, Any, Any, Any]:
         """``(tokens, negative tokens, pooled, negative pooled)`` of the pipeline's own ``encode_prompt``."""
+        family = family_of(self._pipeline)
+        given: dict[str, Any] = {"prompt": prompts, "device": denoiser(self._pipeline).device}
+        given |= {name: None for name in {"sd3": ("prompt_2", "prompt_3"), "flux": ("prompt_2",)}.get(family, ())}
+        if family != "flux":  # FLUX takes its guidance as a number, not as a second text
+            negative = None if self._negative_prompt is None else [self._negative_prompt] * len(prompts)
+            given |= {"do_classifier_free_guidance": guided, "negative_prompt": negative}
         with quiet():  # a long caption is cut, which needs no line per image
-            result = self._pipeline.encode_prompt(
-                prompt=prompts,
-                device=self._pipeline.unet.device,
-                num_images_per_prompt=1,
-                do_classifier_free_guidance=guided,
-                negative_prompt=None if self._negative_prompt is None else [self._negative_prompt] * len(prompts),
-            )
+            result = self._pipeline.encode_prompt(**given, num_images_per_prompt=1)
+        if family == "flux":
+            tokens, pooled, _ = result
+            return tokens, None, pooled, None
         return result if len(result) == 4 else (*result, None, None)
 
 

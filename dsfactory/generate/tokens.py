@@ -7,6 +7,9 @@ pieces. The tokenizer reports the characters that each token covers, so a mentio
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+import torch
+from torch import Tensor
+
 from dsfactory.core.config import ClassSpec
 
 Spans: TypeAlias = list[tuple[int, int]]
@@ -16,19 +19,21 @@ FindMentions: TypeAlias = Callable[[str, Sequence[ClassSpec]], list[Spans]]
 """Where a text names each class: name, synonyms, plurals."""
 
 
-def class_tokens(tokenizer: Any, text: str, mentions: Sequence[Spans]) -> list[list[int]]:
+def class_tokens(tokenizer: Any, text: str, mentions: Sequence[Spans], length: int | None = None) -> list[list[int]]:
     """Token indices of every mention of each class in a prompt.
 
     Args:
         tokenizer: a fast tokenizer of transformers, as pipelines carry it.
         text: the prompt as the text encoder reads it.
         mentions: per class, where the text names it.
+        length: how many tokens are read; the tokenizer's own limit by default.
 
     Returns:
         Per class, sorted indices into the encoded prompt, its start token being 0. Empty when there is no mention, or
         none within the tokens that the text encoder reads; a mention cut in two counts as beyond.
     """
-    encoded = tokenizer(text, truncation=True, max_length=tokenizer.model_max_length, return_offsets_mapping=True)
+    limit = length or tokenizer.model_max_length
+    encoded = tokenizer(text, truncation=True, max_length=limit, return_offsets_mapping=True)
     offsets: Spans = encoded["offset_mapping"]
     read = max(stop for _, stop in offsets)
     return [
@@ -43,6 +48,20 @@ def class_tokens(tokenizer: Any, text: str, mentions: Sequence[Spans]) -> list[l
         )
         for spans in mentions
     ]
+
+
+def token_weights(tokens: Sequence[Sequence[Sequence[int]]], shape: tuple[int, int]) -> Tensor:
+    """Token indices per image and class as float32 ``(images, *shape)``, each class's weights summing to 1 or 0.
+
+    Args:
+        tokens: per image and class, indices into the text sequence.
+        shape: length of the text sequence, and the most classes that an image has.
+    """
+    weights = torch.zeros(len(tokens), *shape)
+    for image, classes in enumerate(tokens):
+        for position, indices in enumerate(classes):
+            weights[image, list(indices), position] = 1 / max(1, len(indices))
+    return weights
 
 
 def class_prompt(names: Sequence[str], wanted: Sequence[bool]) -> tuple[str, list[Spans]]:

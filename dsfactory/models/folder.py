@@ -16,16 +16,31 @@ from dsfactory.models.presets import FAMILIES
 
 _WEIGHTS = {
     "unet": "diffusion_pytorch_model",
+    "transformer": "diffusion_pytorch_model",
     "vae": "diffusion_pytorch_model",
     "text_encoder": "model",
     "text_encoder_2": "model",
+    "text_encoder_3": "model",
 }
 """Parts with weights, and how diffusers and transformers name the files."""
 
 _PARTS = {
     "sd": ("unet", "vae", "text_encoder", "tokenizer", "scheduler"),
     "sdxl": ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler"),
+    "sd3": ("transformer", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler"),
+    "flux": ("transformer", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler"),
 }
+
+_OPTIONAL = {"sd3": ("text_encoder_3", "tokenizer_3")}
+"""Parts that a pipeline may come without: Stable Diffusion 3 draws without its T5 too."""
+
+_DENOISERS = {
+    "sd": ("unet", "UNet2DConditionModel"),
+    "sdxl": ("unet", "UNet2DConditionModel"),
+    "sd3": ("transformer", "SD3Transformer2DModel"),
+    "flux": ("transformer", "FluxTransformer2DModel"),
+}
+"""The part that draws, and the class that it has to be."""
 
 VARIANTS = ("fp16", None)
 """Kinds of weight files in order of preference: float16 files are half the download and draw the same."""
@@ -42,7 +57,7 @@ class PipelineFolder:
 
     Attributes:
         pipeline: diffusers class name.
-        family: ``"sd"`` or ``"sdxl"``.
+        family: ``"sd"``, ``"sdxl"``, ``"sd3"`` or ``"flux"``.
         variant: the weight files to read: ``"fp16"``, or None for the plain ones.
         files: what has to be there to load it, relative to the folder.
         missing: those that are not.
@@ -79,9 +94,14 @@ def read_layout(model_index: dict[str, Any], names: Iterable[str], shown: str) -
             raise UserError(f"model {shown} has no {part}: it is not a complete {pipeline}")
         if library not in _LIBRARIES:
             raise UserError(f"model {shown} needs code of its own for its {part} ({library}), which is never run")
-        if part == "unet" and kind != "UNet2DConditionModel":
-            raise UserError(f"model {shown} has a {kind} as UNet, which is not supported: use a UNet2DConditionModel")
-    candidates = [_layout(pipeline, family, there, variant) for variant in VARIANTS]
+        if part == _DENOISERS[family][0] and kind != _DENOISERS[family][1]:
+            name = "UNet" if part == "unet" else part
+            raise UserError(
+                f"model {shown} has a {kind} as {name}, which is not supported: use a {_DENOISERS[family][1]}"
+            )
+    optional = [part for part in _OPTIONAL.get(family, ()) if (model_index.get(part) or [None])[0] is not None]
+    parts = (*_PARTS[family], *optional)
+    candidates = [_layout(pipeline, family, parts, there, variant) for variant in VARIANTS]
     return min(
         candidates, key=lambda layout: (len(layout.missing), bool(layout.missing) and layout.variant is not None)
     )
@@ -125,7 +145,10 @@ def require_complete(layout: PipelineFolder, shown: str) -> None:
 
 def default_size(path: Path) -> tuple[int, int]:
     """``(width, height)`` in pixels for which a pipeline was made, by its own configuration."""
-    sample = _read_config(path / "unet").get("sample_size") or 64
+    if (path / "unet").is_dir():
+        sample = _read_config(path / "unet").get("sample_size") or 64
+    else:
+        sample = _read_config(path / "transformer").get("sample_size") or 128  # FLUX names none; it is made for 1024²
     vae = _read_config(path / "vae")
     blocks = vae.get("block_out_channels") or vae.get("decoder_block_out_channels") or [0] * 4
     height, width = (sample, sample) if isinstance(sample, int) else sample
@@ -160,9 +183,9 @@ def folder_digest(path: Path, layout: PipelineFolder) -> str:
     return digest.hexdigest()[:32]
 
 
-def _layout(pipeline: str, family: str, there: set[str], variant: str | None) -> PipelineFolder:
+def _layout(pipeline: str, family: str, parts: Iterable[str], there: set[str], variant: str | None) -> PipelineFolder:
     files, missing, pickled = ["model_index.json"], [], []
-    for part in _PARTS[family]:
+    for part in parts:
         if part == "scheduler":
             needed = ["scheduler/scheduler_config.json"]
         elif part.startswith("tokenizer"):

@@ -16,7 +16,7 @@ class ModelReport:
     Attributes:
         name: as it was asked for.
         source: ``"comes with dsfactory"``, the hub id, or the folder.
-        family: ``"sd"`` or ``"sdxl"``; None for a hub model that was never fetched.
+        family: ``"sd"``, ``"sdxl"``, ``"sd3"`` or ``"flux"``; None for a hub model that was never fetched.
         draws: what its pictures look like; None for models without a preset.
         licence: name of the weights' licence; None when it is not known here (the model's page says it).
         licence_url: where to read it.

@@ -13,7 +13,7 @@ from dsfactory.core.errors import UserError
 from dsfactory.models.locate import Model, locate_model
 
 Pipeline: TypeAlias = Any
-"""A ``StableDiffusionPipeline`` or ``StableDiffusionXLPipeline``; diffusers does not type their parts."""
+"""A pipeline of a class in :data:`dsfactory.models.presets.FAMILIES`; diffusers does not type their parts."""
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -25,6 +25,9 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
     "pndm": ("PNDMScheduler", {}),
 }
 """Sampling methods by short name: diffusers class, and what it is set to beyond the model's own configuration."""
+
+FLOW_FAMILIES = ("sd3", "flux")
+"""Families trained with flow matching, which none of the other sampling methods can follow."""
 
 _TEXT_BATCH = 64
 
@@ -73,7 +76,7 @@ def load_pipeline(
         allow_download: whether a hub model that is not on disk may be fetched.
 
     Returns:
-        A ``StableDiffusionPipeline`` or ``StableDiffusionXLPipeline`` in evaluation mode.
+        A pipeline of a supported class in evaluation mode.
 
     Raises:
         UserError: see :func:`dsfactory.models.locate.locate_model`; or files that cannot be read as what they claim.
@@ -82,10 +85,21 @@ def load_pipeline(
 
     model = name if isinstance(name, Model) else locate_model(name, revision, allow_download)
     place = choose_device(device)
-    own: dict[str, Any] = {"safety_checker": None, "requires_safety_checker": False, "feature_extractor": None}
-    if model.layout.family == "sdxl":
+    family = model.layout.family
+    if scheduler is not None and family in FLOW_FAMILIES:
+        raise UserError(
+            f"--scheduler {scheduler} does not suit {model.name}, which has a flow-matching one: leave it out"
+        )
+    own: dict[str, Any] = {}
+    if family == "sd":
+        own = {"safety_checker": None, "requires_safety_checker": False, "feature_extractor": None}
+    elif family == "sdxl":
         # A watermark would depend on whether an optional package happens to be installed.
         own = {"add_watermarker": False}
+    elif family == "sd3":
+        own = {"feature_extractor": None}
+        if "text_encoder_3/config.json" not in model.layout.files:
+            own |= {"text_encoder_3": None, "tokenizer_3": None}
     with quiet(), _readable(model):
         pipeline = getattr(diffusers, model.layout.pipeline).from_pretrained(
             str(model.path),
@@ -113,6 +127,8 @@ def use_xformers(pipeline: Pipeline) -> None:
     """
     if pipeline.device.type != "cuda":
         raise UserError("--xformers needs a CUDA device: leave it out, PyTorch's own attention is used")
+    if not hasattr(pipeline, "unet"):
+        raise UserError("--xformers works for Stable Diffusion 1, 2 and XL only: leave it out")
     for name, module in pipeline.unet.named_modules():
         if name.endswith(".attn1"):
             try:

@@ -7,8 +7,13 @@ from pathlib import Path
 BUNDLED = Path(__file__).parent
 """Where the bundled model's folder lies."""
 
-FAMILIES = {"StableDiffusionPipeline": "sd", "StableDiffusionXLPipeline": "sdxl"}
-"""Supported diffusers pipeline classes: Stable Diffusion 1.x and 2.x, and XL."""
+FAMILIES = {
+    "StableDiffusionPipeline": "sd",
+    "StableDiffusionXLPipeline": "sdxl",
+    "StableDiffusion3Pipeline": "sd3",
+    "FluxPipeline": "flux",
+}
+"""Supported diffusers pipeline classes: Stable Diffusion 1.x and 2.x, XL, 3.x, and FLUX.1."""
 
 _OPENRAIL = "https://huggingface.co/spaces/CompVis/stable-diffusion-license"
 
@@ -42,7 +47,7 @@ class Preset:
         name: what ``--model`` takes.
         source: hub id, or the bundled folder's name.
         bundled: whether the weights come with the package.
-        family: ``"sd"`` or ``"sdxl"``.
+        family: ``"sd"``, ``"sdxl"``, ``"sd3"`` or ``"flux"``.
         draws: what its pictures look like, in a few words.
         licence: name of the weights' licence.
         licence_url: where it can be read.
@@ -121,6 +126,28 @@ PRESETS: dict[str, Preset] = {
             licence_url="https://huggingface.co/stabilityai/sdxl-turbo/blob/main/LICENSE.TXT",
             size_mb=6940,
             defaults=Defaults(512, 512, steps=4, guidance=0.0),
+        ),
+        Preset(
+            name="sd35",
+            source="stabilityai/stable-diffusion-3.5-medium",
+            bundled=False,
+            family="sd3",
+            draws="photographs, 1024 px",
+            licence="Stability AI Community License",
+            licence_url="https://huggingface.co/stabilityai/stable-diffusion-3.5-medium/blob/main/LICENSE.md",
+            size_mb=16000,
+            defaults=Defaults(1024, 1024, steps=28, guidance=4.5),
+        ),
+        Preset(
+            name="flux-schnell",
+            source="black-forest-labs/FLUX.1-schnell",
+            bundled=False,
+            family="flux",
+            draws="photographs in 4 steps, 1024 px",
+            licence="Apache-2.0",
+            licence_url="https://huggingface.co/black-forest-labs/FLUX.1-schnell",
+            size_mb=33700,
+            defaults=Defaults(1024, 1024, steps=4, guidance=0.0),
         ),
     )
 }

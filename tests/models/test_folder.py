@@ -90,7 +90,10 @@ def test_a_tokenizer_of_two_files(copy):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"_class_name": "FluxPipeline"}, "is a FluxPipeline, which is not supported: use StableDiffusionPipeline or"),
+        (
+            {"_class_name": "PixArtAlphaPipeline"},
+            "is a PixArtAlphaPipeline, which is not supported: use Stable",
+        ),
         ({"_class_name": None}, "is a None, which is not supported"),
         ({"unet": ["diffusers", "SD3Transformer2DModel"]}, "has a SD3Transformer2DModel as UNet"),
         ({"unet": ["my_unet", "MyUNet"]}, "needs code of its own for its unet .my_unet., which is never run"),

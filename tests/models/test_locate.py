@@ -12,7 +12,10 @@ from dsfactory.models.presets import PRESETS
     [
         ("pockt", "there is no model 'pockt': did you mean 'pocket'"),
         ("SD15", "did you mean 'sd15'"),
-        ("dall-e", "there is no model 'dall-e': use pocket, sd15, sd21, sdxl, sdxl-turbo, a hub id such as owner/name"),
+        (
+            "dall-e",
+            "there is no model 'dall-e': use pocket, sd15, sd21, sdxl, sdxl-turbo, sd35, flux-schnell, a hub id",
+        ),
         ("", "there is no model ''"),
         ("x" * 500, "there is no model 'x"),
         ("./none", "--model ./none is not there: give the folder of a diffusers pipeline"),
@@ -82,8 +85,12 @@ def test_a_copy_without_the_bundled_model_says_so(monkeypatch, tmp_path):
 def test_the_list_has_every_preset_and_asks_nobody(monkeypatch):
     monkeypatch.setattr(locate, "_download", lambda *_: pytest.fail("asked the hub"))
     reports = list_models()
-    assert [report.name for report in reports] == list(PRESETS) == ["pocket", "sd15", "sd21", "sdxl", "sdxl-turbo"]
-    assert all(report.licence and report.draws and report.family in ("sd", "sdxl") for report in reports)
+    assert (
+        [report.name for report in reports]
+        == list(PRESETS)
+        == ["pocket", "sd15", "sd21", "sdxl", "sdxl-turbo", "sd35", "flux-schnell"]
+    )
+    assert all(report.licence and report.draws and report.family in ("sd", "sdxl", "sd3", "flux") for report in reports)
     assert all(report.size_mb for report in reports if not PRESETS[report.name].bundled)
 
 

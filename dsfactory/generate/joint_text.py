@@ -1,0 +1,68 @@
+"""Where the text sequences of Stable Diffusion 3 and FLUX name the classes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from dsfactory.core.config import ClassSpec
+from dsfactory.generate.attention import ClassQuery
+from dsfactory.generate.text import denoiser, family_of
+from dsfactory.generate.tokens import FindMentions, class_tokens, token_weights
+
+T5_TOKENS = {"sd3": 256, "flux": 512}
+"""How many T5 tokens the pipelines read by default (``max_sequence_length``)."""
+
+
+def joint_query(
+    pipeline: Any, captions: Sequence[tuple[str, Sequence[ClassSpec]]], find_mentions: FindMentions
+) -> tuple[list[str], ClassQuery, list[tuple[str, ...]]]:
+    """What to draw and which text positions to follow.
+
+    A class that the caption does not name within the text that is read is put in front of it: joint attention has no
+    class-prompt keys.
+
+    Args:
+        pipeline: a Stable Diffusion 3 or FLUX pipeline.
+        captions: caption and classes of each image.
+        find_mentions: where a text names each class.
+
+    Returns:
+        The prompts to draw with, the query for the attention capture, and per image and class ``"caption"`` or
+        ``"added"``.
+    """
+    prompts, found, sources = [], [], []
+    for caption, classes in captions:
+        tokens = _positions(pipeline, caption, classes, find_mentions)
+        missing = [item.name for item, indices in zip(classes, tokens, strict=True) if not indices]
+        sources.append(tuple("caption" if indices else "added" for indices in tokens))
+        if missing:
+            # In front, so that no limit cuts it off.
+            caption = f"{', '.join(missing)}, {caption}"
+            tokens = _positions(pipeline, caption, classes, find_mentions)
+        prompts.append(caption)
+        found.append(tokens)
+    shape = (_text_length(pipeline), max(len(classes) for _, classes in captions))
+    query = ClassQuery(
+        classes=tuple(len(classes) for _, classes in captions),
+        weights=token_weights(found, shape).to(denoiser(pipeline).device),
+    )
+    return prompts, query, sources
+
+
+def _positions(pipeline: Any, text: str, classes: Sequence[ClassSpec], find_mentions: FindMentions) -> list[list[int]]:
+    """Per class, its positions in the joint text sequence: CLIP's tokens, then T5's (SD3); T5's alone (FLUX)."""
+    mentions = find_mentions(text, classes)
+    family = family_of(pipeline)
+    if family == "flux":
+        return class_tokens(pipeline.tokenizer_2, text, mentions, T5_TOKENS[family])
+    clip = class_tokens(pipeline.tokenizer, text, mentions)
+    if pipeline.text_encoder_3 is None:
+        return clip
+    offset = pipeline.tokenizer.model_max_length
+    t5 = class_tokens(pipeline.tokenizer_3, text, mentions, T5_TOKENS[family])
+    return [first + [offset + index for index in second] for first, second in zip(clip, t5, strict=True)]
+
+
+def _text_length(pipeline: Any) -> int:
+    """Positions of the text sequence; SD3 keeps T5's place, filled with zeros, when it has no T5."""
+    family = family_of(pipeline)
+    return T5_TOKENS[family] + (int(pipeline.tokenizer.model_max_length) if family == "sd3" else 0)
