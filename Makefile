@@ -22,12 +22,15 @@ setup: $(VENV)/.installed ## make .venv and install dsfactory with its developer
 demo: setup ## class names in, COCO and VOC out: dogs and birds in runs/demo
 	$(BIN)/dsfactory run --classes dog,bird --num 12 --out runs/demo --format coco,voc
 	$(BIN)/python scripts/montage.py runs/demo/export/voc --out runs/demo/montage.png
-	@echo 'Look at runs/demo/montage.png; the dataset is in runs/demo/export/coco and runs/demo/export/voc'
+	$(BIN)/dsfactory report runs/demo
+	@echo 'The dataset is in runs/demo/export/coco and runs/demo/export/voc'
+	@echo 'Look at it: open $(CURDIR)/runs/demo/report.html in a browser, or runs/demo/montage.png'
 
 test: setup ## the tests (about ten minutes on two cores)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-slow: setup ## the tests that take minutes each
+test-slow: setup ## the tests that take minutes each; installs Ray (240 MB)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
 	$(BIN)/python -m pytest -m slow
 
 lint: setup ## ruff and mypy
@@ -35,8 +38,20 @@ lint: setup ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: setup ## generate with capture beside the bare pipeline, at Stable Diffusion 1.5 size
-	$(BIN)/python benchmarks/capture.py
+BENCH := build/bench
+bench: setup ## speed and memory: capture, the whole chain, workers, exports; results in build/bench (an hour on two cores)
+	$(BIN)/python -m benchmarks.capture --json $(BENCH)/capture.json
+	$(BIN)/python -m benchmarks.naive --json $(BENCH)/naive.json
+	$(BIN)/python -m benchmarks.chain --json $(BENCH)/chain.json
+	$(BIN)/python -m benchmarks.workers --json $(BENCH)/workers.json
+	$(BIN)/python -m benchmarks.export --json $(BENCH)/export.json
+
+CONSUMERS := build/consumers
+consumers: setup ## open every export format with its readers, installed in an environment of their own (2 GB)
+	$(PYTHON) -m venv $(CONSUMERS)
+	$(CONSUMERS)/bin/python -m pip install --quiet --requirement scripts/consumers.txt
+	HF_HUB_OFFLINE=1 PYTHONPATH=. $(CONSUMERS)/bin/python -m scripts.consumers \
+		--json docs/figures/consumers.json --table docs/formats.md
 
 KILLS ?= 200
 crash: setup ## kill dsfactory at random moments, resume, compare (KILLS=12 is the short form)
@@ -74,4 +89,8 @@ measure: setup $(STICKERS)/.installed ## the bundled model's figures: recognised
 	$(BIN)/python -m scripts.pocket.measure --model dsfactory/models/pocket --packages $(PACKAGES) \
 		--captions $(CAPTIONS) --work $(POCKET_WORK)
 
-.PHONY: help setup demo test test-slow lint bench crash fuzz pocket measure
+ABLATION_WORK ?= build/ablation
+ablation: setup $(STICKERS)/.installed ## what each step of the labels is worth, tested on an art style never seen (hours; resumes)
+	$(BIN)/python -m scripts.ablation --packages $(PACKAGES) --work $(ABLATION_WORK) --out docs/figures/ablation.json
+
+.PHONY: help setup demo test test-slow lint bench crash fuzz pocket measure consumers ablation

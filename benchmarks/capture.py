@@ -4,17 +4,13 @@ A Stable Diffusion 1.5 of full size with random weights draws the same prompts f
 without capture, in pairs (with, without, without, with …) in one process, so that both see the same machine. Runs
 of equal work differ by a few percent, so the capture's own time is measured from the inside as well.
 
-    python benchmarks/capture.py                        # 256², 4 steps
-    python benchmarks/capture.py --size 512 --affinity --json capture.json
+    python -m benchmarks.capture                        # 256², 4 steps
+    python -m benchmarks.capture --size 512 --affinity --json capture.json
 """
 
 import argparse
-import json
 import os
-import platform
-import statistics
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +21,7 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from benchmarks.machine import describe, machine, summary, write_result
 from dsfactory.core.config import ClassSpec
 from dsfactory.generate.sampler import Request, Sampler
 from dsfactory.models.loading import DTYPES, choose_device
@@ -129,36 +126,12 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     share = observed.capture_seconds / (_now(device) - start)
     ratios = [with_capture / without for with_capture, without in zip(seconds["capture"], seconds["bare"], strict=True)]
     return {
-        "machine": machine(device),
-        "settings": {name: value for name, value in vars(arguments).items() if name != "json"},
+        "machine": machine(torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"),
         "seconds": {arm: summary(values) for arm, values in seconds.items()},
         "ratio": summary(ratios),
         "capture_share": share,
         "evidence_bytes_per_image": len(drawings[0].evidence.to_bytes()),
     }
-
-
-def machine(device: torch.device) -> dict[str, Any]:
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [
-            line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        ]
-        cpu = names[0] if names else cpu
-    return {
-        "cpu": cpu,
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "load": os.getloadavg()[0],
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "torch": torch.__version__,
-        "diffusers": version("diffusers"),
-    }
-
-
-def summary(values: list[float]) -> dict[str, float]:
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
 def _now(device: torch.device) -> float:
@@ -173,8 +146,7 @@ def report(result: dict[str, Any]) -> str:
         f"Stable Diffusion 1.5 size, random weights, {ran['size']}² px, {ran['steps']} steps, "
         f"batch {ran['batch_size']}, {ran['dtype']}, {ran['pairs']} pairs, self-attention "
         f"{'captured too' if ran['affinity'] else 'not captured'}",
-        f"on {place['device']}: {place['cpu']}, {place['cores']} cores, {place['threads']} threads, load "
-        f"{place['load']:.1f}, torch {place['torch']}, diffusers {place['diffusers']}",
+        describe(place),
     ]
     for arm, values in result["seconds"].items():
         lines.append(f"{arm:<24}{values['median']:8.2f} s   ({values['min']:.2f} to {values['max']:.2f})")
@@ -199,10 +171,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the result to this file")
     arguments = parser.parse_args()
     diffusers.utils.logging.set_verbosity_error()
-    result = measure(arguments)
-    print(report(result))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+    print(report(write_result(arguments, measure(arguments))))
 
 
 if __name__ == "__main__":

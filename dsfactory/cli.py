@@ -13,6 +13,15 @@ import typer
 
 from dsfactory import __version__, output
 from dsfactory import options as o
+from dsfactory.commands.annotate import annotate as annotate_command
+from dsfactory.commands.config import config_app
+from dsfactory.commands.config import init as init_command
+from dsfactory.commands.evaluate import evaluate as evaluate_command
+from dsfactory.commands.filter import filter_command
+from dsfactory.commands.importing import import_fixes as import_command
+from dsfactory.commands.report import report as report_command
+from dsfactory.commands.splice import splice as splice_command
+from dsfactory.commands.view import view as view_command
 from dsfactory.core.atomic import discard_unfinished
 from dsfactory.core.errors import DamagedShard, DsfactoryError, StopSignal, UserError
 from dsfactory.engine.signals import stop_on_signals
@@ -27,11 +36,13 @@ app = typer.Typer(
     "Exit codes: 0 done, 2 the input cannot be used, 3 finished but some samples failed or are damaged, "
     "4 another process holds the run, 5 stopped by a signal or a limit (the same command goes on), 1 a bug.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",  # the default mode takes "[default: 100]" for markup and drops it
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-prompts_app = typer.Typer(help="Look into the caption corpus.", no_args_is_help=True)
-models_app = typer.Typer(help="The models that can draw.", no_args_is_help=True)
+prompts_app = typer.Typer(help="Look into the caption corpus.", no_args_is_help=True, rich_markup_mode="markdown")
+models_app = typer.Typer(help="The models that can draw.", no_args_is_help=True, rich_markup_mode="markdown")
+app.add_typer(config_app, name="config")
 app.add_typer(prompts_app, name="prompts")
 app.add_typer(models_app, name="models")
 
@@ -43,52 +54,76 @@ def generate(
     column: o.Column = None, objects: o.Objects = None, width: o.Width = None, height: o.Height = None,
     steps: o.Steps = None, guidance: o.Guidance = None, device: o.Device = None, batch_size: o.BatchSize = None,
     shard_size: o.ShardSize = None, setting: o.Set = None, budget: o.Budget = None, until: o.Until = None,
-    max_gb: o.MaxGb = None, redo: o.Redo = False, as_json: o.Json = False, quiet: o.Quiet = False,
+    max_gb: o.MaxGb = None, workers: o.Workers = None, devices: o.Devices = None, engine: o.Engine = "local",
+    address: o.Address = None, dry_run: o.DryRun = False, redo: o.Redo = False, as_json: o.Json = False,
+    quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Find captions and draw images, keeping what attention says about every class.
 
     A run that was killed or stopped goes on with the same command; a larger --num adds images and changes none.
     """
+    from dsfactory.engine.engines import choose_engine
+    from dsfactory.engine.estimate import estimate_generate
     from dsfactory.engine.limits import Limits
     from dsfactory.engine.pipeline import generate_job
     from dsfactory.engine.progress import choose_progress
 
     flags = _generate_flags(locals())
     limits = Limits(budget, until, max_gb)
+    chosen = choose_engine(workers, devices, engine, address)
     with choose_progress(as_json or quiet) as progress:
-        summary = generate_job(out, config, flags, progress, redo, append, limits)
+        if dry_run:
+            output.print_estimate(estimate_generate(out, config, flags, progress, redo, append), as_json)
+        summary = generate_job(out, config, flags, progress, redo, append, limits, chosen)
     output.print_job(summary, as_json, quiet, f"next: dsfactory refine {summary.run}")
 
 
 @app.command()
 def refine(
     run: o.RunPath = None, config: o.Config = None, threshold: o.Threshold = None, crf: o.Crf = None,
-    setting: o.Set = None, budget: o.Budget = None, until: o.Until = None, max_gb: o.MaxGb = None,
-    redo: o.Redo = False, as_json: o.Json = False, quiet: o.Quiet = False,
+    affinity: o.Affinity = None, setting: o.Set = None, budget: o.Budget = None, until: o.Until = None,
+    max_gb: o.MaxGb = None, workers: o.Workers = None, engine: o.Engine = "local", address: o.Address = None,
+    dry_run: o.DryRun = False, redo: o.Redo = False, as_json: o.Json = False, quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Turn the evidence of a run into masks. Needs no GPU and draws nothing again."""
+    from dsfactory.engine.engines import choose_engine
+    from dsfactory.engine.estimate import estimate_refine
     from dsfactory.engine.limits import Limits
     from dsfactory.engine.pipeline import refine_job
     from dsfactory.engine.progress import choose_progress
 
     path = _run_path(run)
     flags = _refine_flags(locals())
+    if dry_run:
+        output.print_estimate(estimate_refine(path, config, flags, redo), as_json)
     limits = Limits(budget, until, max_gb)
+    chosen = choose_engine(workers, None, engine, address)
     with choose_progress(as_json or quiet) as progress:
-        summary = refine_job(path, config, flags, progress, redo, limits)
+        summary = refine_job(path, config, flags, progress, redo, limits, chosen)
     output.print_job(summary, as_json, quiet, f"next: dsfactory export {path} --format coco")
+
+
+app.command("filter")(filter_command)
+app.command("splice")(splice_command)
+app.command("init")(init_command)
+app.command("annotate")(annotate_command)
+app.command("evaluate")(evaluate_command)
+app.command("report")(report_command)
+app.command("view")(view_command)
+app.command("import")(import_command)
 
 
 @app.command()
 def export(
     run: o.RunPath = None, format: o.Format = "coco", out: o.ExportOut = None, val_share: o.ValShare = 0.1,
-    image_format: o.ImageFormat = None, rle: o.Rle = False, redo: o.Redo = False, as_json: o.Json = False,
-    quiet: o.Quiet = False,
+    image_format: o.ImageFormat = None, rle: o.Rle = False, no_splice: o.NoSplice = False,
+    no_filter: o.NoFilter = False, redo: o.Redo = False, as_json: o.Json = False, quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Write the finished samples as a dataset that other tools read."""
     from dsfactory.engine.exporting import export_job
 
-    summaries = export_job(_run_path(run), format, out, val_share, redo, image_format=image_format, rle=rle)
+    summaries = export_job(_run_path(run), format, out, val_share, redo, image_format=image_format, rle=rle,
+                           splice=not no_splice, filtered=not no_filter)  # fmt: skip
     if as_json:
         print(json.dumps([item.as_json() for item in summaries]))
     elif not quiet:
@@ -102,24 +137,31 @@ def run_all(
     out: o.Out = None, config: o.Config = None, seed: o.Seed = None, corpus: o.Corpus = None, column: o.Column = None,
     objects: o.Objects = None, width: o.Width = None, height: o.Height = None, steps: o.Steps = None,
     guidance: o.Guidance = None, device: o.Device = None, batch_size: o.BatchSize = None,
-    shard_size: o.ShardSize = None, threshold: o.Threshold = None, crf: o.Crf = None, setting: o.Set = None,
+    shard_size: o.ShardSize = None, threshold: o.Threshold = None, crf: o.Crf = None, affinity: o.Affinity = None,
+    setting: o.Set = None,
     format: o.Format = "coco", val_share: o.ValShare = 0.1, budget: o.Budget = None, until: o.Until = None,
-    max_gb: o.MaxGb = None, redo: o.Redo = False, as_json: o.Json = False, quiet: o.Quiet = False,
+    max_gb: o.MaxGb = None, workers: o.Workers = None, devices: o.Devices = None, engine: o.Engine = "local",
+    address: o.Address = None, dry_run: o.DryRun = False, redo: o.Redo = False, as_json: o.Json = False,
+    quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
-    """Do everything: generate, refine, export."""
+    """Do everything: generate, refine, export. Images are refined while the next ones are drawn."""
+    from dsfactory.engine.config import merge_settings
+    from dsfactory.engine.engines import choose_engine
+    from dsfactory.engine.estimate import estimate_generate
     from dsfactory.engine.exporting import check_formats, export_job
     from dsfactory.engine.limits import Limits
-    from dsfactory.engine.pipeline import generate_job, refine_job
+    from dsfactory.engine.pipeline import generate_job
     from dsfactory.engine.progress import choose_progress
 
     given = locals()
     check_formats(format)
     limits = Limits(budget, until, max_gb)
-    flags = _generate_flags({**given, "setting": None}) | _settings(given)
+    flags = merge_settings(_generate_flags(given), _refine_flags(given))
+    chosen = choose_engine(workers, devices, engine, address)
     with choose_progress(as_json or quiet) as progress:
-        summary = generate_job(out, config, flags, progress, redo, limits=limits)
-        if not summary.stopped:
-            summary.stages += refine_job(summary.run, config, _refine_flags(given), progress, redo, limits).stages
+        if dry_run:
+            output.print_estimate(estimate_generate(out, config, flags, progress, redo, refine=True), as_json)
+        summary = generate_job(out, config, flags, progress, redo, None, limits, chosen, refine=True)
     exports = [] if summary.stopped else export_job(summary.run, format, None, val_share, redo)
     if as_json:
         print(json.dumps({**summary.as_json(), "exports": [item.as_json() for item in exports]}))
@@ -162,9 +204,11 @@ def status(run: o.RunPath = None, as_json: o.Json = False) -> None:
         return
     print(f"{found['run']}: {', '.join(found['classes'])}; {found['samples']} samples in {found['shards']} shards")
     for stage in found["stages"]:
-        print(f"  {stage['stage']:<9} {stage['samples']} of {found['samples']} finished{output.counts(stage)}")
+        print(f"  {stage['stage']:<9} {stage['samples']} of {stage['of']} finished{output.counts(stage)}")
         for line in stage["damaged"]:
             print(f"            damaged: {line}")
+    if found["fixes"]:
+        print(f"  fixes     {found['fixes']} samples mended by hand")
     if found["exports"]:
         print(f"  exports   {', '.join(found['exports'])}")
 
@@ -299,6 +343,8 @@ def _refine_flags(given: dict[str, Any]) -> dict[str, Any]:
     refine: dict[str, Any] = {}
     if given["threshold"] is not None:
         refine["threshold"] = given["threshold"]
+    if given["affinity"] is not None:
+        refine["affinity"] = given["affinity"]
     if given["crf"] == "off":
         refine["crf_iterations"] = 0
     elif given["crf"] is not None:

@@ -25,9 +25,9 @@ Model = Annotated[
     str | None,
     typer.Option(help="Who draws: a preset ('dsfactory models list'), a hub id or a folder [default: pocket]"),
 ]
-Out = Annotated[Path | None, typer.Option(help="The run's folder [default: runs/<classes>-<model>]")]
+Out = Annotated[Path | None, typer.Option(help="The run's folder [default: runs/CLASSES-MODEL]")]
 ExportOut = Annotated[
-    Path | None, typer.Option(help="Where to; with several formats each gets a folder [default: <run>/export/<format>]")
+    Path | None, typer.Option(help="Where to; with several formats each gets a folder [default: RUN/export/FORMAT]")
 ]
 Config = Annotated[
     Path | None, typer.Option(help="A run.yaml; flags win over it, it wins over the run's saved config.")
@@ -49,20 +49,43 @@ Threshold = Annotated[
     str | None, typer.Option(help="'auto' (chosen per image) or a number from 0 to 1 [default: auto]")
 ]
 Crf = Annotated[str | None, typer.Option(help="The CRF's backend, or 'off' [default: auto]")]
-Set = Annotated[
-    list[str] | None, typer.Option("--set", help="Any setting: --set refine.void_low=0.4 (may be repeated).")
+Affinity = Annotated[
+    str | None,
+    typer.Option(
+        help="What thresholds are judged by: net (a network trained on this run), self (the model's self-attention) "
+        "or none [default: self]"
+    ),
 ]
-Format = Annotated[str, typer.Option(help="What to write, separated by commas: coco, voc")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="Any setting: --set refine.certainty=0.9 (may be repeated).")
+]
+Format = Annotated[
+    str,
+    typer.Option(
+        help="What to write, separated by commas: coco, cvat, hf (ImageFolder), parquet (Hugging Face), "
+        "png (mmsegmentation), voc, webdataset, yolo."
+    ),
+]
 Redo = Annotated[
     bool, typer.Option("--redo", help="Make it again with these settings; what depends on it is made again later.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON summary instead of words.")]
 RunPath = Annotated[Path | None, typer.Argument(help="The run's folder [default: the newest under ./runs]")]
 ImageFormat = Annotated[
-    str | None, typer.Option(help="jpg or png [default: what the format's readers expect: png for coco, jpg for voc]")
+    str | None,
+    typer.Option(
+        help="jpg or png [default: what the format's readers expect: jpg for voc and png, png for the others]"
+    ),
 ]
 Rle = Annotated[
     bool, typer.Option("--rle", help="COCO segmentations as run lengths; several loaders read polygons only.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only say what would be done, with an estimate of images and disk.")
+]
+NoSplice = Annotated[bool, typer.Option("--no-splice", help="Leave spliced images out; by default they go to train.")]
+NoFilter = Annotated[
+    bool, typer.Option("--no-filter", help="Take all refined samples, whatever 'dsfactory filter' has dropped.")
 ]
 ValShare = Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the images that goes to the val split.")]
 Budget = Annotated[
@@ -83,4 +106,17 @@ Quiet = Annotated[
     typer.Option(
         "--quiet", help="For cron: print only what someone should look at (errors, new failures, a full disk)."
     ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Worker processes that share the shards, each with one thread unless OMP_NUM_THREADS is set [default: "
+        "this process, with all its threads]",
+    ),
+]
+Devices = Annotated[str | None, typer.Option(help="CUDA devices, one worker process each: 0,1 or all.")]
+Engine = Annotated[str, typer.Option(help="Who shares the shards out: local (this machine) or ray (a cluster).")]
+Address = Annotated[
+    str | None, typer.Option(help="The Ray cluster: host:port of its head, or auto [default: $RAY_ADDRESS, else here]")
 ]

@@ -2,28 +2,30 @@
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
+    from dsfactory.engine.estimate import Estimate
+    from dsfactory.engine.evaluating import Evaluation
     from dsfactory.engine.pipeline import JobSummary
     from dsfactory.export import ExportSummary
     from dsfactory.verify import Findings
 
 
-def print_job(summary: "JobSummary", as_json: bool, quiet: bool, following: str) -> None:
+def print_job(summary: "JobSummary", as_json: bool, quiet: bool, following: str, drawn: bool = True) -> None:
     """Say what a job did and end the command with the job's exit code."""
     if as_json:
         print(json.dumps(summary.as_json()))
     elif quiet:
         _print_what_matters(summary)
     else:
-        _print_words(summary, following)
+        _print_words(summary, following, drawn)
     raise typer.Exit(summary.exit_code)
 
 
-def _print_words(summary: "JobSummary", following: str) -> None:
+def _print_words(summary: "JobSummary", following: str, drawn: bool) -> None:
     for stage in summary.stages:
         made = f"{stage.made} made now" if stage.made else "nothing to do, all finished earlier"
         if stage.stopped and not stage.made:
@@ -33,9 +35,10 @@ def _print_words(summary: "JobSummary", following: str) -> None:
             print(f"          {stage.waiting} samples are not drawn yet: run 'dsfactory generate' to the end first")
         for line in stage.damaged:
             print(f"          damaged: {line}")
-    print(f"drawn by {summary.model} in {summary.run}")
+    print(f"{'drawn' if drawn else 'labelled'} by {summary.model} in {summary.run}")
     if summary.model == "pocket":
-        print("pocket draws stickers, for trying things out: --model sd15 draws photographs")
+        verb = "draws" if drawn else "knows"
+        print(f"pocket {verb} stickers, for trying things out: --model sd15 {verb} photographs")
     if summary.stopped:
         print_stop(summary)
     elif following and summary.exit_code == 0:
@@ -73,10 +76,26 @@ def counts(stage: dict[str, Any]) -> str:
 
 
 def describe_export(item: "ExportSummary") -> str:
-    """One line about an export."""
+    """One line about an export, and one about fixes that it could not take."""
     made = "" if item.made else " (nothing to do, it was there)"
     images = " and ".join(f"{count} {split}" for split, count in item.images.items())
-    return f"{item.format:<9} {images} images with {sum(item.instances.values())} objects in {item.out}{made}"
+    line = f"{item.format:<10} {images} images with {sum(item.instances.values())} objects in {item.out}{made}"
+    if item.refused_fixes:
+        line += (
+            f"\n           left out, since their images were drawn anew: the fixes of {', '.join(item.refused_fixes)}"
+        )
+    return line
+
+
+def print_estimate(found: "Estimate", as_json: bool) -> NoReturn:
+    """Say what a command would do, and end it."""
+    from dsfactory.engine.estimate import in_words
+
+    if as_json:
+        print(json.dumps(found.as_json()))
+    else:
+        print("\n".join(in_words(found)))
+    raise typer.Exit
 
 
 def print_findings(found: "Findings", as_json: bool) -> None:
@@ -95,3 +114,19 @@ def print_findings(found: "Findings", as_json: bool) -> None:
     print(f"{found.path}: all is well ({checked})")
     for line in found.notes:
         print(f"  {line}")
+
+
+def print_evaluation(found: "Evaluation", as_json: bool, quiet: bool) -> None:
+    """Print the IoU of each class by what the network was trained on, in percent, and the ratio."""
+    summary = found.results.as_json()
+    if as_json:
+        print(json.dumps(summary, ensure_ascii=False))
+        return
+    if quiet:
+        return
+    print(found.results.to_text())
+    ratio = summary["ratio"]
+    if ratio is not None:
+        print(f"synthetic ÷ real {ratio:.3f}, on {summary['val_images']} real images")
+    made = f"{found.trained} trainings made now" if found.trained else "nothing to do, all trainings were there"
+    print(f"results.json, table.md, table.csv and plot.png in {found.out} ({made})")

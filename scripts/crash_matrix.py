@@ -51,7 +51,7 @@ class Kill:
     Attributes:
         round: which run it was, from 0.
         way: an entry of WAYS.
-        stage: the first stage that was not finished at that moment.
+        stage: the stage that was to be hit; the first that was not finished, when that one was.
         units: shards (images, in the export) that this stage had finished.
         temporary: temporary files and folders that the process left.
         exits: exit codes of the process, or of both; a signal's number is negative.
@@ -239,7 +239,9 @@ class Campaign:
         if late or (way == "SIGTERM" and exits == [self._exit]):
             self.report.too_late += 1
             return None
-        hit = next((name for name in STAGES if watched.units(name) < len(self._marks[name]) - 1), STAGES[-1])
+        # Stages overlap: what was aimed at counts, unless it was finished by then.
+        unfinished = [name for name in STAGES if watched.units(name) < len(self._marks[name]) - 1]
+        hit = stage if stage in unfinished else [*unfinished, STAGES[-1]][0]
         kill = Kill(number, way, hit, watched.units(hit), watched.temporary(), exits)
         self.report.count(kill)
         self._look(folder, watched, before, kill)

@@ -6,7 +6,7 @@ import reprlib
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
@@ -246,10 +246,15 @@ def _fields_at(kind: type[BaseModel], path: list[str]) -> Mapping[str, Any]:
     fields = kind.model_fields
     for part in path:
         annotation = fields[part].annotation if part in fields else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        kinds = [kind for kind in (annotation, *get_args(annotation)) if _is_model(kind)]  # X, or X | None
+        if not kinds:
             return {}
-        fields = annotation.model_fields
+        fields = kinds[0].model_fields
     return fields
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 class Document(Section):

@@ -77,13 +77,13 @@ class Run:
             UserError: the directory holds something else, or a run of other classes or another seed.
             RunLocked: another process works on the run.
         """
-        cls._open_matching(path, classes, seed)
+        cls.open_matching(path, classes, seed)
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"{path} cannot be made: {error.strerror}") from error
         with exclusive_lock(path / LOCK):
-            run = cls._open_matching(path, classes, seed)
+            run = cls.open_matching(path, classes, seed)
             if run is None:
                 remove_leftovers(path)
                 run = cls(path, Manifest(classes=classes, seed=seed))
@@ -91,7 +91,7 @@ class Run:
             yield run
 
     @classmethod
-    def _open_matching(cls, path: Path, classes: tuple[ClassSpec, ...], seed: int) -> Self | None:
+    def open_matching(cls, path: Path, classes: tuple[ClassSpec, ...], seed: int) -> Self | None:
         """The run at ``path`` if it holds these classes and this seed; None where a new one may be made."""
         if is_run(path):
             run = cls.open(path)
@@ -121,7 +121,7 @@ class Run:
         if not is_run(path):
             what = "is not a dsfactory run (it has no run.json)" if os.path.isdir(path) else "is not there"
             raise UserError(f"{path} {what}: make one with 'dsfactory generate --classes dog,bird --out {path}'")
-        content = _read_json(path / MANIFEST, "restore it, or begin a new run")
+        content = read_json(path / MANIFEST, "restore it, or begin a new run")
         if isinstance(content, dict) and content.get("format") != 1:
             raise UserError(f"{path} has the layout {content.get('format')!r}, this dsfactory reads 1: upgrade it")
         return cls(path, parse_section(Manifest, content, str(path / MANIFEST)))
@@ -159,17 +159,22 @@ class Run:
         path = self.stage_folder(stage) / "stage.json"
         if not path.exists():
             return None
-        return parse_section(StageState, _read_json(path, "delete it, and run the stage again"), str(path))
+        return parse_section(StageState, read_json(path, "delete it, and run the stage again"), str(path))
 
     def begin_stage(self, state: StageState) -> None:
         """Make the stage's folder and write its ``stage.json``; clear what a killed process left there."""
-        folder = self._own_folder(state.stage)
-        folder.mkdir(exist_ok=True)
-        remove_leftovers(folder)
+        folder = self.make_stage_folder(state.stage)
         path = folder / "stage.json"
         data = json.dumps(state.model_dump(mode="json"), indent=1, sort_keys=True).encode()
         if not path.exists() or path.read_bytes() != data:
             write_atomic(path, data)
+
+    def make_stage_folder(self, stage: str) -> Path:
+        """A stage's folder for writing; clears what a killed process left there."""
+        folder = self._own_folder(stage)
+        folder.mkdir(exist_ok=True)
+        remove_leftovers(folder)
+        return folder
 
     def discard_stage(self, stage: str) -> None:
         """Delete a stage's shards and state: only files that dsfactory wrote, done-marks first."""
@@ -177,7 +182,13 @@ class Run:
         if not folder.is_dir():
             return
         remove_leftovers(folder)
-        for pattern in ("stage.json", "[0-9][0-9][0-9][0-9][0-9].parquet", "[0-9][0-9][0-9][0-9][0-9].tar", "pool.*"):
+        for pattern in (
+            "stage.json",
+            "[0-9][0-9][0-9][0-9][0-9].parquet",
+            "[0-9][0-9][0-9][0-9][0-9].tar",
+            "pool.*",
+            "net.*",
+        ):
             for path in folder.glob(pattern):
                 path.unlink()
 
@@ -216,7 +227,12 @@ def is_run(path: Path) -> bool:
     return os.path.isfile(path / MANIFEST)  # False for a name too long to be there, where Path.is_file raises
 
 
-def _read_json(path: Path, advice: str) -> Any:
+def read_json(path: Path, advice: str) -> Any:
+    """A JSON file that dsfactory wrote into a run.
+
+    Raises:
+        UserError: it cannot be read; says what and gives the advice.
+    """
     try:
         if not path.is_file() or path.stat().st_size > MAX_JSON:
             raise ValueError("no file of a size that dsfactory writes")

@@ -30,6 +30,15 @@ class Stage(ABC):
     def prepare(self) -> None:  # noqa: B027 -- most stages have nothing heavy to load
         """Load what is heavy. Called once per process, before the first shard that is not done."""
 
+    @property
+    def device(self) -> str | None:
+        """Where it computes: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` …; None for a stage that needs no GPU."""
+        return None
+
+    def on_device(self, device: str) -> "Stage":
+        """This stage anew, not prepared, on another device; the stage itself when it needs no GPU."""
+        return self
+
     @abstractmethod
     def process(self, shard: ShardSpec, upstream: ShardReader | None) -> Iterator[Record]:
         """Yield the shard's records in sample order; same input and identity, same bytes."""

@@ -8,11 +8,14 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from dsfactory.annotate.config import AnnotateConfig
 from dsfactory.core.config import ClassSpec, Document, check_classes, parse_section, read_yaml
 from dsfactory.core.errors import UserError
+from dsfactory.filter.config import FilterConfig
 from dsfactory.generate.config import GenerateConfig
 from dsfactory.prompts.config import PromptsConfig
 from dsfactory.refine.config import RefineConfig
+from dsfactory.splice.config import SpliceConfig
 
 
 def _plain_classes(value: Any) -> Any:
@@ -37,7 +40,20 @@ class RunConfig(Document):
     shard_size: int = Field(32, ge=1, le=10_000, description="Samples per shard: what a killed run may lose.")
     prompts: PromptsConfig = Field(default_factory=PromptsConfig, description="How captions are found.")
     generate: GenerateConfig = Field(default_factory=GenerateConfig, description="How images are drawn.")
+    annotate: AnnotateConfig | None = Field(
+        None, description="Pictures that are given instead of drawn; null draws them."
+    )
     refine: RefineConfig = Field(default_factory=RefineConfig, description="How evidence becomes masks.")
+    filter: FilterConfig = Field(
+        default_factory=FilterConfig, description="Which samples are kept, and which pixels of their masks."
+    )
+    splice: SpliceConfig = Field(
+        default_factory=SpliceConfig, description="How kept samples become mosaics and paste compositions."
+    )
+
+
+_WHOLE = {"classes", "mix"}
+"""Mappings that a later source replaces as a whole."""
 
 
 def resolve_config(saved: Path | None, file: Path | None, flags: Mapping[str, Any]) -> RunConfig:
@@ -81,7 +97,7 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for name, value in over.items():
         before = merged.get(name)
-        both = isinstance(before, Mapping) and isinstance(value, Mapping) and name != "classes"
+        both = isinstance(before, Mapping) and isinstance(value, Mapping) and name not in _WHOLE
         merged[name] = _merge(before, value) if both else value  # type: ignore[arg-type]
     return merged
 

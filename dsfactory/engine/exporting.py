@@ -3,17 +3,21 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from dsfactory.core.errors import UserError
 from dsfactory.core.run import Run
 from dsfactory.core.shard import ShardSpec
+from dsfactory.engine.labels import REFINED, check_labels, labels_stage
 from dsfactory.engine.log import run_log
 from dsfactory.engine.pipeline import finished_shards, run_config
 from dsfactory.engine.signals import check_stop
+from dsfactory.engine.splicing import spliced_samples_of
 from dsfactory.export import ExportSummary, export, find_format
 from dsfactory.export.sample import ExportSample
+from dsfactory.importing.fixes import Fixes
 
 
 def check_formats(text: str) -> list[str]:
@@ -36,6 +40,8 @@ def export_job(
     redo: bool = False,
     image_format: str | None = None,
     rle: bool = False,
+    splice: bool = True,
+    filtered: bool = True,
 ) -> list[ExportSummary]:
     """Write a run's kept samples in one or more formats.
 
@@ -49,13 +55,16 @@ def export_job(
         redo: replace an export that was made with other settings or from other shards.
         image_format: ``"jpg"`` or ``"png"``; None for each format's own choice.
         rle: COCO segmentations as run lengths.
+        splice: take the run's spliced images, if there are any, into the train split.
+        filtered: leave out what ``filter`` dropped, if it has judged the run, and take its masks.
 
     Raises:
         UserError: not a run, not refined yet, nothing kept, an unknown format, or a target that is not ours.
     """
     names = check_formats(formats)
     config = run_config(run_path)
-    source = kept_samples_of(run_path)
+    source = kept_samples_of(run_path, filtered)
+    spliced = spliced_samples_of(run_path, val_share) if splice else None
     summaries = []
     # The log belongs to the run; an export from a folder that may only be read works all the same.
     with run_log(run_path, "export") as ended:
@@ -63,20 +72,21 @@ def export_job(
             target = out if out is not None else run_path / "export" / name
             if out is not None and len(names) > 1:
                 target = out / name
-            summaries.append(
-                export(
-                    name,
-                    source.samples(),
-                    [item.name for item in config.classes],
-                    target,
-                    fingerprint=source.fingerprint,
-                    val_share=val_share,
-                    model=config.generate.model,
-                    image_format=image_format,  # type: ignore[arg-type]  # checked by the export
-                    rle=rle,
-                    redo=redo,
-                )
+            source.fixes.refused.clear()
+            summary = export(
+                name,
+                chain(source.samples(), spliced.samples() if spliced else ()),
+                [item.name for item in config.classes],
+                target,
+                fingerprint=spliced.combined(source.fingerprint) if spliced else source.fingerprint,
+                val_share=val_share,
+                model=config.generate.model,
+                image_format=image_format,  # type: ignore[arg-type]  # checked by the export
+                rle=rle,
+                redo=redo,
+                drawn=config.annotate is None,
             )
+            summaries.append(replace(summary, refused_fixes=list(source.fixes.refused)))
         ended |= {"exit_code": 0, "exports": [item.as_json() for item in summaries]}
     return summaries
 
@@ -87,20 +97,24 @@ class KeptSamples:
 
     Attributes:
         run: the run.
-        specs: shards that ``refine`` had finished.
+        stage: whose masks they are, ``"refine"`` or ``"filter"``.
+        specs: shards that this stage had finished.
         drawn: fingerprint of the images.
         labelled: fingerprint of the masks.
         fingerprint: hash of all their masks, which tells exports apart.
+        fixes: masks that a person mended; they win.
     """
 
     run: Run
+    stage: str
     specs: list[ShardSpec]
     drawn: str
     labelled: str
     fingerprint: str
+    fixes: Fixes
 
     def samples(self) -> Iterator[ExportSample]:
-        """Every sample with status ok, its image from ``generate`` beside its masks from ``refine``.
+        """Every sample with status ok or a fix, its image from ``generate`` beside its masks.
 
         Raises:
             DamagedShard: a shard cannot be read.
@@ -108,35 +122,35 @@ class KeptSamples:
         """
         for spec in self.specs:
             check_stop()
-            drawn, labelled = self.run.reader("generate", spec), self.run.reader("refine", spec)
+            drawn, labelled = self.run.reader("generate", spec), self.run.reader(self.stage, spec)
             if (drawn.mark.fingerprint, labelled.mark.fingerprint) != (self.drawn, self.labelled):
                 raise UserError(f"{self.run.path} was made again while it was read: give the same command again")
             for image, masks in zip(drawn.records(), labelled.records(), strict=True):
-                if masks.row["status"] == "ok":
-                    yield ExportSample(
-                        key=masks.key,
-                        row=masks.row,
-                        image_png=image.files["image.png"],
-                        mask_png=masks.files["mask.png"],
-                        instances_png=masks.files["instances.png"],
-                    )
+                labels = self.fixes.labels_of(image, masks)
+                if labels is not None:
+                    yield ExportSample(masks.key, masks.row, image.files["image.png"], *labels)
 
 
-def kept_samples_of(run_path: Path) -> KeptSamples:
+def kept_samples_of(run_path: Path, filtered: bool = True) -> KeptSamples:
     """What there is to export of a run now.
 
+    Args:
+        run_path: the run's directory.
+        filtered: without what ``filter`` dropped, if it has judged the run.
+
     Raises:
-        UserError: not a run, not refined yet, or drawn again since it was refined.
-        DamagedShard: a shard that refine finished cannot be read.
+        UserError: not a run, not refined yet, or a stage was made again since the next one was.
+        DamagedShard: a shard with masks cannot be read.
     """
     run = Run.open(run_path)
-    drawn, labelled = run.stage_state("generate"), run.stage_state("refine")
-    specs = finished_shards(run, "refine")
+    stage = labels_stage(run) if filtered else REFINED
+    check_labels(run, stage)
+    drawn, labelled = run.stage_state("generate"), run.stage_state(stage)
+    specs = finished_shards(run, stage)
     if not specs or drawn is None or labelled is None:
-        raise UserError(f"{run_path} has no masks yet: run 'dsfactory refine {run_path}' first")
-    if labelled.upstream != drawn.fingerprint:
-        raise UserError(f"{run_path} was drawn again since: run 'dsfactory refine {run_path} --redo' first")
-    marks = [run.reader("refine", spec).mark for spec in specs]
+        raise UserError(f"{run_path} has no masks yet: run 'dsfactory {stage} {run_path}' first")
+    marks = [run.reader(stage, spec).mark for spec in specs]
     content = json.dumps([[mark.fingerprint, mark.tar_sha256] for mark in marks])
-    fingerprint = hashlib.sha256(content.encode()).hexdigest()[:32]
-    return KeptSamples(run, specs, drawn.fingerprint, labelled.fingerprint, fingerprint)
+    fixes = Fixes.of(run_path)
+    fingerprint = hashlib.sha256(f"{content}{fixes.fingerprint}".encode()).hexdigest()[:32]
+    return KeptSamples(run, stage, specs, drawn.fingerprint, labelled.fingerprint, fingerprint, fixes)

@@ -81,7 +81,7 @@ class Limits:
         # Counted by the steady clock too: a wall clock that is set back must not prolong the night.
         self._until_end = start + self._until_time - now if self._until_time is not None else None
 
-    def reached(self, run: Path, stage: Path, made: int) -> Stop | None:
+    def reached(self, run: Path, stage: Path, made: int, in_hand: int = 0) -> Stop | None:
         """Which limit forbids to begin another shard.
 
         Args:
@@ -89,8 +89,9 @@ class Limits:
             stage: the stage's folder; its largest shard is what the next one may take.
             made: shards of the stage that this command has made. Time never stops the first, so that every
                 call gets ahead, however short its budget is.
+            in_hand: shards of the stage that other workers are making.
         """
-        return (self._time_over() if made else None) or self._no_room(run, stage)
+        return (self._time_over() if made else None) or self._no_room(run, stage, in_hand)
 
     def _time_over(self) -> Stop | None:
         elapsed = self._around.monotonic()
@@ -102,10 +103,10 @@ class Limits:
             return Stop(f"it is {self._until}")
         return None
 
-    def _no_room(self, run: Path, stage: Path) -> Stop | None:
+    def _no_room(self, run: Path, stage: Path, in_hand: int) -> Stop | None:
         if self._max_gb is None:
             return None
-        following = max((path.stat().st_size for path in stage.glob("*.tar")), default=0)
+        following = max((path.stat().st_size for path in stage.glob("*.tar")), default=0) * (1 + in_hand)
         size = folder_size(run)
         if size + following > self._max_gb * GB:
             return Stop(f"the run has {size / GB:.2f} GB and may have {self._max_gb:g}", needs_room=True)

@@ -1,8 +1,10 @@
-"""Run a stage in this process, shard by shard."""
+"""Run a stage in this process, shard by shard, and what every other way of running one shares."""
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from dsfactory.core.errors import DamagedShard, UserError
@@ -89,16 +91,24 @@ def upstream_fingerprint(run: Run, stage: Stage) -> str:
     return state.fingerprint
 
 
-def claim_stage(run: Run, stage: Stage, redo: bool = False) -> str:
+def claim_stage(run: Run, stage: Stage, redo: bool = False, upstream: str | None = None) -> str:
     """Settle under which fingerprint a stage works in a run, and return it.
 
     Writes the stage's state when it begins. Changes nothing when the stage was begun before with the
     same settings.
 
+    Args:
+        run: the run, whose lock the caller holds.
+        stage: the stage with its settings.
+        redo: make the stage again if it was made with other settings.
+        upstream: fingerprint of the stage before when that is still to make its first shard; by default what its
+            folder says.
+
     Raises:
         UserError: the stage before has not begun, or this one was made with other settings and ``redo`` is off.
     """
-    upstream = upstream_fingerprint(run, stage)
+    if upstream is None:
+        upstream = upstream_fingerprint(run, stage)
     mark = check_stage(run, stage, upstream, redo)
     if redo:
         run.discard_stage(stage.name)
@@ -132,16 +142,8 @@ def run_stage(
         UserError: see :func:`claim_stage`.
     """
     mark = claim_stage(run, stage, redo)
-    summary = StageSummary(stage.name)
-    pending: list[ShardSpec] = []
-    ready = set(run.finished(stage.upstream) if stage.upstream is not None else run.shards())
-    for spec in run.shards():
-        if spec not in ready:
-            summary.waiting += len(spec)
-        elif (rows := _finished_rows(run, stage, spec, mark, progress)) is not None:
-            summary.count(rows)
-        else:
-            pending.append(spec)
+    summary, pending = survey(run, stage, mark, progress)
+    summary.waiting, pending = split_waiting(run, stage, pending)
     progress.begin(stage.name, run.total - summary.waiting, summary.samples)
     for made, spec in enumerate(pending):
         summary.stopped = limits.reached(run.path, run.stage_folder(stage.name), made)
@@ -150,13 +152,32 @@ def run_stage(
         if made == 0:
             stage.prepare()
         try:
-            summary.count(_make_shard(run, stage, spec, mark, progress))
+            summary.count(make_shard(run, stage, spec, mark, partial(progress.advance, stage.name)))
             summary.made += len(spec)
         except DamagedShard as error:
             summary.damaged.append(str(error))
             log_event("damaged", stage=stage.name, shard=spec.index, reason=str(error))
             progress.note(f"{stage.name}: shard {spec.name} is left out: {error}")
     return summary
+
+
+def survey(run: Run, stage: Stage, mark: str, progress: Progress) -> tuple[StageSummary, list[ShardSpec]]:
+    """What of a stage is finished under a fingerprint, and which shards are not."""
+    summary = StageSummary(stage.name)
+    pending: list[ShardSpec] = []
+    for spec in run.shards():
+        rows = _finished_rows(run, stage, spec, mark, progress)
+        if rows is None:
+            pending.append(spec)
+        else:
+            summary.count(rows)
+    return summary, pending
+
+
+def split_waiting(run: Run, stage: Stage, pending: list[ShardSpec]) -> tuple[int, list[ShardSpec]]:
+    """How many samples of pending shards wait for the stage before, and the shards that need not wait."""
+    ready = set(run.finished(stage.upstream) if stage.upstream is not None else pending)
+    return sum(len(spec) for spec in pending if spec not in ready), [spec for spec in pending if spec in ready]
 
 
 def _finished_rows(
@@ -171,8 +192,19 @@ def _finished_rows(
         return None
 
 
-def _make_shard(run: Run, stage: Stage, spec: ShardSpec, mark: str, progress: Progress) -> list[dict[str, Any]]:
-    """Make a shard and return its rows."""
+def make_shard(run: Run, stage: Stage, spec: ShardSpec, mark: str, advance: Callable[[], None]) -> list[dict[str, Any]]:
+    """Make a shard and return its rows.
+
+    Args:
+        run: the run.
+        stage: the stage, prepared.
+        spec: the shard.
+        mark: the fingerprint under which the stage works.
+        advance: called after every sample.
+
+    Raises:
+        DamagedShard: the stage before's shard cannot be read.
+    """
     start = time.monotonic()
     rows: list[dict[str, Any]] = []
     upstream = run.reader(stage.upstream, spec) if stage.upstream is not None else None
@@ -181,7 +213,7 @@ def _make_shard(run: Run, stage: Stage, spec: ShardSpec, mark: str, progress: Pr
             check_stop()
             writer.add(record)
             rows.append(record.row)
-            progress.advance()
+            advance()
         writer.commit()
     log_event(
         "shard", stage=stage.name, shard=spec.index, samples=len(spec), seconds=round(time.monotonic() - start, 3)

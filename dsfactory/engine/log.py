@@ -1,7 +1,8 @@
 """The run's log: ``log.jsonl``, one JSON object per line, rotated to ``log.1.jsonl`` and on.
 
-It is for whoever looks into a run after a night. Nothing reads it back, and it is the only file of a run that may
-differ between equal runs. It holds no environment variables, and a log that cannot be written stops nothing.
+It is for whoever looks into a run after a night. No result depends on it (only ``--dry-run`` reads its times), and it
+is the only file of a run that may differ between equal runs. It holds no environment variables, and a log that cannot
+be written stops nothing.
 """
 
 import importlib.metadata
@@ -11,7 +12,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from io import TextIOWrapper
@@ -69,6 +70,30 @@ def run_log(folder: Path, command: str) -> Iterator[dict[str, Any]]:
         _log.removeHandler(handler)
         with suppress(OSError):  # what a full disk did not take is lost
             handler.close()
+
+
+@contextmanager
+def forward_events(take: Callable[[str, dict[str, Any]], None]) -> Iterator[None]:
+    """Hand what this process would log to ``take`` for the block: a worker's events go into its parent's log.
+
+    Args:
+        take: called with the arguments that :func:`log_event` was given.
+    """
+    handler = _Forwarder(take)
+    _log.addHandler(handler)
+    try:
+        yield
+    finally:
+        _log.removeHandler(handler)
+
+
+class _Forwarder(logging.Handler):
+    def __init__(self, take: Callable[[str, dict[str, Any]], None]) -> None:
+        super().__init__()
+        self._take = take
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._take(record.getMessage(), record.__dict__["facts"])
 
 
 def _versions() -> dict[str, str]:

@@ -14,16 +14,22 @@ from dsfactory.core.run import CONFIG, Run, is_run
 from dsfactory.core.shard import ShardSpec
 from dsfactory.core.stage import Stage
 from dsfactory.engine.config import RunConfig, resolve_config
+from dsfactory.engine.engines import IN_PROCESS, Engine
 from dsfactory.engine.limits import UNLIMITED, Limits, Stop
-from dsfactory.engine.local import StageSummary, check_stage, run_stage, upstream_fingerprint
+from dsfactory.engine.local import StageSummary, check_stage, claim_stage, run_stage, upstream_fingerprint
 from dsfactory.engine.log import run_log
 from dsfactory.engine.progress import Progress
+from dsfactory.engine.signals import check_stop
+from dsfactory.engine.stream import Follower
+from dsfactory.importing.fixes import Fixes
+from dsfactory.splice.layout import STAGE as SPLICE
+from dsfactory.splice.layout import SpliceSpace
 
 if TYPE_CHECKING:
     from dsfactory.models.locate import Model
     from dsfactory.prompts.retrieve import Embedder
 
-STAGES = ("prompts", "generate", "refine")
+STAGES = ("prompts", "generate", "refine", "filter")
 """Stages in order; each is a folder of a run."""
 
 RUNS = Path("runs")
@@ -79,6 +85,8 @@ def build_stage(name: str, config: RunConfig, run_path: Path) -> Stage:
         UserError: the config names a corpus or a model that is not there.
     """
     if name == "prompts":
+        if config.annotate is not None:
+            raise UserError(f"{run_path} labels given pictures, it draws none: use 'dsfactory annotate'")
         from dsfactory.models.locate import locate_model
         from dsfactory.prompts.stage import PromptsStage
 
@@ -91,13 +99,22 @@ def build_stage(name: str, config: RunConfig, run_path: Path) -> Stage:
             embedder=model.identity(),
             pool_path=run_path / "prompts" / "pool.json",
         )
+    if name == "generate" and config.annotate is not None:
+        from dsfactory.annotate.stage import AnnotateStage
+
+        return AnnotateStage(config.annotate, config.generate, config.classes, config.seed, run_path)
     if name == "generate":
         from dsfactory.generate.stage import GenerateStage
 
         return GenerateStage(config.generate, config.classes)
+    if name == "filter":
+        from dsfactory.filter.stage import FilterStage
+
+        return FilterStage.of_run(config.filter, Run.open(run_path))
+    from dsfactory.refine.affinity_file import FILE
     from dsfactory.refine.stage import RefineStage
 
-    return RefineStage(config.refine, config.classes)
+    return RefineStage(config.refine, config.classes, run_path.absolute() / "refine" / FILE)
 
 
 def _load_embedder(model: "Model", device: str) -> "Embedder":
@@ -114,8 +131,10 @@ def generate_job(
     redo: bool = False,
     append: int | None = None,
     limits: Limits = UNLIMITED,
+    engine: Engine = IN_PROCESS,
+    refine: bool = False,
 ) -> JobSummary:
-    """Find prompts and draw images: ``dsfactory generate``.
+    """Find prompts and draw images: ``dsfactory generate``; with ``refine``, the first part of ``dsfactory run``.
 
     Args:
         out: the run's directory; None for :func:`default_out`.
@@ -123,8 +142,10 @@ def generate_job(
         flags: nested settings from the command line; they win over the file.
         progress: who is told.
         redo: make both stages again even if they were made with other settings.
-        append: images per class to add to a run that is there; see :func:`_appended`.
+        append: images per class to add to a run that is there; see :func:`appended`.
         limits: when to stop before all is done.
+        engine: who draws and refines; prompts are found by this process.
+        refine: turn evidence into masks as well, while the next images are drawn.
 
     Raises:
         UserError: bad input; nothing was written.
@@ -138,25 +159,44 @@ def generate_job(
         config = resolve_config(out / CONFIG, config_file, flags)
     if append is not None and not is_run(out):
         raise UserError(f"{out} is not a run that could grow: begin it with --num instead of --append")
-    stages = [build_stage(name, config, out) for name in STAGES[:2]]
+    # Masks wait for the pictures when a network learns from these first.
+    learns = refine and config.refine.affinity == "net" and (redo or not _has_net(out, config))
+    stages = [build_stage(name, config, out) for name in STAGES[: 3 if refine else 2]]
     for stage in stages:
         stage.identity()
     _warn_of_unknown_classes(config, progress)
-    with disk_errors(out, KEPT), Run.claim(out, config.classes, config.seed) as run, run_log(out, "generate") as ended:
+    job = "run" if refine else "generate"
+    with disk_errors(out, KEPT), Run.claim(out, config.classes, config.seed) as run, run_log(out, job) as ended:
         upstream = ""
         for stage in stages:
             upstream = check_stage(run, stage, upstream, redo)
         if append is not None:
-            config = _appended(run, config, append, progress)
+            config = appended(run, config, append, progress)
         run.grow(config.num * len(config.classes), config.shard_size)
-        _save_config(run, config)
-        summary = JobSummary(out, config.generate.model)
-        for stage in stages:
-            summary.stages.append(run_stage(run, stage, progress, redo, limits))
-            if summary.stopped:
-                break
-        ended |= _ended(summary)
+        save_config(run, config)
+        summary = JobSummary(out, config.generate.model, [run_stage(run, stages[0], progress, redo, limits)])
+        if not summary.stopped:
+            drawing = stages[1:2] if learns else stages[1:]
+            summary.stages += _run_stages(run, drawing, progress, redo, limits, engine)
+        if learns and not summary.stopped:
+            summary.stages.append(_refine(run, config, progress, redo, limits, engine))
+        ended |= outcome_of(summary)
         return summary
+
+
+def _run_stages(
+    run: Run, stages: list[Stage], progress: Progress, redo: bool, limits: Limits, engine: Engine
+) -> list[StageSummary]:
+    """One stage, or two of which the second follows the first shard by shard."""
+    first, *second = stages
+    if not second:
+        return [engine.run_stage(run, first, progress, redo, limits)]
+    if not (followers := engine.followers(first, second[0])):
+        done = engine.run_stage(run, first, progress, redo, limits)
+        return [done] if done.stopped else [done, engine.run_stage(run, second[0], progress, redo, limits)]
+    with Follower(run, followers, claim_stage(run, first, redo), progress, redo, limits) as follower:
+        done = engine.run_stage(run, first, progress, False, limits)
+        return [done, follower.finish(done)]
 
 
 def _warn_of_unknown_classes(config: RunConfig, progress: Progress) -> None:
@@ -176,7 +216,7 @@ def _warn_of_unknown_classes(config: RunConfig, progress: Progress) -> None:
         )
 
 
-def _appended(run: Run, config: RunConfig, append: int, progress: Progress) -> RunConfig:
+def appended(run: Run, config: RunConfig, append: int, progress: Progress) -> RunConfig:
     """The config with a larger target: so many more images per class than the run is to have.
 
     A run that was stopped on its way to its target is to reach that first, so that the same command, given
@@ -190,7 +230,8 @@ def _appended(run: Run, config: RunConfig, append: int, progress: Progress) -> R
     return resolve_config(None, None, {**config.model_dump(mode="json"), "num": num})
 
 
-def _ended(summary: JobSummary) -> dict[str, Any]:
+def outcome_of(summary: JobSummary) -> dict[str, Any]:
+    """What the run's log says at the end of a job."""
     made = {stage.stage: stage.made for stage in summary.stages}
     stopped = {"stopped": summary.stopped.reason} if summary.stopped else {}
     return {"exit_code": summary.exit_code, "made": made, **stopped}
@@ -203,6 +244,7 @@ def refine_job(
     progress: Progress,
     redo: bool = False,
     limits: Limits = UNLIMITED,
+    engine: Engine = IN_PROCESS,
 ) -> JobSummary:
     """Turn evidence into masks: ``dsfactory refine``. Draws nothing; arguments as :func:`generate_job`."""
     with disk_errors(run_path, KEPT), open_locked(run_path) as run, run_log(run_path, "refine") as ended:
@@ -210,10 +252,49 @@ def refine_job(
         stage = build_stage("refine", config, run_path)
         check_stage(run, stage, upstream_fingerprint(run, stage), redo)
         # Before the work: what a signal or a limit leaves is finished with these settings.
-        _save_config(run, config)
-        summary = JobSummary(run_path, config.generate.model, [run_stage(run, stage, progress, redo, limits)])
-        ended |= _ended(summary)
+        save_config(run, config)
+        done = _refine(run, config, progress, redo, limits, engine)
+        summary = JobSummary(run_path, config.generate.model, [done])
+        ended |= outcome_of(summary)
         return summary
+
+
+def _refine(
+    run: Run, config: RunConfig, progress: Progress, redo: bool, limits: Limits, engine: Engine
+) -> StageSummary:
+    """The refine stage, after training the affinity network that its settings may want."""
+    if config.refine.affinity == "net":
+        from dsfactory.refine.affinity_run import train_net
+
+        stage = build_stage("refine", config, run.path)
+        check_stage(run, stage, upstream_fingerprint(run, stage), redo)
+        if redo:  # the network goes with the masks, so it has to go before it is trained
+            run.discard_stage(stage.name)
+            redo = False
+        train_net(run, config.refine, _TrainingProgress(progress))
+    return engine.run_stage(run, build_stage("refine", config, run.path), progress, redo, limits)
+
+
+class _TrainingProgress:
+    """Shows an affinity network's training steps."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._begun = False
+
+    def __call__(self, step: int, steps: int) -> None:
+        check_stop()
+        if not self._begun:
+            self._progress.begin("affinity", steps, step - 1)
+            self._begun = True
+        self._progress.advance("affinity")
+
+
+def _has_net(out: Path, config: RunConfig) -> bool:
+    """Whether a run is there and holds the affinity network that the config wants."""
+    from dsfactory.refine.affinity_run import has_net
+
+    return is_run(out) and has_net(Run.open(out), config.refine)
 
 
 @contextmanager
@@ -237,7 +318,8 @@ def run_config(run_path: Path) -> RunConfig:
     return RunConfig.read(path)
 
 
-def _save_config(run: Run, config: RunConfig) -> None:
+def save_config(run: Run, config: RunConfig) -> None:
+    """Write ``config.yaml`` unless it says the same already."""
     data = config.to_yaml().encode()
     path = run.path / CONFIG
     if not path.exists() or path.read_bytes() != data:
@@ -269,22 +351,24 @@ def status_of(run_path: Path) -> dict[str, Any]:
     """
     run = Run.open(run_path)
     stages = []
-    for name in STAGES:
-        if run.stage_state(name) is None:
+    for space, name in [*((run, name) for name in STAGES), (SpliceSpace.of(run), SPLICE)]:
+        if space.stage_state(name) is None:
             continue
         summary = StageSummary(name)
-        for spec in finished_shards(run, name):
+        for spec in finished_shards(space, name):
             try:
-                summary.count(run.reader(name, spec).rows)
+                summary.count(space.reader(name, spec).rows)
             except DamagedShard as error:
                 summary.damaged.append(str(error))
-        stages.append({"stage": name, "samples": summary.samples, "statuses": dict(summary.statuses),
-                       "reasons": dict(summary.reasons), "damaged": summary.damaged})  # fmt: skip
+        stages.append({"stage": name, "samples": summary.samples, "of": space.total,
+                       "statuses": dict(summary.statuses), "reasons": dict(summary.reasons),
+                       "damaged": summary.damaged})  # fmt: skip
     return {
         "run": str(run_path),
         "classes": [item.name for item in run.manifest.classes],
         "samples": run.total,
         "shards": len(run.manifest.shards),
         "stages": stages,
+        "fixes": len(Fixes.of(run_path).entries),
         "exports": sorted(path.name for path in (run_path / "export").glob("*") if not path.name.startswith(".")),
     }

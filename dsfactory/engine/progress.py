@@ -3,19 +3,22 @@
 import sys
 import time
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 PLAIN_EVERY_S = 30.0
 
 
 class Progress(Protocol):
-    """What an engine tells whoever is watching. Use as a context manager around a stage."""
+    """What an engine tells whoever is watching. Use as a context manager around the stages, which may overlap."""
 
-    def begin(self, stage: str, total: int, done: int) -> None:
-        """A stage starts; ``done`` of ``total`` samples were finished by an earlier run."""
+    def begin(self, stage: str, total: int, done: int, unit: str = "samples") -> None:
+        """A stage starts; ``done`` of ``total`` samples (or other units) were finished by an earlier run."""
 
-    def advance(self) -> None:
-        """One more sample is through."""
+    def advance(self, stage: str | None = None, samples: int = 1) -> None:
+        """So many more samples of a stage are through; by default of the stage that began last."""
 
     def note(self, line: str) -> None:
         """Something a person should read."""
@@ -30,10 +33,10 @@ class Progress(Protocol):
 class Silent:
     """Shows no progress; notes go to standard error, where they cannot spoil ``--json``."""
 
-    def begin(self, stage: str, total: int, done: int) -> None:
+    def begin(self, stage: str, total: int, done: int, unit: str = "samples") -> None:
         pass
 
-    def advance(self) -> None:
+    def advance(self, stage: str | None = None, samples: int = 1) -> None:
         pass
 
     def note(self, line: str) -> None:
@@ -51,19 +54,29 @@ class Silent:
 class Plain(Silent):
     """A line when a stage starts, one every half minute, on standard error."""
 
-    def begin(self, stage: str, total: int, done: int) -> None:
-        self._stage, self._total, self._done = stage, total, done
-        self._start, self._start_done = time.monotonic(), done
-        self._last = self._start
-        self.note(f"{stage}: {total} samples" + (f", {done} finished earlier" if done else ""))
+    def __init__(self) -> None:
+        self._paces: dict[str, _Pace] = {}
 
-    def advance(self) -> None:
-        self._done += 1
+    def begin(self, stage: str, total: int, done: int, unit: str = "samples") -> None:
+        self._paces.pop(stage, None)
+        self._paces[stage] = _Pace(total, done)
+        self.note(f"{stage}: {total} {unit}" + (f", {done} finished earlier" if done else ""))
+
+    def advance(self, stage: str | None = None, samples: int = 1) -> None:
+        name = stage or next(reversed(self._paces))
+        pace = self._paces[name]
+        pace.done += samples
         now = time.monotonic()
-        if now - self._last >= PLAIN_EVERY_S and self._done < self._total:
-            self._last = now
-            left = (now - self._start) / (self._done - self._start_done) * (self._total - self._done)
-            self.note(f"{self._stage}: {self._done} of {self._total}, about {_duration(left)} left")
+        if now - pace.told >= PLAIN_EVERY_S and pace.done < pace.total:
+            pace.told = now
+            left = (now - pace.start) / (pace.done - pace.before) * (pace.total - pace.done)
+            self.note(f"{name}: {pace.done} of {pace.total}, about {_duration(left)} left")
+
+
+class _Pace:
+    def __init__(self, total: int, done: int) -> None:
+        self.total, self.done, self.before = total, done, done
+        self.start = self.told = time.monotonic()
 
 
 class Bar(Silent):
@@ -84,13 +97,15 @@ class Bar(Silent):
             console=Console(stderr=True),
         )
         self._bar.start()
+        self._tasks: dict[str, TaskID] = {}
         return self
 
-    def begin(self, stage: str, total: int, done: int) -> None:
-        self._task = self._bar.add_task(stage, total=total, completed=done)
+    def begin(self, stage: str, total: int, done: int, unit: str = "samples") -> None:
+        self._tasks.pop(stage, None)
+        self._tasks[stage] = self._bar.add_task(stage, total=total, completed=done)
 
-    def advance(self) -> None:
-        self._bar.advance(self._task)
+    def advance(self, stage: str | None = None, samples: int = 1) -> None:
+        self._bar.advance(self._tasks[stage or next(reversed(self._tasks))], samples)
 
     def note(self, line: str) -> None:
         self._bar.console.print(line, markup=False, highlight=False)

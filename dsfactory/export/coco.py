@@ -11,7 +11,7 @@ from dsfactory.export.common import SPLITS, DatasetWriter, ExportPlan, ImageForm
 from dsfactory.export.polygons import mask_polygons
 from dsfactory.export.sample import ExportSample, Instance, Labels
 
-_PROVENANCE = ("prompt", "model", "image_seed")
+_PROVENANCE = ("prompt", "source", "model", "image_seed", "kind", "sources")
 """Columns that an image's entry carries on; COCO readers pass over fields they do not know."""
 
 
@@ -94,13 +94,15 @@ class _SplitFile:
 
 
 def _header(plan: ExportPlan, split: Split) -> dict[str, Any]:
+    images = f"Synthetic images ({split} split) drawn by {plan.model} and" if plan.drawn else f"Images ({split} split)"
     description = (
-        f"Synthetic images ({split} split) drawn by {plan.model} and labelled with dsfactory by the model's attention. "
+        f"{images} labelled with dsfactory by {'the model' if plan.drawn else plan.model}'s attention. "
         "No person checked the labels. Pixels that the labels leave open (void) belong to no annotation."
     )
+    terms = f"Synthetic: the terms of the model {plan.model} apply" if plan.drawn else "The terms of the pictures apply"
     return {
         "info": {"description": description, "version": "1.0", "contributor": "dsfactory", "url": ""},
-        "licenses": [{"id": 1, "name": f"Synthetic: the terms of the model {plan.model} apply", "url": ""}],
+        "licenses": [{"id": 1, "name": terms, "url": ""}],
         "categories": [
             {"id": number, "name": name, "supercategory": ""} for number, name in enumerate(plan.classes, start=1)
         ],

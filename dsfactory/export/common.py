@@ -20,6 +20,9 @@ ImageFormat = Literal["jpg", "png"]
 
 JPEG_QUALITY = 95
 
+CHECKSUMS = "SHA256SUMS"
+"""A line per file of the dataset, as ``sha256sum --check`` reads it."""
+
 
 def split_of(key: str, val_share: float) -> Split:
     """The split of a sample, from its key alone.
@@ -48,15 +51,17 @@ class ExportPlan:
 
     Attributes:
         classes: display names; the first has id 1.
-        model: who drew the images.
+        model: who drew the images, or labelled them when they are not drawn.
         image_format: how images are stored.
         rle: COCO segmentations as run lengths instead of polygons.
+        drawn: whether the model drew the images; otherwise they are someone's pictures, under terms of their own.
     """
 
     classes: tuple[str, ...]
     model: str
     image_format: ImageFormat
     rle: bool
+    drawn: bool = True
 
 
 class DatasetWriter(ABC):
@@ -67,11 +72,16 @@ class DatasetWriter(ABC):
     image_formats: ClassVar[tuple[ImageFormat, ...]]
     """Image formats that the dataset's readers open; the first is the default."""
     supports_rle: ClassVar[bool] = False
+    has_checksums: ClassVar[bool] = False
+    """Whether the dataset lists its files in ``SHA256SUMS``; one that is examined by its content needs none."""
 
     def __init__(self, root: Path, plan: ExportPlan) -> None:
         self.root = root
         self.plan = plan
         self._streams = contextlib.ExitStack()
+        self._checksums = contextlib.ExitStack()
+        if self.has_checksums:
+            self._sums = self._checksums.enter_context(_durable_file(root / CHECKSUMS))
 
     @abstractmethod
     def add(self, sample: ExportSample, labels: Labels, split: Split) -> int:
@@ -83,11 +93,30 @@ class DatasetWriter(ABC):
 
     def close(self) -> None:
         """Bring all open files to the disk and close them."""
-        self._streams.close()
+        with self._checksums:
+            self._streams.close()
 
     def stream(self, name: str) -> BinaryIO:
-        """Open a new file of the dataset, to be written bit by bit (and read back) until :meth:`close`."""
-        return self._streams.enter_context(_durable_file(self.root / name))
+        """Open a new file of the dataset, to be written bit by bit until :meth:`close`.
+
+        It can be read back unless the dataset has checksums.
+        """
+        return self._streams.enter_context(self.file(name))
+
+    @contextlib.contextmanager
+    def file(self, name: str) -> Iterator[BinaryIO]:
+        """A new file of the dataset, open for the block.
+
+        Raises:
+            FileExistsError: two samples have the same key.
+        """
+        with _durable_file(self.root / name) as file:
+            if not self.has_checksums:
+                yield file
+                return
+            hashing = HashingFile(file)
+            yield hashing  # type: ignore[misc]  # what writers call of a file
+        self._sums.write(f"{hashing.sha256.hexdigest()}  {name}\n".encode())
 
     def write(self, name: str, data: bytes) -> None:
         """Write a new file of the dataset.
@@ -95,8 +124,27 @@ class DatasetWriter(ABC):
         Raises:
             FileExistsError: two samples have the same key.
         """
-        with _durable_file(self.root / name) as file:
+        with self.file(name) as file:
             file.write(data)
+
+
+class HashingFile:
+    """A file, written from start to end, and the SHA-256 of what went through."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+        self.closed = False
+
+    def write(self, data: bytes) -> int:
+        self.sha256.update(data)
+        return self._file.write(data)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def flush(self) -> None:
+        self._file.flush()
 
 
 @contextlib.contextmanager

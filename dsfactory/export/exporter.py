@@ -3,7 +3,7 @@
 import contextlib
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,26 @@ from dsfactory.core.errors import UserError
 from dsfactory.core.stage import differences
 from dsfactory.export.coco import CocoWriter
 from dsfactory.export.common import SPLITS, DatasetWriter, ExportPlan, ImageFormat, split_of
+from dsfactory.export.cvat import CvatWriter
 from dsfactory.export.folder import check_replaceable, publish, read_manifest, staging_folder
+from dsfactory.export.huggingface import HuggingFaceWriter
+from dsfactory.export.parquet import ParquetWriter
+from dsfactory.export.png import PngWriter
 from dsfactory.export.sample import ExportSample, read_labels
 from dsfactory.export.voc import VocWriter
+from dsfactory.export.webdataset import WebDatasetWriter
+from dsfactory.export.yolo import YoloWriter
 
-FORMATS: dict[str, type[DatasetWriter]] = {"coco": CocoWriter, "voc": VocWriter}
+FORMATS: dict[str, type[DatasetWriter]] = {
+    "coco": CocoWriter,
+    "cvat": CvatWriter,
+    "hf": HuggingFaceWriter,
+    "parquet": ParquetWriter,
+    "png": PngWriter,
+    "voc": VocWriter,
+    "webdataset": WebDatasetWriter,
+    "yolo": YoloWriter,
+}
 
 
 @dataclass(frozen=True)
@@ -29,6 +44,7 @@ class ExportSummary:
         made: False when it was there already and nothing was done.
         images: images by split, ``{"train": …, "val": …}``.
         instances: instances by split.
+        refused_fixes: keys of samples whose fix was left out, since their image has changed.
     """
 
     format: str
@@ -36,6 +52,7 @@ class ExportSummary:
     made: bool
     images: dict[str, int]
     instances: dict[str, int]
+    refused_fixes: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         return {**self.__dict__, "out": str(self.out)}
@@ -53,6 +70,7 @@ def export(
     image_format: ImageFormat | None = None,
     rle: bool = False,
     redo: bool = False,
+    drawn: bool = True,
 ) -> ExportSummary:
     """Write samples as a dataset that appears at ``out`` in full or not at all.
 
@@ -70,6 +88,7 @@ def export(
         image_format: None for the format's own choice.
         rle: segmentations as run lengths (COCO only).
         redo: replace an export of dsfactory that is there.
+        drawn: see :class:`~dsfactory.export.common.ExportPlan`.
 
     Raises:
         UserError: a setting or ``out`` cannot be used, there are no samples, or the disk is full.
@@ -77,7 +96,7 @@ def export(
         DsfactoryError: a sample's files do not fit each other.
     """
     writer_class = find_format(format)
-    plan = ExportPlan(tuple(classes), model, image_format or writer_class.image_formats[0], rle)
+    plan = ExportPlan(tuple(classes), model, image_format or writer_class.image_formats[0], rle, drawn)
     _check_settings(format, writer_class, plan, val_share)
     identity: dict[str, Any] = {
         "format": format,
@@ -99,7 +118,7 @@ def export(
             check_replaceable(target, present)
         counts = _write(writer_class(staging, plan), samples, val_share)
         publish(staging, target, {**identity, "counts": counts})
-    return ExportSummary(format, out, True, **counts)
+    return ExportSummary(format, out, True, counts["images"], counts["instances"])
 
 
 def find_format(name: str) -> type[DatasetWriter]:
@@ -130,7 +149,7 @@ def _write(writer: DatasetWriter, samples: Iterable[ExportSample], val_share: fl
     instances: dict[str, int] = dict.fromkeys(SPLITS, 0)
     with contextlib.closing(writer):
         for sample in samples:
-            split = split_of(sample.key, val_share)
+            split = sample.split or split_of(sample.key, val_share)
             instances[split] += writer.add(sample, read_labels(sample, len(writer.plan.classes)), split)
             images[split] += 1
         if not any(images.values()):

@@ -5,6 +5,7 @@ reader asks on which side of the polygon the pixel's centre lies. ``cv2.findCont
 the border pixels instead, which takes half a pixel off all round. So the rings here follow the cracks between pixels.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -58,12 +59,29 @@ def mask_polygons(mask: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
 def _trace(region: NDArray[np.bool_]) -> list[_Path]:
     """Walk around each 8-connected part of a region that touches no border of its array."""
     steps, slit, joints = _steps(region)
-    offsets = (1, region.shape[1], -1, -region.shape[1])
+    paths = []
+    for codes in walk(steps, joints):
+        path = np.array(codes)
+        corners = np.stack([path // 4 % region.shape[1], path // 4 // region.shape[1]], axis=1)
+        paths.append(_Path(corners, path % 4, slit.reshape(-1)[path]))
+    return paths
+
+
+def walk(steps: NDArray[np.bool_], joints: NDArray[np.bool_]) -> Iterator[list[int]]:
+    """Follow steps around until each is walked once.
+
+    Args:
+        steps: bool array of shape ``(height, width, 4)``: which steps there are, by start corner and heading.
+        joints: bool array of shape ``(height, width)``: corners where the way leads over to a diagonal neighbour.
+
+    Yields:
+        Closed ways in the order of their first step east, each step as ``4 * (y * width + x) + heading``.
+    """
+    offsets = (1, steps.shape[1], -1, -steps.shape[1])
     # Bytes and plain integers: this loop visits every border pixel, and indexing an array costs ten times as much.
     starts = np.flatnonzero(steps[:, :, EAST]).tolist()
     waiting = bytearray(steps.tobytes())
     is_joint = joints.tobytes()
-    paths = []
     for start in starts:
         if not waiting[4 * start + EAST]:
             continue
@@ -75,13 +93,11 @@ def _trace(region: NDArray[np.bool_]) -> list[_Path]:
             corner += offsets[heading]
             # Right before straight before left hugs the pixels in hand; at a joint, left leads over to the others.
             for turn in (3, 1) if is_joint[corner] else (1, 0, 3):
-                if waiting[4 * corner + (heading + turn) % 4]:
+                following = 4 * corner + (heading + turn) % 4
+                if waiting[following] or following == walked[0]:
                     heading = (heading + turn) % 4
                     break
-        path = np.array(walked)
-        corners = np.stack([path // 4 % region.shape[1], path // 4 // region.shape[1]], axis=1)
-        paths.append(_Path(corners, path % 4, slit.reshape(-1)[path]))
-    return paths
+        yield walked
 
 
 def _steps(region: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
@@ -93,11 +109,7 @@ def _steps(region: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.boo
     """
     above, before, diagonal = (np.zeros_like(region) for _ in range(3))
     above[1:], before[:, 1:], diagonal[1:, 1:] = region[:-1], region[:, :-1], region[:-1, :-1]
-    steps = np.zeros((*region.shape, 4), dtype=bool)
-    steps[:, :, EAST] = region & ~above
-    steps[:, :, SOUTH] = before & ~region
-    steps[:, 1:, WEST] = (above & ~region)[:, :-1]
-    steps[1:, :, NORTH] = (region & ~before)[:-1]
+    steps = border_steps(region)
     joints = (region & diagonal & ~above & ~before) | (~region & ~diagonal & above & before)
     slit = np.zeros_like(steps)
     for x, y in _hole_corners(region):
@@ -108,6 +120,18 @@ def _steps(region: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.boo
             slit[y, x, NORTH] = slit[y - 1, x, SOUTH] = True
             y -= 1
     return steps | slit, slit, joints
+
+
+def border_steps(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Bool array ``(height, width, 4)``: the steps around a region's pixels, which touch no border of the array."""
+    above, before = np.zeros_like(region), np.zeros_like(region)
+    above[1:], before[:, 1:] = region[:-1], region[:, :-1]
+    steps = np.zeros((*region.shape, 4), dtype=bool)
+    steps[:, :, EAST] = region & ~above
+    steps[:, :, SOUTH] = before & ~region
+    steps[:, 1:, WEST] = (above & ~region)[:, :-1]
+    steps[1:, :, NORTH] = (region & ~before)[:-1]
+    return steps
 
 
 def _hole_corners(region: NDArray[np.bool_]) -> list[tuple[int, int]]:

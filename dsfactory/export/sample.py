@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,12 @@ class ExportSample:
     """A sample to export, as the run's shards hold it.
 
     Attributes:
-        key: unique in the export and safe in a path; decides the split.
+        key: unique in the export and safe in a path; decides the split unless that is given.
         row: its columns; ``number`` is read, ``prompt``, ``model`` and ``image_seed`` are handed on where present.
         image_png: the RGB image.
         mask_png: class ids 1…N, 0 background, 255 void, as a palette PNG with the VOC colour map.
         instances_png: instance ids 1…, 0 background, 255 void, as a palette PNG with the VOC colour map.
+        split: where it belongs whatever its key: ``"train"`` for what was spliced of train samples.
     """
 
     key: str
@@ -31,6 +32,7 @@ class ExportSample:
     image_png: bytes
     mask_png: bytes
     instances_png: bytes
+    split: Literal["train", "val"] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,13 @@
 """PASCAL VOC: index masks, object masks and boxes in the folders of VOC 2012."""
 
-import io
 from pathlib import Path
 from typing import ClassVar
 from xml.etree import ElementTree
 
-from PIL import Image
-
 from dsfactory.core.png import voc_palette
 from dsfactory.core.sample import VOID
 from dsfactory.export.common import SPLITS, DatasetWriter, ExportPlan, ImageFormat, Split, encode_image
+from dsfactory.export.png import grey_png
 from dsfactory.export.sample import ExportSample, Instance, Labels
 
 _FOLDERS = ("JPEGImages", "SegmentationClass", "SegmentationClassRaw", "SegmentationObject", "Annotations")
@@ -49,7 +47,7 @@ class VocWriter(DatasetWriter):
         ElementTree.indent(annotation, space="\t")
         self.write(f"JPEGImages/{image_name}", encode_image(sample.image_png, self.plan.image_format))
         self.write(f"SegmentationClass/{sample.key}.png", sample.mask_png)
-        self.write(f"SegmentationClassRaw/{sample.key}.png", _grey_png(labels))
+        self.write(f"SegmentationClassRaw/{sample.key}.png", grey_png(labels))
         self.write(f"SegmentationObject/{sample.key}.png", sample.instances_png)
         self.write(f"Annotations/{sample.key}.xml", ElementTree.tostring(annotation, encoding="utf-8") + b"\n")
         for subset in (split, "trainval"):
@@ -65,7 +63,7 @@ class VocWriter(DatasetWriter):
         _append(annotation, "folder", "VOC2012")
         _append(annotation, "filename", image_name)
         source = ElementTree.SubElement(annotation, "source")
-        _append(source, "database", "synthetic, by dsfactory")
+        _append(source, "database", "synthetic, by dsfactory" if self.plan.drawn else "given pictures")
         _append(source, "annotation", "dsfactory")
         _append(source, "image", self.plan.model)
         size = ElementTree.SubElement(annotation, "size")
@@ -92,12 +90,6 @@ class VocWriter(DatasetWriter):
 
 def _append(parent: ElementTree.Element, name: str, value: str | int) -> None:
     ElementTree.SubElement(parent, name).text = str(value)
-
-
-def _grey_png(labels: Labels) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(labels.mask).save(buffer, format="PNG", compress_level=6)
-    return buffer.getvalue()
 
 
 def _labelmap(classes: tuple[str, ...]) -> str:

@@ -171,8 +171,8 @@ class AttentionCapture:
         """Cross-attention and affinity maps so far, per grid ``(h, w)``, still on the device.
 
         Returns:
-            Two dicts of float32 ``(images, h * w, classes)``, one image when they are pooled: see :class:`Evidence` for what they hold. The second is
-            empty when self-attention was not read.
+            Two dicts of float32 ``(images, h * w, classes)``, one image when they are pooled: see :class:`Evidence` for
+            what they hold. The second is empty when self-attention was not read.
 
         Raises:
             RuntimeError: the UNet was not called, or some of its layers compute attention without their own query

@@ -32,7 +32,10 @@ class GenerateConfig(Section):
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="Number format of the model: fp32 on a CPU, bf16 or fp16 on a GPU when auto."
     )
-    affinity: bool = Field(True, description="Read self-attention too; refine uses it to complete objects.")
+    affinity: bool = Field(
+        True,
+        description="Read self-attention too, which refine uses by default: to have it later means drawing again.",
+    )
     device: str = Field("auto", description="Where to draw: auto, cpu, cuda or cuda:1.", json_schema_extra=_NO_EFFECT)
     batch_size: int = Field(
         8,

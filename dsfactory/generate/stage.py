@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pyarrow as pa
 
 from dsfactory.core.config import ClassSpec
+from dsfactory.core.errors import DamagedShard
 from dsfactory.core.png import encode_rgb_png
 from dsfactory.core.sample import Record
 from dsfactory.core.shard import ShardReader, ShardSpec
@@ -88,6 +89,14 @@ class GenerateStage(Stage):
         del settings["model"], settings["revision"]
         return {**settings, "model": self.model.identity()}
 
+    @property
+    def device(self) -> str:
+        return self._config.device
+
+    def on_device(self, device: str) -> "GenerateStage":
+        config = self._config.model_copy(update={"device": device})
+        return GenerateStage(config, tuple(self._classes.values()))
+
     def prepare(self) -> None:
         # Imported here so that asking what a stage is does not load PyTorch. The vocabulary is the one by which
         # captions were chosen: what the prompts stage took for a mention has to be one here too.
@@ -117,6 +126,12 @@ class GenerateStage(Stage):
 
         assert upstream is not None and self._sampler is not None
         rows = upstream.rows
+        for row in rows:
+            if unknown := [name for name in row["classes"] if name not in self._classes]:
+                raise DamagedShard(
+                    f"prompts/{shard.name}.parquet: sample {row['key']} names the class {unknown[0]!r}, "
+                    "which the run does not have"
+                )
         requests = [
             Request(row["prompt"], row["seed"], tuple(self._classes[name] for name in row["classes"])) for row in rows
         ]

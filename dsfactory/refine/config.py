@@ -21,15 +21,28 @@ class RefineConfig(Section):
         {16: 1.0, 32: 1.0, 64: 1.0},
         description="Weight of each attention resolution, by the side of its grid; others are left out.",
     )
-    affinity_weight: Fraction = Field(
-        0.5, description="Share of the self-attention affinity map in the fused map, where it was captured."
+    affinity: Literal["net", "self", "none"] = Field(
+        "self",
+        description="What thresholds are judged by: a network trained on the run itself (net), the model's "
+        "self-attention where it was captured (self), or the fused map alone (none).",
     )
+    affinity_weight: Fraction = Field(
+        0.5, description="Share of self-attention in the fused map, where it was captured and affinity is not none."
+    )
+    affinity_samples: int = Field(
+        256, ge=1, le=10_000, description="The affinity network learns from so many samples, the run's first."
+    )
+    affinity_steps: int = Field(300, ge=1, le=100_000, description="Training steps of the affinity network.")
+    walk_beta: float = Field(
+        16.0, gt=0.0, description="Power of the network's affinities in the random walk; larger spreads less."
+    )
+    walk_steps: int = Field(64, ge=1, le=4096, description="Steps of the random walk over the network's affinities.")
     sharpness: float = Field(
         12.0, gt=0.0, description="Log odds that the CRF starts from, per unit of the fused map above the threshold."
     )
     crf_iterations: int = Field(10, ge=0, le=100, description="Mean-field updates of the dense CRF; 0 leaves it out.")
     crf_backend: Literal["lattice", "pydensecrf"] = Field(
-        "lattice", description="Who computes the CRF: this package (numpy) or pydensecrf (C++), which agree."
+        "lattice", description="Who computes the CRF: this package (PyTorch) or pydensecrf (C++), which agree."
     )
     gaussian_sxy: float = Field(3.0, gt=0.0, description="Width of the smoothness kernel.")
     gaussian_compat: float = Field(3.0, ge=0.0, description="Weight of the smoothness kernel.")

@@ -5,12 +5,13 @@ mean-field inference with a smoothness kernel (position) and an appearance kerne
 compatibility and symmetric kernel normalisation.
 """
 
-from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from dsfactory.refine.lattice import PermutohedralLattice
 
@@ -50,8 +51,8 @@ def dense_crf(
             and 0.95 weighs as much as 0.5 does among 21 labels.
         kernels: kernel widths in pixels of this image, and weights.
         iterations: mean-field updates.
-        backend: ``"lattice"`` (numpy, always there) or ``"pydensecrf"`` (C++, where it is installed). They agree but
-            for rounding and the small kernel, which is exact here and a lattice there.
+        backend: ``"lattice"`` (PyTorch, always there and the faster one) or ``"pydensecrf"`` (C++, where it is
+            installed). They agree but for rounding and the small kernel, which is exact here and a lattice there.
 
     Returns:
         float32 posterior of the same shape.
@@ -62,94 +63,126 @@ def dense_crf(
     """
     if image.dtype != np.uint8 or image.shape != (*probabilities.shape[1:], 3):
         raise ValueError(f"image {image.dtype} {image.shape} does not fit probabilities {probabilities.shape}")
-    unary = -np.log(np.clip(probabilities, _MIN_PROBABILITY, 1.0))
     if backend == "pydensecrf":
+        unary = -np.log(np.clip(probabilities, _MIN_PROBABILITY, 1.0))
         return _pydensecrf(image, unary, kernels, iterations)
-    return mean_field(unary, image_filters(image, kernels), iterations)
+    return dense_crf_batch(torch.from_numpy(image)[None], torch.from_numpy(probabilities)[None], kernels, iterations)[
+        0
+    ].numpy()
 
 
-Filter = Callable[[Float], Float]
-"""A symmetrically normalised, weighted kernel: ``(labels, height, width)`` to the same."""
+def dense_crf_batch(images: Tensor, probabilities: Tensor, kernels: Kernels, iterations: int = 10) -> Tensor:
+    """Refine the label probabilities of several images at once, on the device where they are.
+
+    Args:
+        images: uint8 RGB tensor of shape ``(batch, height, width, 3)``.
+        probabilities: float32 tensor of shape ``(batch, labels, height, width)`` that sums to 1 over labels.
+        kernels: kernel widths in pixels of these images, and weights.
+        iterations: mean-field updates.
+
+    Returns:
+        float32 posterior of the same shape. Each image's is what it is alone, up to rounding.
+    """
+    unary = -torch.log(probabilities.clamp(_MIN_PROBABILITY, 1.0)).permute(0, 2, 3, 1)
+    return mean_field(unary, ImageFilters(images, kernels), iterations).permute(0, 3, 1, 2).contiguous()
 
 
-def image_filters(image: NDArray[np.uint8], kernels: Kernels) -> list[Filter]:
-    """The two pairwise terms of an image, ready to be applied in every iteration and to any unary."""
-    height, width = image.shape[:2]
+class ImageFilters:
+    """The two pairwise terms of a batch of images, ready to be applied in every iteration and to any unary.
 
-    def smooth(values: Float) -> Float:
-        return np.stack([_gaussian(value, kernels.gaussian_sxy) for value in values])
+    Args:
+        images: uint8 RGB tensor of shape ``(batch, height, width, 3)``.
+        kernels: kernel widths in pixels of these images, and weights.
+    """
 
-    y, x = np.mgrid[:height, :width].astype(np.float32) / np.float32(kernels.bilateral_sxy)
-    colour = np.moveaxis(image, 2, 0) / np.float32(kernels.bilateral_srgb)
-    lattice = PermutohedralLattice(np.concatenate([[x, y], colour]).reshape(5, -1).astype(np.float32))
+    def __init__(self, images: Tensor, kernels: Kernels) -> None:
+        batch, height, width, _ = images.shape
+        y = torch.arange(height, dtype=torch.float32, device=images.device) / kernels.bilateral_sxy
+        x = torch.arange(width, dtype=torch.float32, device=images.device) / kernels.bilateral_sxy
+        features = torch.empty(5, batch, height, width, device=images.device)
+        features[0] = x
+        features[1] = y[:, None]
+        features[2:] = images.permute(3, 0, 1, 2).float() / kernels.bilateral_srgb
+        groups = None
+        if batch > 1:
+            groups = torch.arange(batch, device=images.device).repeat_interleave(height * width)
+        self._lattice = PermutohedralLattice(features.view(5, -1), groups)
+        self._sigma = kernels.gaussian_sxy
+        ones = torch.ones(batch, height, width, 1, device=images.device)
+        # The weight of a kernel is shared out to its two sides: sqrt(w) norm K sqrt(w) norm.
+        self._gaussian_norm = kernels.gaussian_compat**0.5 * (self._smooth(ones) + 1e-20).rsqrt_()
+        self._bilateral_norm = kernels.bilateral_compat**0.5 * (self._appearance(ones) + 1e-20).rsqrt_()
 
-    def appearance(values: Float) -> Float:
-        return lattice.filter(values.reshape(len(values), -1)).reshape(values.shape)
+    def __call__(self, values: Tensor) -> Tensor:
+        """The sum of both symmetrically normalised, weighted kernels.
 
-    shape = (1, height, width)
-    return [
-        _normalised(smooth, kernels.gaussian_compat, shape),
-        _normalised(appearance, kernels.bilateral_compat, shape),
-    ]
+        Args:
+            values: float32 tensor of shape ``(batch, height, width, channels)``.
+        """
+        smooth = self._smooth(values * self._gaussian_norm).mul_(self._gaussian_norm)
+        return smooth.addcmul_(self._appearance(values * self._bilateral_norm), self._bilateral_norm)
+
+    def _appearance(self, values: Tensor) -> Tensor:
+        return self._lattice.filter(values.view(-1, values.shape[-1])).view(values.shape)
+
+    def _smooth(self, values: Tensor) -> Tensor:
+        size = _kernel_size(self._sigma)
+        if values.device.type == "cpu":  # OpenCV's is several times as fast as a convolution of PyTorch
+            blurred = [
+                cv2.GaussianBlur(one.numpy(), (size, size), self._sigma, borderType=cv2.BORDER_CONSTANT)
+                for one in values
+            ]
+            return torch.from_numpy(np.stack(blurred)).view(values.shape)
+        kernel = torch.from_numpy(cv2.getGaussianKernel(size, self._sigma, cv2.CV_32F)).to(values.device)
+        planes = values.permute(0, 3, 1, 2)
+        flat = planes.reshape(-1, 1, *planes.shape[2:])
+        flat = torch.nn.functional.conv2d(flat, kernel.view(1, 1, -1, 1), padding=(size // 2, 0))
+        flat = torch.nn.functional.conv2d(flat, kernel.view(1, 1, 1, -1), padding=(0, size // 2))
+        return flat.view(planes.shape).permute(0, 2, 3, 1).contiguous()
 
 
-def mean_field(unary: Float, filters: list[Filter], iterations: int) -> Float:
+def _kernel_size(sigma: float) -> int:
+    """Odd width of a sampled Gaussian that reaches four standard deviations to either side."""
+    return round(8 * sigma + 1) | 1
+
+
+def mean_field(unary: Tensor, filters: ImageFilters, iterations: int) -> Tensor:
     """Mean-field inference (Krähenbühl and Koltun 2011, algorithm 1) with Potts compatibility.
 
     Args:
-        unary: float32 energies of shape ``(labels, height, width)``.
-        filters: pairwise terms, each a normalised kernel times its weight.
+        unary: float32 energies of shape ``(batch, height, width, labels)``.
+        filters: the images' pairwise terms.
         iterations: number of updates.
 
     Returns:
         float32 posterior of the same shape.
     """
-    posterior = softmax(-unary)
+    posterior = torch.softmax(-unary, dim=-1)
     # Posteriors sum to 1 and filters are linear, so the first label's message follows from the others'.
-    total = [kernel(np.ones((1, *unary.shape[1:]), dtype=np.float32)) for kernel in filters]
+    total = filters(torch.ones_like(unary[..., :1]))
     for _ in range(iterations):
-        energy = -unary
-        for kernel, everything in zip(filters, total, strict=True):
-            message = kernel(posterior[1:])
-            energy[1:] += message
-            energy[0] += everything[0] - message.sum(axis=0)
-        posterior = softmax(energy)
+        message = filters(posterior[..., 1:].contiguous())
+        first = total - message.sum(dim=-1, keepdim=True)
+        posterior = torch.softmax(torch.cat([first, message], dim=-1).sub_(unary), dim=-1)
     return posterior
 
 
-def binary_mean_field(logits: Float, filters: list[Filter], iterations: int) -> Float:
+def binary_mean_field(logits: Tensor, filters: ImageFilters, iterations: int) -> Tensor:
     """Mean-field inference of several two-label problems on one image at once.
 
     Args:
-        logits: float32 log odds of the foreground, shape ``(problems, height, width)``.
-        filters: pairwise terms of the image, shared by all problems.
+        logits: float32 log odds of the foreground, shape ``(batch, height, width, problems)``.
+        filters: the images' pairwise terms, shared by all problems.
         iterations: number of updates.
 
     Returns:
-        float32 probability of the foreground, same shape.
+        float32 log odds of the foreground, same shape.
     """
-    total = [kernel(np.ones((1, *logits.shape[1:]), dtype=np.float32)) for kernel in filters]
-    foreground = _sigmoid(logits)
+    total = filters(torch.ones_like(logits[..., :1]))
+    energy = logits
     for _ in range(iterations):
-        energy = logits.copy()
-        for kernel, everything in zip(filters, total, strict=True):
-            energy += 2.0 * kernel(foreground) - everything
-        foreground = _sigmoid(energy)
-    return foreground
-
-
-def _sigmoid(logits: Float) -> Float:
-    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logits)), dtype=np.float32)
-
-
-def _normalised(kernel: Filter, weight: float, shape: tuple[int, int, int]) -> Filter:
-    norm = 1.0 / np.sqrt(kernel(np.ones(shape, dtype=np.float32)) + 1e-20)
-    scale = np.float32(weight)
-    return lambda values: scale * norm * kernel(norm * values)
-
-
-def _gaussian(value: Float, sigma: float) -> Float:
-    return np.asarray(cv2.GaussianBlur(value, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT), dtype=np.float32)
+        energy = filters(torch.sigmoid(energy)).mul_(2.0).add_(logits).sub_(total)
+    return energy
 
 
 def softmax(energy: Float) -> Float:

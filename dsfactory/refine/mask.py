@@ -7,11 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsfactory.core.sample import BACKGROUND, VOID
+from dsfactory.refine.affinity import Walk, walked_maps
+from dsfactory.refine.affinity_net import AffinityNet
 from dsfactory.refine.clean import Labels, drop_small_parts, fill_holes, label_instances, scaled_limit
 from dsfactory.refine.config import RefineConfig
 from dsfactory.refine.crf import Kernels, dense_crf, softmax
 from dsfactory.refine.fuse import Maps, fuse_maps, peaks, resize_maps, stretch
 from dsfactory.refine.threshold import (
+    SWEEP_SIDE,
     best_candidate,
     candidate_thresholds,
     mask_iou,
@@ -21,12 +24,6 @@ from dsfactory.refine.threshold import (
 )
 
 Float = NDArray[np.float32]
-
-SWEEP_SIDE = 64
-"""Longer side of the thumbnail on which thresholds are compared."""
-
-SWEEP_ITERATIONS = 5
-"""Mean-field updates there: what comes later moves outlines less than a thumbnail shows."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,12 @@ class RefinedMask:
 
 
 def refine_mask(
-    image: NDArray[np.uint8], cross: Maps, affinity: Maps, class_ids: Sequence[int], config: RefineConfig
+    image: NDArray[np.uint8],
+    cross: Maps,
+    affinity: Maps,
+    class_ids: Sequence[int],
+    config: RefineConfig,
+    net: AffinityNet | None = None,
 ) -> RefinedMask:
     """Turn attention into a mask.
 
@@ -65,6 +67,7 @@ def refine_mask(
         affinity: self-attention affinity maps by grid, same layout; empty when none was captured.
         class_ids: the mask's value for each class, distinct, 1 to 254.
         config: settings.
+        net: the run's affinity network, for ``config.affinity`` ``"net"``.
 
     Returns:
         The mask; a class without evidence or whose parts were all too small is absent from it.
@@ -82,19 +85,12 @@ def refine_mask(
             if not np.isfinite(grid_maps).all():
                 raise ValueError(f"evidence {grid} has values that are not numbers")
     height, width = image.shape[:2]
-    scale = float(np.sqrt(height * width)) / 512.0
-    kernels = Kernels(
-        config.gaussian_sxy,
-        config.gaussian_compat,
-        config.bilateral_sxy,
-        config.bilateral_srgb,
-        config.bilateral_compat,
-    ).scaled(scale)
-
-    fused = fuse_maps(cross, (height, width), config.resolution_weights)
-    whole = stretch(resize_maps(affinity[max(affinity)], (height, width))) if affinity else fused
-    coarse = _coarse_masks(whole)
-    fused = stretch((1 - config.affinity_weight) * fused + config.affinity_weight * whole)
+    kernels = scaled_kernels(config, (height, width))
+    fused, whole = fused_maps(cross, affinity, (height, width), config)
+    if config.affinity == "net":
+        assert net is not None
+        whole = walked_maps(net, image, fused, Walk(config.walk_beta, config.walk_steps))
+    coarse = coarse_masks(whole)
     thresholds = _thresholds(image, fused, coarse, kernels, config)
     posterior = _posterior(image, fused, thresholds, kernels, config)
 
@@ -117,7 +113,32 @@ def refine_mask(
     )
 
 
-def _coarse_masks(maps: Float) -> NDArray[np.bool_]:
+def scaled_kernels(config: RefineConfig, size: tuple[int, int]) -> Kernels:
+    """The CRF's kernels for an image of ``(height, width)``."""
+    return Kernels(
+        config.gaussian_sxy,
+        config.gaussian_compat,
+        config.bilateral_sxy,
+        config.bilateral_srgb,
+        config.bilateral_compat,
+    ).scaled(float(np.sqrt(size[0] * size[1])) / 512.0)
+
+
+def fused_maps(cross: Maps, affinity: Maps, size: tuple[int, int], config: RefineConfig) -> tuple[Float, Float]:
+    """What attention says, at the image's size.
+
+    Returns:
+        The fused map, with self-attention in it unless that is missing or ``config.affinity`` is ``"none"``, and what
+        of it is to judge thresholds by: float32 of shape ``(classes, height, width)`` in [0, 1].
+    """
+    fused = fuse_maps(cross, size, config.resolution_weights)
+    if config.affinity == "none" or not affinity:
+        return fused, fused
+    whole = stretch(resize_maps(affinity[max(affinity)], size))
+    return stretch((1 - config.affinity_weight) * fused + config.affinity_weight * whole), whole
+
+
+def coarse_masks(maps: Float) -> NDArray[np.bool_]:
     """The opinion that thresholds are judged by: Otsu's cut of the affinity map, or of the fused map without one."""
     return np.stack([(one >= otsu_threshold(one)) & (one > 0) for one in maps])
 
@@ -135,7 +156,7 @@ def _thresholds(
         candidates,
         config.sharpness,
         kernels,
-        min(config.crf_iterations, SWEEP_ITERATIONS),
+        config.crf_iterations,
         SWEEP_SIDE,
     )
     return [best_candidate(row, candidates) for row in agreement]

@@ -1,9 +1,10 @@
 """The refine stage: a shard of images and evidence to a shard of masks and scores."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 from safetensors import SafetensorError
@@ -16,7 +17,11 @@ from dsfactory.core.shard import ShardReader, ShardSpec
 from dsfactory.core.stage import Stage
 from dsfactory.generate.evidence import Evidence
 from dsfactory.generate.stage import EVIDENCE, IMAGE, GenerateStage
+from dsfactory.refine.affinity_file import net_digest
 from dsfactory.refine.config import RefineConfig
+
+if TYPE_CHECKING:
+    from dsfactory.refine.affinity_net import AffinityNet
 
 _SCORES = pa.schema(
     [
@@ -45,15 +50,25 @@ class RefineStage(Stage):
 
     config: RefineConfig
     classes: Sequence[ClassSpec]
+    net: Path | None = None
+    """Where the run's affinity network is, for ``config.affinity`` ``"net"``."""
+    _loaded: "AffinityNet | None" = field(default=None, repr=False, compare=False)
 
     name: ClassVar[str] = "refine"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     upstream: ClassVar[str | None] = "generate"
     schema: ClassVar[pa.Schema] = pa.unify_schemas([GenerateStage.schema, _SCORES])
 
     def identity(self) -> dict[str, Any]:
-        """The settings, and the class list, which decides the values in the masks."""
-        return {**self.config.identity(), "classes": [spec.name for spec in self.classes]}
+        """The settings, the class list, which decides the values in the masks, and the affinity network if one is used.
+
+        Before it is trained, the network is named by an empty text.
+        """
+        identity = {**self.config.identity(), "classes": [spec.name for spec in self.classes]}
+        if self.config.affinity == "net":
+            assert self.net is not None
+            identity["affinity_net"] = net_digest(self.net)
+        return identity
 
     def __post_init__(self) -> None:
         if self.config.crf_backend == "pydensecrf" and find_spec("pydensecrf") is None:
@@ -67,6 +82,11 @@ class RefineStage(Stage):
         import cv2
 
         cv2.setNumThreads(1)
+        if self.config.affinity == "net":
+            from dsfactory.refine.affinity_run import load_net
+
+            assert self.net is not None
+            self._loaded = load_net(self.net)
 
     def process(self, shard: ShardSpec, upstream: ShardReader | None) -> Iterator[Record]:
         """Yield one record per sample of the generate shard, in its order."""
@@ -77,6 +97,9 @@ class RefineStage(Stage):
                 yield _failed(record, record.row["reason"])
                 continue
             try:
+                unknown = [name for name in record.row["classes"] if name not in ids]
+                if unknown:
+                    raise ValueError(f"its row names the class {unknown[0]!r}, which the run does not have")
                 yield self._refine(record, [ids[name] for name in record.row["classes"]])
             except ValueError as error:
                 yield _failed(record, str(error))
@@ -88,8 +111,8 @@ class RefineStage(Stage):
             if name not in record.files:
                 raise ValueError(f"{name} is missing")
         image = decode_rgb_png(record.files[IMAGE])
-        evidence = _read_evidence(record.files[EVIDENCE])
-        mask = refine_mask(image, evidence.cross, evidence.affinity, class_ids, self.config)
+        evidence = read_evidence(record.files[EVIDENCE])
+        mask = refine_mask(image, evidence.cross, evidence.affinity, class_ids, self.config, self._loaded)
         primary = record.row["classes"][0]
         found = mask.area[0] > 0.0
         row = {
@@ -107,7 +130,12 @@ class RefineStage(Stage):
         return Record(record.key, row, files)
 
 
-def _read_evidence(data: bytes) -> Evidence:
+def read_evidence(data: bytes) -> Evidence:
+    """Evidence as it is in a tar.
+
+    Raises:
+        ValueError: the bytes hold none.
+    """
     try:
         return Evidence.from_bytes(data)
     except (SafetensorError, KeyError, ValueError) as error:

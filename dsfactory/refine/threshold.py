@@ -9,12 +9,19 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from dsfactory.refine.crf import Kernels, binary_mean_field, image_filters
+from dsfactory.refine.crf import ImageFilters, Kernels, binary_mean_field
 
 Float = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+
+TIE = 0.003
+"""Agreements (IoU) that differ by no more are equal: a twentieth of what one step of the threshold may change."""
+
+SWEEP_SIDE = 160
+"""Longer side of the thumbnail on which thresholds are compared; smaller images are compared as they are."""
 
 
 def candidate_thresholds(low: float = 0.35, high: float = 0.54) -> tuple[float, ...]:
@@ -90,12 +97,14 @@ def sweep_agreement(
         fused = np.stack([_shrink(one, small) for one in fused])
         targets = np.stack([_shrink(one.astype(np.float32), small) >= 0.5 for one in targets])
         kernels = kernels.scaled(factor)
-    filters = image_filters(image, kernels)
-    agreement = np.empty((len(fused), len(candidates)))
-    for row, one, target in zip(agreement, fused, targets, strict=True):
-        logits = soft_logits(np.broadcast_to(one, (len(candidates), *one.shape)), candidates, sharpness)
-        row[:] = [mask_iou(mask, target) for mask in binary_mean_field(logits, filters, iterations) >= 0.5]
-    return agreement
+    filters = ImageFilters(torch.from_numpy(np.ascontiguousarray(image))[None], kernels)
+    problems = np.float32(sharpness) * (fused[..., None] - np.array(candidates, dtype=np.float32))
+    logits = torch.from_numpy(np.concatenate(problems, axis=-1))[None]
+    masks = (binary_mean_field(logits, filters, iterations)[0] >= 0).view(*image.shape[:2], len(fused), -1)
+    wanted = torch.from_numpy(np.moveaxis(targets, 0, -1).copy())[..., None]
+    shared = (masks & wanted).sum(dim=(0, 1)).numpy()
+    union = (masks | wanted).sum(dim=(0, 1)).numpy()
+    return np.asarray(np.divide(shared, union, out=np.ones(shared.shape), where=union > 0), dtype=np.float64)
 
 
 def _shrink(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
@@ -103,6 +112,14 @@ def _shrink(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
 
 
 def best_candidate(agreement: NDArray[np.floating], candidates: Sequence[float]) -> float:
-    """The candidate with the highest agreement; of equals the middle one, which is the safest."""
-    best = np.flatnonzero(agreement == agreement.max())
-    return candidates[int(best[(len(best) - 1) // 2])]
+    """The candidate with the highest agreement.
+
+    Agreement seldom has one sharp peak: neighbours of the best differ from it by a few pixels. Candidates next to the
+    best, or to one another in a row, whose agreement is within :data:`TIE` of the highest are as good, and the middle
+    one of that row is taken (the lower of two middle ones), which is the safest; of several equal peaks, the first.
+    """
+    best = int(agreement.argmax())
+    worse = np.flatnonzero(agreement < agreement[best] - TIE)
+    first = int(worse[worse < best].max(initial=-1)) + 1
+    last = int(worse[worse > best].min(initial=len(agreement))) - 1
+    return candidates[(first + last) // 2]

@@ -98,7 +98,7 @@ class CocoCheck(ExportCheck):
             instances = list(read_labels(sample, len(self.classes)).objects())
             annotations = self._annotations[number]
             same = len(annotations) == len(instances) and all(map(_agree, annotations, instances))
-            if not same or any(image.get(column) != sample.row[column] for column in ("prompt", "image_seed")):
+            if not same or any(image.get(column) != sample.row.get(column) for column in ("prompt", "image_seed")):
                 yield name, "its annotations are not those of the run's sample"
         for name, _ in left.values():
             yield name, "is no sample of the run"

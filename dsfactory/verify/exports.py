@@ -2,19 +2,27 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from dsfactory.core.errors import DsfactoryError, UserError
 from dsfactory.core.run import is_run
-from dsfactory.engine.exporting import KeptSamples, kept_samples_of
+from dsfactory.engine.exporting import kept_samples_of
+from dsfactory.engine.splicing import spliced_samples_of
+from dsfactory.export import FORMATS, ExportSample
 from dsfactory.export.folder import read_manifest
+from dsfactory.verify.checksums import ChecksumCheck
 from dsfactory.verify.coco import CocoCheck
 from dsfactory.verify.common import ExportCheck, Place
 from dsfactory.verify.findings import Fault, Findings
 from dsfactory.verify.voc import VocCheck
 
-_CHECKS: dict[str, type[ExportCheck]] = {"coco": CocoCheck, "voc": VocCheck}
+_CHECKS: dict[str, type[ExportCheck]] = {
+    "coco": CocoCheck,
+    "voc": VocCheck,
+    **{name: ChecksumCheck for name, writer in FORMATS.items() if writer.has_checksums},
+}
 
 
 def verify_export(folder: Path) -> Findings:
@@ -54,10 +62,22 @@ def _count_faults(folder: Path, expected: dict[str, int]) -> Iterator[Place]:
 
 def _compare(run: Path, fingerprint: str, check: ExportCheck, found: Findings) -> None:
     try:
-        source: KeptSamples = kept_samples_of(run)
-        if source.fingerprint != fingerprint:
+        samples = _samples(run, fingerprint, check.settings["val_share"])
+        if samples is None:
             found.notes.append("the run's samples have changed since: 'dsfactory export --redo' takes the new ones")
             return
-        found.faults += [Fault(place, text) for place, text in check.compare(source.samples())]
+        found.faults += [Fault(place, text) for place, text in check.compare(samples)]
     except DsfactoryError as error:
         found.notes.append(f"could not be compared with the run: {error}")
+
+
+def _samples(run: Path, fingerprint: str, val_share: float) -> Iterable[ExportSample] | None:
+    """The samples of which an export was made, whichever it left out; None when they have changed since."""
+    for filtered in (True, False):
+        kept = kept_samples_of(run, filtered)
+        if kept.fingerprint == fingerprint:
+            return kept.samples()
+        spliced = spliced_samples_of(run, val_share)
+        if spliced is not None and spliced.combined(kept.fingerprint) == fingerprint:
+            return chain(kept.samples(), spliced.samples())
+    return None

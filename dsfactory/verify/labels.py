@@ -63,5 +63,16 @@ def score_faults(row: dict[str, Any], mask: Labels, instances: Labels, class_ids
         yield f"the status is {row['status']}, the first class has {area[0]:.6f} of the image"
 
 
+def verdict_faults(row: dict[str, Any], mask: Labels) -> Iterator[str]:
+    """Columns of a filter row that disagree with each other or with its mask."""
+    if row["kept"] != (row["status"] == "ok"):
+        yield f"the column kept says {row['kept']}, the status {row['status']}"
+    if (row["status"] == "dropped") != bool(row["drop_reason"]):
+        yield f"the status is {row['status']}, the column drop_reason says {row['drop_reason']!r}"
+    void = float(np.mean(mask == VOID))
+    if row["filter_void"] is not None and not np.isclose(row["filter_void"], void, rtol=0, atol=TOLERANCE):
+        yield f"the column filter_void says {row['filter_void']:.6f}, the mask {void:.6f}"
+
+
 def _listed(values: Sequence[float]) -> str:
     return ", ".join(f"{value:.6f}" for value in values)

@@ -7,13 +7,16 @@ from dsfactory.core.errors import DamagedShard, UserError
 from dsfactory.core.run import Run
 from dsfactory.core.shard import ShardSpec
 from dsfactory.core.stage import Stage
+from dsfactory.engine.labels import FILTERED
 from dsfactory.engine.local import check_stage, claim_stage, run_stage
 from dsfactory.engine.log import log_event, run_log
 from dsfactory.engine.pipeline import KEPT, STAGES, build_stage, open_locked, run_config
 from dsfactory.engine.progress import Progress
+from dsfactory.filter.note import read_note
 from dsfactory.verify.findings import Fault, Findings
 from dsfactory.verify.run import verify_run
 from dsfactory.verify.shards import FILES
+from dsfactory.verify.splice import repair_splices
 
 Place = tuple[str, ShardSpec]
 """A stage's name and one of its shards."""
@@ -37,11 +40,17 @@ def repair_run(path: Path, progress: Progress) -> Findings:
             stages = _settled_stages(run, found.faults)
             found = verify_run(path, progress)
             # Each round may bring to light that the next stage's shard was made of something else.
-            while fresh := [place for place in _broken(run, found.faults) if place not in repaired]:
+            names = {stage.name for stage in stages}
+            while fresh := [
+                place for place in _broken(run, found.faults) if place not in repaired and place[0] in names
+            ]:
                 _remake(run, stages, fresh, progress)
                 repaired += fresh
                 found = verify_run(path, progress)
-        found.repaired = [f"{name}/{spec.name}" for name, spec in repaired]
+        spliced = repair_splices(run, found, progress)
+        if spliced:
+            found = verify_run(path, progress)
+        found.repaired = [f"{name}/{spec.name}" for name, spec in repaired] + spliced
         ended |= {"exit_code": found.exit_code, "repaired": found.repaired}
     return found
 
@@ -57,7 +66,9 @@ def _settled_stages(run: Run, faults: list[Fault]) -> list[Stage]:
     stages: list[Stage] = []
     upstream = ""
     for name in STAGES:
-        if not run.stage_folder(name).is_dir():
+        if name == "prompts" and config.annotate is not None:
+            continue
+        if not run.stage_folder(name).is_dir() or (name == FILTERED and not _can_filter(run)):
             break
         stage = build_stage(name, config, run.path)
         upstream = check_stage(run, stage, upstream, redo=name in without_state)
@@ -72,6 +83,12 @@ def _settled_stages(run: Run, faults: list[Fault]) -> list[Stage]:
             (run.stage_folder(stage.name) / "stage.json").unlink(missing_ok=True)
             claim_stage(run, stage)
     return stages
+
+
+def _can_filter(run: Run) -> bool:
+    """Whether filter has begun and its networks are there: training them is left to ``dsfactory filter``."""
+    folder = run.stage_folder(FILTERED)
+    return (bool(run.finished(FILTERED)) or (folder / "stage.json").exists()) and read_note(folder) is not None
 
 
 def _was_made_with(run: Run, stage: str, fingerprint: str) -> bool:

@@ -8,10 +8,14 @@ from dsfactory.core.errors import UserError
 from dsfactory.core.run import CONFIG, MANIFEST, Run, StageState
 from dsfactory.core.shard import ShardSpec
 from dsfactory.core.stage import Stage, fingerprint
+from dsfactory.engine.labels import FILTERED
 from dsfactory.engine.pipeline import STAGES, run_config
 from dsfactory.engine.progress import Progress
+from dsfactory.filter.note import read_note
 from dsfactory.verify.findings import Fault, Findings
+from dsfactory.verify.fixes import verify_fixes
 from dsfactory.verify.shards import STAGE_CLASSES, Rows, check_shard
+from dsfactory.verify.splice import verify_splices
 
 
 def verify_run(path: Path, progress: Progress) -> Findings:
@@ -28,12 +32,18 @@ def verify_run(path: Path, progress: Progress) -> Findings:
     progress.begin("verify", run.total * len(states), 0)
     for spec in run.shards():
         _check_spec(run, spec, states, found, progress)
+    if FILTERED in states and read_note(run.stage_folder(FILTERED)) is None:
+        found.notes.append(
+            f"the networks and scores of filter are gone or changed: 'dsfactory filter {path}' makes them again"
+        )
     for name in states:
         missing = len(run.shards()) - len(run.finished(name))
         if missing:
             found.notes.append(f"{missing} shards of {name} are not finished yet: 'dsfactory {name}' goes on")
     order = {name: place for place, name in enumerate(STAGES)}
     found.faults.sort(key=lambda fault: (order.get(fault.stage, -1), -1 if fault.shard is None else fault.shard))
+    verify_splices(run, found, progress)
+    verify_fixes(run, found)
     if any(fault.stage for fault in found.faults):
         found.advice = f"'dsfactory verify {path} --repair' makes the broken shards again"
     return found

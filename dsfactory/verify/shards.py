@@ -13,21 +13,25 @@ from dsfactory.core.run import Run, StageState
 from dsfactory.core.sample import Record
 from dsfactory.core.shard import ShardSpec
 from dsfactory.engine.signals import check_stop
+from dsfactory.filter.stage import FilterStage
 from dsfactory.generate.evidence import Evidence
 from dsfactory.generate.stage import EVIDENCE, IMAGE, GenerateStage
 from dsfactory.prompts.stage import PromptsStage
 from dsfactory.refine.stage import RefineStage
 from dsfactory.verify.findings import Fault
-from dsfactory.verify.labels import instance_faults, mask_faults, score_faults
+from dsfactory.verify.labels import instance_faults, mask_faults, score_faults, verdict_faults
 
 Rows = list[dict[str, Any]]
 
-STAGE_CLASSES = {kind.name: kind for kind in (PromptsStage, GenerateStage, RefineStage)}
+STAGE_CLASSES = {kind.name: kind for kind in (PromptsStage, GenerateStage, RefineStage, FilterStage)}
+
+_MASKS = {"mask.png", "instances.png"}
 
 FILES: dict[str, dict[str, set[str]]] = {
     "prompts": {},
     "generate": {"ok": {IMAGE, EVIDENCE}},
-    "refine": {"ok": {"mask.png", "instances.png"}, "rejected": {"mask.png", "instances.png"}},
+    "refine": {"ok": _MASKS, "rejected": _MASKS},
+    "filter": {"ok": _MASKS, "dropped": _MASKS, "rejected": _MASKS},
 }
 """Per stage and status, the files of a sample; none for a status that is not named."""
 
@@ -91,12 +95,12 @@ def _record_faults(run: Run, stage: str, record: Record) -> Iterator[str]:
         yield f"has {', '.join(sorted(record.files)) or 'no files'} instead of {wanted} (status {status})"
     elif expected:
         try:
-            yield from (_drawing_faults if stage == "generate" else _label_faults)(run, record)
+            yield from _drawing_faults(record) if stage == "generate" else _label_faults(run, stage, record)
         except (ValueError, KeyError, OSError, SafetensorError, Image.DecompressionBombError) as error:
             yield str(error) or type(error).__name__
 
 
-def _drawing_faults(run: Run, record: Record) -> Iterator[str]:
+def _drawing_faults(record: Record) -> Iterator[str]:
     row = record.row
     with Image.open(io.BytesIO(record.files[IMAGE]), formats=("PNG",)) as image:
         image.verify()
@@ -110,11 +114,14 @@ def _drawing_faults(run: Run, record: Record) -> Iterator[str]:
             yield f"the evidence is about {len(maps)} classes, the row about {len(row['classes'])}"
 
 
-def _label_faults(run: Run, record: Record) -> Iterator[str]:
+def _label_faults(run: Run, stage: str, record: Record) -> Iterator[str]:
     ids = {item.name: number for number, item in enumerate(run.manifest.classes, start=1)}
     class_ids = [ids[name] for name in record.row["classes"]]
     mask = decode_index_png(record.files["mask.png"])
     instances = decode_index_png(record.files["instances.png"])
     yield from mask_faults(mask, (record.row["width"], record.row["height"]), class_ids)
     inconsistent = list(instance_faults(mask, instances))
-    yield from inconsistent or score_faults(record.row, mask, instances, class_ids)
+    if inconsistent or stage == "filter":
+        yield from inconsistent or verdict_faults(record.row, mask)
+    else:
+        yield from score_faults(record.row, mask, instances, class_ids)

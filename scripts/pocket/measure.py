@@ -15,7 +15,7 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,10 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline
 
+from dsfactory.annotate.annotator import Annotator
 from dsfactory.core.seeds import derive_seed
-from dsfactory.generate.attention import AttentionCapture, ClassQuery
 from dsfactory.generate.evidence import Evidence
 from dsfactory.generate.sampler import Request, Sampler
-from dsfactory.generate.tokens import class_tokens
 from dsfactory.prompts.vocabulary import find_mentions
 from dsfactory.refine.config import RefineConfig
 from dsfactory.refine.fuse import fuse_maps, resize_maps
@@ -36,7 +35,6 @@ from scripts.pocket.captions import PLACES, class_specs, draw_caption, load_capt
 from scripts.pocket.judges import Judges, as_pictures, overlap, render_single, segment, train_judges
 from scripts.pocket.scenes import BACKGROUNDS, Scene, compose_scene, group_by_class, paint_background
 from scripts.pocket.stickers import TEST_STYLES, TRAIN_STYLES, Sticker, load_stickers
-from scripts.pocket.train_vae import to_tensor
 
 TIMESTEPS = (100, 200, 300, 400)
 NOISE_SEEDS = 3
@@ -45,27 +43,20 @@ AFFINITY_WEIGHTS = (0.0, 0.5, 1.0)
 FIXED = (0.3, 0.35, 0.4, 0.45, 0.5)
 
 
-@torch.no_grad()
-def noisy_pass(pipeline: StableDiffusionPipeline, scenes: list[Scene], prompts: list[str]) -> list[Evidence]:
-    """Attention to each scene's classes, mean over `TIMESTEPS` and `NOISE_SEEDS`: annotation without drawing."""
-    weights = torch.zeros(len(scenes), pipeline.tokenizer.model_max_length, max(len(s.classes) for s in scenes))
-    for number, (scene, prompt) in enumerate(zip(scenes, prompts, strict=True)):
-        for k, tokens in enumerate(
-            class_tokens(pipeline.tokenizer, prompt, find_mentions(prompt, class_specs(scene.classes)))
-        ):
-            weights[number, tokens, k] = 1 / len(tokens)
-    query = ClassQuery(classes=tuple(len(scene.classes) for scene in scenes), weights=weights)
-    states, _ = pipeline.encode_prompt(prompts, "cpu", 1, False)
-    images = np.stack([scene.image for scene in scenes])
-    clean = pipeline.vae.encode(to_tensor(images, torch.device("cpu"))).latents
-    clean = clean * pipeline.vae.config.scaling_factor
-    passes = [(t, seed) for t in TIMESTEPS for seed in range(NOISE_SEEDS)]
-    with AttentionCapture(pipeline.unet, query, affinity_steps=range(len(passes))) as capture:
-        for timestep, seed in passes:
-            noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
-            steps = torch.full((len(scenes),), timestep)
-            pipeline.unet(pipeline.scheduler.add_noise(clean, noise, steps), steps, states)
-    return capture.evidence()
+def rendered_scenes(stickers: list[Sticker], count: int, seed: int, size: int = SIZE) -> Iterator[Scene]:
+    """Scenes of one and of two classes in turns; scene n depends on (seed, n) and the stickers alone."""
+    groups = group_by_class(stickers)
+    names, kinds = tuple(groups), tuple(BACKGROUNDS)
+    for number in range(count):
+        rng = np.random.default_rng([seed, number])
+        second = names[(number + 1 + rng.integers(len(names) - 1)) % len(names)]
+        classes = (names[number % len(names)], second)[: 1 + (number // len(names)) % 2]
+        yield compose_scene(groups, classes, kinds[rng.integers(len(kinds))], rng, size)
+
+
+def read_scene(annotator: Annotator, scene: Scene, number: int) -> Evidence:
+    """Attention to the classes of a scene, as `dsfactory annotate` reads it."""
+    return annotator.evidence(annotator.noisy(scene.image, derive_seed(6, number)), class_specs(scene.classes))
 
 
 def masks_by_rule(image: np.ndarray, evidence: Evidence) -> dict[str, np.ndarray]:
@@ -88,23 +79,15 @@ def measure_masks(
     pipeline: StableDiffusionPipeline, stickers: list[Sticker], count: int, seed: int
 ) -> dict[str, dict[str, float]]:
     """Per rule: IoU of each class over all scenes together, and their mean; void counts as background."""
-    groups = group_by_class(stickers)
-    names, kinds = tuple(groups), tuple(BACKGROUNDS)
+    names = tuple(group_by_class(stickers))
+    annotator = Annotator(pipeline, timesteps=TIMESTEPS, seeds=NOISE_SEEDS, width=SIZE, height=SIZE)
     counts: dict[str, np.ndarray] = {}
-    for start in range(0, count, 16):
-        scenes, prompts = [], []
-        for number in range(start, min(start + 16, count)):
-            rng = np.random.default_rng([seed, number])
-            second = names[(number + 1 + rng.integers(len(names) - 1)) % len(names)]
-            classes = (names[number % len(names)], second)[: 1 + (number // len(names)) % 2]
-            scenes.append(compose_scene(groups, classes, kinds[rng.integers(len(kinds))], rng, SIZE))
-            prompts.append("a photo of " + " and ".join(f"a {name}" for name in classes))
-        for scene, evidence in zip(scenes, noisy_pass(pipeline, scenes, prompts), strict=True):
-            for rule, labels in masks_by_rule(scene.image, evidence).items():
-                table = counts.setdefault(rule, np.zeros((len(names), 2)))
-                for k, name in enumerate(scene.classes, start=1):
-                    ours, truth = labels == k, scene.labels == k
-                    table[names.index(name)] += (ours & truth).sum(), (ours | truth).sum()
+    for number, scene in enumerate(rendered_scenes(stickers, count, seed)):
+        for rule, labels in masks_by_rule(scene.image, read_scene(annotator, scene, number)).items():
+            table = counts.setdefault(rule, np.zeros((len(names), 2)))
+            for k, name in enumerate(scene.classes, start=1):
+                ours, truth = labels == k, scene.labels == k
+                table[names.index(name)] += (ours & truth).sum(), (ours | truth).sum()
     return {
         rule: dict(zip(names, (table[:, 0] / table[:, 1]).tolist(), strict=True))
         | {"mean": float((table[:, 0] / table[:, 1]).mean())}

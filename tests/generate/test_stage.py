@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from dsfactory.core.config import ClassSpec
-from dsfactory.core.errors import UserError
+from dsfactory.core.errors import DamagedShard, UserError
 from dsfactory.core.sample import Record
 from dsfactory.core.shard import ShardReader, ShardSpec, ShardWriter
 from dsfactory.generate.config import GenerateConfig
@@ -120,3 +120,10 @@ def test_images_differ_between_samples(model_folder, upstream):
     drawn = records(stage(model_folder("sd")), upstream)
     pixels = [np.asarray(Image.open(io.BytesIO(record.files["image.png"]))).astype(int) for record in drawn]
     assert min(np.abs(one - other).max() for i, one in enumerate(pixels) for other in pixels[:i]) > 10
+
+
+def test_a_prompt_of_a_class_that_the_run_does_not_have_is_damage(model_folder, upstream):
+    drawing = GenerateStage(stage(model_folder("sd"))._config, CLASSES[1:])
+    drawing.prepare()
+    with pytest.raises(DamagedShard, match="sample 00000004 names the class 'dog', which the run does not have"):
+        next(drawing.process(SPEC, upstream))

@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
+import torch
 
-from dsfactory.refine.crf import Kernels, binary_mean_field, dense_crf, image_filters, mean_field, softmax
+from dsfactory.refine.crf import (
+    ImageFilters,
+    Kernels,
+    binary_mean_field,
+    dense_crf,
+    dense_crf_batch,
+    mean_field,
+    softmax,
+)
 from tests.refine.scenes import draw_scene, iou
 
 
@@ -69,19 +78,43 @@ def test_no_iteration_keeps_probabilities():
 def test_two_labels_are_the_binary_case():
     scene = draw_scene(2)
     logits = np.log(blurred_probabilities(scene.truth, 2))
-    filters = image_filters(scene.image, Kernels().scaled(0.25))
-    both = mean_field(-logits, filters, 5)[1]
-    binary = binary_mean_field(logits[1:] - logits[:1], filters, 5)[0]
-    assert binary == pytest.approx(both, abs=1e-4)
+    filters = ImageFilters(torch.from_numpy(scene.image)[None], Kernels().scaled(0.25))
+    unary = torch.from_numpy(-logits).permute(1, 2, 0)[None]
+    both = mean_field(unary, filters, 5)[0, ..., 1]
+    binary = torch.sigmoid(binary_mean_field(unary[..., :1] - unary[..., 1:], filters, 5))[0, ..., 0]
+    assert binary.numpy() == pytest.approx(both.numpy(), abs=1e-4)
 
 
 def test_problems_of_a_batch_do_not_touch_each_other():
     scene = draw_scene(2)
     rng = np.random.default_rng(0)
-    logits = rng.normal(0, 2, (3, *scene.truth.shape)).astype(np.float32)
-    filters = image_filters(scene.image, Kernels().scaled(0.25))
+    logits = torch.from_numpy(rng.normal(0, 2, (1, *scene.truth.shape, 3)).astype(np.float32))
+    filters = ImageFilters(torch.from_numpy(scene.image)[None], Kernels().scaled(0.25))
     together = binary_mean_field(logits, filters, 3)
-    assert np.array_equal(binary_mean_field(logits[1:2], filters, 3)[0], together[1])
+    alone = binary_mean_field(logits[..., 1:2].contiguous(), filters, 3)
+    assert torch.allclose(alone[..., 0], together[..., 1], atol=1e-4)
+
+
+def test_images_of_a_batch_do_not_touch_each_other():
+    scenes = [draw_scene(seed) for seed in range(3)]
+    probabilities = np.stack([blurred_probabilities(scene.truth, 2, seed) for seed, scene in enumerate(scenes)])
+    images = np.stack([scene.image for scene in scenes])
+    kernels = Kernels().scaled(0.25)
+    together = dense_crf_batch(torch.from_numpy(images), torch.from_numpy(probabilities), kernels)
+    for image, given, batched in zip(images, probabilities, together, strict=True):
+        assert dense_crf(image, given, kernels) == pytest.approx(batched.numpy(), abs=1e-3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("labels", [2, 3, 21])
+def test_cuda_agrees_with_the_cpu(labels):
+    scenes = [draw_scene(seed, 2) for seed in range(3)]
+    probabilities = np.stack([blurred_probabilities(scene.truth, labels, 0) for scene in scenes])
+    images = torch.from_numpy(np.stack([scene.image for scene in scenes]))
+    kernels = Kernels().scaled(0.25)
+    here = dense_crf_batch(images, torch.from_numpy(probabilities), kernels)
+    there = dense_crf_batch(images.cuda(), torch.from_numpy(probabilities).cuda(), kernels).cpu()
+    assert (here.argmax(1) == there.argmax(1)).float().mean() > 0.999
 
 
 def test_certain_labels_have_finite_energy():

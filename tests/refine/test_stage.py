@@ -151,3 +151,11 @@ def test_missing_crf_backend_is_named(monkeypatch):
     with pytest.raises(UserError, match="pydensecrf is not installed"):
         RefineStage(RefineConfig(crf_backend="pydensecrf"), CLASSES)
     RefineStage(RefineConfig(), CLASSES).prepare()
+
+
+def test_row_that_names_a_foreign_class_fails_alone(tmp_path, scenes):
+    good = drawn(0, ("dog",), scenes[0]).files
+    records = refine(tmp_path, [generated(0, ("elephant",), good), drawn(1, ("dog",), scenes[0])])
+    assert [record.row["status"] for record in records] == ["failed", "ok"]
+    assert "'elephant', which the run does not have" in records[0].row["reason"]
+    assert not records[0].files

@@ -8,6 +8,7 @@ pytest.importorskip("resvg_py")
 
 from diffusers import StableDiffusionPipeline
 
+from dsfactory.annotate.annotator import Annotator
 from scripts.pocket import judges, measure
 from scripts.pocket.package import build_scheduler
 from scripts.pocket.scenes import compose_scene, group_by_class
@@ -59,12 +60,13 @@ def test_judges_learn_what_a_glance_tells_and_are_kept(stickers: list[Sticker], 
     assert judges.segment(kept.segmenter, images).shape == masks.shape
 
 
-def test_noisy_pass_gives_evidence_for_each_class_of_each_scene(
+def test_a_scene_gives_evidence_for_each_of_its_classes(
     pipeline: StableDiffusionPipeline, stickers: list[Sticker]
 ) -> None:
     groups, rng = group_by_class(stickers), np.random.default_rng(0)
     scenes = [compose_scene(groups, classes, "sky", rng, 128) for classes in (("dog",), ("bird", "cat"))]
-    one, two = measure.noisy_pass(pipeline, scenes, ["a photo of a dog", "a photo of a bird and a cat"])
+    annotator = Annotator(pipeline, timesteps=(100, 300), seeds=2, width=128, height=128)
+    one, two = (measure.read_scene(annotator, scene, number) for number, scene in enumerate(scenes))
     assert one.cross[16, 16].shape == (1, 16, 16)
     assert two.cross[16, 16].shape == two.affinity[16, 16].shape == (2, 16, 16)
     assert two.cross[16, 16].min() > 0 and two.cross[16, 16].max() < 1

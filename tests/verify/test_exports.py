@@ -131,3 +131,31 @@ def test_run_lengths_are_read_too(run_path):
     assert verify_path(run_path / "export/coco", Silent()).faults == []
     edit(annotations(run_path / "export/coco"), lambda c: c["annotations"][0]["segmentation"].update(counts="zz9"))
     assert verify_path(run_path / "export/coco", Silent()).faults
+
+
+def damage_line(export, change):
+    path = export / "SHA256SUMS"
+    path.write_text(change(path.read_text()))
+
+
+LISTED = {
+    "a missing file": (lambda e: first(e, "labels/*/*.txt").unlink(), "is missing"),
+    "another image": (lambda e: redraw(first(e, "images/*/*.png")), "is not what was exported"),
+    "swapped labels": (lambda e: swap(*sorted(e.glob("labels/train/*.txt"))[:2]), "is not what was exported"),
+    "no list": (lambda e: (e / "SHA256SUMS").unlink(), "cannot be read"),
+    "a list that leads away": (
+        lambda e: damage_line(e, lambda text: text + "0" * 64 + "  ../../run.json\n"), "names no file of the export",
+    ),
+    "a file too many": (lambda e: (e / "images" / "train" / "x.png").write_bytes(b""), "holds"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_a_damaged_export_with_checksums_is_found_out(name, run_path):
+    damage, expected = LISTED[name]
+    done = command("export", "a", "--format", "yolo", "--val-share", "0", cwd=run_path.parent)
+    assert done.returncode == 0, done.stderr
+    export = run_path / "export" / "yolo"
+    assert verify_path(export, Silent()).faults == []
+    damage(export)
+    assert any(expected in str(fault) for fault in verify_path(export, Silent()).faults)

@@ -1,0 +1,186 @@
+"""The whole chain beside the bare pipeline: prompts to masks, where refine has a core of its own.
+
+A Stable Diffusion 1.5 of full size with random weights draws the same prompts from the same seeds twice: in the bare
+diffusers pipeline, and as ``dsfactory run`` does it, with capture, files, and a worker that refines finished shards
+meanwhile. Both arms draw on the same core with the model loaded beforehand, in interleaved pairs; the chain's clock
+stops when the last mask is on the disk. Give the refining worker another core with ``--refine-core``.
+
+    python -m benchmarks.chain --draw-core 0 --refine-core 1
+    python -m benchmarks.chain --size 512 --steps 4 --images 4 --json build/bench/chain.json
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import diffusers
+import torch
+
+from benchmarks.capture import CLASSES, GUIDANCE, PROMPT, stable_diffusion_15
+from benchmarks.machine import describe, interleaved, machine, summary, write_result
+from dsfactory.core.run import Run, StageState
+from dsfactory.core.sample import Record, sample_key
+from dsfactory.core.shard import ShardWriter
+from dsfactory.core.stage import fingerprint
+from dsfactory.engine.limits import UNLIMITED
+from dsfactory.engine.local import claim_stage, run_stage
+from dsfactory.engine.progress import Silent
+from dsfactory.engine.stream import Follower
+from dsfactory.generate.config import GenerateConfig
+from dsfactory.generate.sampler import Sampler
+from dsfactory.generate.stage import GenerateStage
+from dsfactory.models.loading import DTYPES, choose_device
+from dsfactory.prompts.stage import PromptsStage
+from dsfactory.prompts.vocabulary import find_mentions
+from dsfactory.refine.config import RefineConfig
+from dsfactory.refine.stage import RefineStage
+
+
+class LoadedGenerate(GenerateStage):
+    """The generate stage with a pipeline that is in memory already."""
+
+    def __init__(self, sampler: Sampler, size: int) -> None:
+        super().__init__(GenerateConfig(width=size, height=size), CLASSES)
+        self._loaded = sampler
+
+    def identity(self) -> dict[str, Any]:
+        return {"pipeline": "Stable Diffusion 1.5 size, random weights"}
+
+    def prepare(self) -> None:
+        self._sampler = self._loaded
+
+
+def write_prompts(run: Run) -> None:
+    identity = {"prompt": PROMPT}
+    mark = fingerprint(PromptsStage, identity, "")  # type: ignore[arg-type]  # reads the class's name and version
+    run.begin_stage(StageState(stage="prompts", version=1, fingerprint=mark, upstream="", identity=identity))
+    for spec in run.shards():
+        with ShardWriter(run.stage_folder("prompts"), spec, PromptsStage.schema, mark) as writer:
+            for number in range(spec.start, spec.stop):
+                row = {
+                    "key": sample_key(number), "number": number, "class_name": "dog", "classes": ["dog"],
+                    "index": number, "prompt": PROMPT, "source": "benchmark", "seed": number,
+                }  # fmt: skip
+                writer.add(Record(row["key"], row))
+            writer.commit()
+
+
+def chain(path: Path, sampler: Sampler, arguments: argparse.Namespace) -> tuple[float, float]:
+    """Make a run; seconds until the last mask is there, and of these, those after the last image was drawn."""
+    generate = LoadedGenerate(sampler, arguments.size)
+    refine = RefineStage(RefineConfig(min_box=0), CLASSES)
+    with Run.claim(path, CLASSES, 0) as run:
+        run.grow(arguments.images, arguments.batch_size)
+        write_prompts(run)
+        start = time.perf_counter()
+        mark = claim_stage(run, generate)
+        with ExitStack() as stack:
+            with pinned(arguments.refine_core):  # inherited by the worker
+                follower = stack.enter_context(Follower(run, [refine], mark, Silent(), False, UNLIMITED))
+            drawn = run_stage(run, generate, Silent())
+            last = time.perf_counter()
+            assert follower.finish(drawn).made == arguments.images
+            end = time.perf_counter()
+    return end - start, end - last
+
+
+@contextmanager
+def pinned(core: int) -> Iterator[None]:
+    """Stay on one core for the block; processes and threads begun in it stay there."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def bare(pipeline: Any, arguments: argparse.Namespace) -> float:
+    """Draw the same images with nothing around the pipeline; seconds."""
+    start = time.perf_counter()
+    for first in range(0, arguments.images, arguments.batch_size):
+        seeds = range(first, min(first + arguments.batch_size, arguments.images))
+        pipeline(
+            [PROMPT] * len(seeds),
+            width=arguments.size,
+            height=arguments.size,
+            num_inference_steps=arguments.steps,
+            guidance_scale=GUIDANCE,
+            generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+            output_type="np",
+        )
+    return time.perf_counter() - start
+
+
+def measure(arguments: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    pipeline = stable_diffusion_15(DTYPES[arguments.dtype], device)
+    sampler = Sampler(
+        pipeline, width=arguments.size, height=arguments.size, steps=arguments.steps, guidance=GUIDANCE,
+        find_mentions=find_mentions, batch_size=arguments.batch_size, affinity=True,
+    )  # fmt: skip
+    bare(pipeline, argparse.Namespace(**{**vars(arguments), "images": 1}))  # warm-up
+    seconds: dict[str, list[float]] = {"chain": [], "bare": []}
+    tails = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number, arm in enumerate(interleaved(("chain", "bare"), arguments.pairs)):
+            if arm == "bare":
+                seconds[arm].append(bare(pipeline, arguments))
+            else:
+                whole, tail = chain(Path(folder) / str(number), sampler, arguments)
+                seconds[arm].append(whole)
+                tails.append(tail)
+    return {
+        "seconds": {arm: summary(values) for arm, values in seconds.items()},
+        "tail_seconds": summary(tails),
+        "ratio": summary([with_all / alone for with_all, alone in zip(*seconds.values(), strict=True)]),
+    }
+
+
+def report(result: dict[str, Any]) -> str:
+    ran, ratio = result["settings"], result["ratio"]
+    lines = [
+        f"Stable Diffusion 1.5 size, random weights, {ran['images']} images of {ran['size']}² px, "
+        f"{ran['steps']} steps, batch {ran['batch_size']}, {ran['dtype']}, drawing on core {ran['draw_core']}, "
+        f"refining on core {ran['refine_core']}",
+        describe(result["machine"]),
+    ]
+    for arm, values in result["seconds"].items():
+        lines.append(f"{arm:<14}{values['median']:8.2f} s   ({values['min']:.2f} to {values['max']:.2f})")
+    tail = result["tail_seconds"]
+    lines.append(f"after drawing {tail['median']:8.2f} s   ({tail['min']:.2f} to {tail['max']:.2f})")
+    lines.append(f"chain ÷ bare  {ratio['median']:8.3f}     ({ratio['min']:.3f} to {ratio['max']:.3f}), goal ≤ 1.05")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    cores = sorted(os.sched_getaffinity(0))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=256, help="side of the images in pixels")
+    parser.add_argument("--steps", type=int, default=4, help="denoising steps per image")
+    parser.add_argument("--images", type=int, default=4, help="images per arm and pair")
+    parser.add_argument("--batch-size", type=int, default=1, help="images per batch and shard")
+    parser.add_argument("--pairs", type=int, default=3, help="how often each arm draws")
+    parser.add_argument("--dtype", choices=DTYPES, default="fp32")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--draw-core", type=int, default=cores[0], help="core that draws")
+    parser.add_argument("--refine-core", type=int, default=cores[-1], help="core that refines")
+    parser.add_argument("--json", type=Path, help="also write the result to this file")
+    arguments = parser.parse_args()
+    diffusers.utils.logging.set_verbosity_error()
+    device = choose_device(arguments.device)
+    place = machine(torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu")
+    with pinned(arguments.draw_core):
+        result = measure(arguments, device)
+    print(report(write_result(arguments, {"machine": place, **result})))
+
+
+if __name__ == "__main__":
+    main()

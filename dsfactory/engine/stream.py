@@ -1,0 +1,81 @@
+"""Two stages at once: while one makes shards, workers make the next stage's shards of those that are finished.
+
+The queue between them is the run's folder, so it takes no memory, and nothing is lost when either side dies.
+"""
+
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from dsfactory.core.run import Run
+from dsfactory.core.stage import Stage
+from dsfactory.engine.limits import Limits
+from dsfactory.engine.local import StageSummary, claim_stage
+from dsfactory.engine.progress import Progress
+from dsfactory.engine.workers import Crew
+
+
+class Follower:
+    """Workers that make a stage's shards while the block makes those of the stage before.
+
+    The workers are served by a thread of this process. Leaving the block ends them; :meth:`finish` waits for them.
+
+    Args:
+        run: the run, whose lock the caller holds.
+        stages: the following stage once per worker.
+        upstream: fingerprint under which the stage before works in the block.
+        progress: who is told.
+        redo: make the stage again if it was made with other settings.
+        limits: when to stop before all is done.
+
+    Raises:
+        UserError: the stage was made with other settings and ``redo`` is off.
+    """
+
+    def __init__(
+        self, run: Run, stages: Sequence[Stage], upstream: str, progress: Progress, redo: bool, limits: Limits
+    ) -> None:
+        mark = claim_stage(run, stages[0], redo, upstream)
+        self._crew = Crew(run, stages, mark, progress, limits, upstream)
+        self._progress, self._name = progress, stages[0].name
+        self._error: BaseException | None = None
+        # A daemon, for a signal may strike before the block is entered, and nothing would end the thread then.
+        self._thread = threading.Thread(target=self._supervise, name=self._name, daemon=True)
+
+    def __enter__(self) -> Self:
+        # Started by this thread: on Linux, workers end with the thread that started them.
+        self._crew.__enter__()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._crew.abort()
+        self._thread.join()
+        self._crew.__exit__(kind, error, trace)
+
+    def finish(self, drawn: StageSummary) -> StageSummary:
+        """Wait until all that the stage before made is through, and return what was done.
+
+        Args:
+            drawn: what the stage before did; when a limit stopped it, no more shards are begun here either.
+
+        Raises:
+            DsfactoryError: a worker failed.
+        """
+        if drawn.stopped:
+            self._crew.close()
+        self._crew.end_upstream()
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._crew.summary
+
+    def _supervise(self) -> None:
+        try:
+            self._crew.supervise()
+        except Exception as error:
+            self._error = error
+            self._progress.note(f"{self._name} goes on later: {error}")

@@ -1,0 +1,182 @@
+"""A worker process: it takes shards of one stage until none is left."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dsfactory.core.atomic import discard_unfinished
+from dsfactory.core.errors import DamagedShard, DsfactoryError, StopSignal
+from dsfactory.core.run import Run
+from dsfactory.core.shard import ShardSpec
+from dsfactory.core.stage import Stage
+from dsfactory.engine.claims import Claims
+from dsfactory.engine.local import make_shard
+from dsfactory.engine.log import forward_events
+from dsfactory.engine.signals import stop_on_signals
+
+POLL_S = 0.1
+"""How often a worker looks again for shards that others hold, or that the stage before is still making."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker is to do.
+
+    Attributes:
+        run: the run's directory.
+        stage: the stage, not yet prepared.
+        fingerprint: under which the stage works.
+        shards: those that were not finished when the work began.
+        claims: the file of :class:`dsfactory.engine.claims.Claims`.
+        upstream: fingerprint of the stage before when that is being made meanwhile: shards are taken as they appear.
+            None when all that will be there is there.
+        parent: pid of the process that started this one.
+    """
+
+    run: Path
+    stage: Stage
+    fingerprint: str
+    shards: tuple[ShardSpec, ...]
+    claims: Path
+    upstream: str | None
+    parent: int
+
+
+class Message(NamedTuple):
+    """What a worker says.
+
+    Attributes:
+        kind: ``"may-begin"`` and ``"upstream-ended"`` are answered with a bool; ``"advance"``, ``"event"``, ``"made"``,
+            ``"damaged"``, ``"failed"`` are not.
+        content: what belongs to it.
+    """
+
+    kind: str
+    content: Any = None
+
+
+class _Refused(Exception):
+    """No further shard may be begun: a limit is reached."""
+
+
+def work(task: Task, link: Connection) -> None:
+    """Entry point of the process; its exit code is 0 when nothing is left to do, or the parent knows why not."""
+    _die_with(task.parent)
+    stop_on_signals()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to everyone; the parent decides
+    try:
+        _serve(task, link)
+    except StopSignal as error:
+        discard_unfinished()
+        sys.exit(error.exit_code)
+    except (BrokenPipeError, EOFError):  # the parent is gone
+        sys.exit(1)
+
+
+def _serve(task: Task, link: Connection) -> None:
+    def say(kind: str, content: Any = None) -> None:
+        link.send(Message(kind, content))
+
+    def ask(kind: str) -> bool:
+        say(kind)
+        return bool(link.recv())
+
+    try:
+        with forward_events(lambda event, facts: say("event", (event, facts))), Claims(task.claims) as claims:
+            _Worker(task, claims, say, ask).run()
+    except (BrokenPipeError, EOFError):
+        raise
+    except Exception as error:
+        told = isinstance(error, DsfactoryError | OSError)  # others may not survive the way to the parent
+        say("failed", error if told else RuntimeError("".join(traceback.format_exception(error))))
+
+
+def _die_with(parent: int) -> None:
+    """End this process when the one that started it ends, however that happens.
+
+    Linux does so at once; elsewhere the next message to the parent fails.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+class _Worker:
+    def __init__(self, task: Task, claims: Claims, say: Callable[[str, Any], None], ask: Callable[[str], bool]) -> None:
+        self._task, self._claims, self._say, self._ask = task, claims, say, ask
+        self._run = Run.open(task.run)
+        self._prepared = False
+
+    def run(self) -> None:
+        """Go over the shards until each is made, by this process or by another."""
+        left = list(self._task.shards)
+        ended = self._task.upstream is None
+        with contextlib.suppress(_Refused):
+            while left:
+                ended = ended or self._ask("upstream-ended")
+                ready = left if self._task.upstream is None else self._appeared(left)
+                busy = [spec for spec in ready if not self._settle(spec, ended)]
+                others = set(left).difference(ready)
+                if ended and not busy:
+                    return
+                idle = len(busy) == len(ready)
+                left = [spec for spec in left if spec in others or spec in busy]
+                if idle:
+                    time.sleep(POLL_S)
+
+    def _appeared(self, left: list[ShardSpec]) -> list[ShardSpec]:
+        assert self._task.stage.upstream is not None
+        there = {path.stem for path in self._run.stage_folder(self._task.stage.upstream).glob("*.parquet")}
+        return [spec for spec in left if spec.name in there]
+
+    def _settle(self, spec: ShardSpec, ended: bool) -> bool:
+        """See to it that a shard is made; False when it has to be looked at again.
+
+        Raises:
+            _Refused: it is not made and may not be begun.
+        """
+        with self._claims.take(spec.index) as taken:
+            if not taken:
+                return False
+            try:
+                if self._run.is_done(self._task.stage.name, spec, self._task.fingerprint):
+                    return True
+            except DamagedShard:
+                pass  # made again
+            try:
+                if not self._upstream_done(spec):
+                    return ended
+                self._make(spec)
+            except DamagedShard as error:
+                if not ended:
+                    return False  # the stage before makes it again
+                self._say("damaged", (spec, str(error)))
+        return True
+
+    def _upstream_done(self, spec: ShardSpec) -> bool:
+        upstream, mark = self._task.stage.upstream, self._task.upstream
+        return upstream is None or mark is None or self._run.is_done(upstream, spec, mark)
+
+    def _make(self, spec: ShardSpec) -> None:
+        if not self._ask("may-begin"):
+            raise _Refused
+        if not self._prepared:
+            self._task.stage.prepare()
+            self._prepared = True
+        advance = partial(self._say, "advance", None)
+        rows = make_shard(self._run, self._task.stage, spec, self._task.fingerprint, advance)
+        outcomes = [{name: row[name] for name in ("status", "reason") if name in row} for row in rows]
+        self._say("made", (spec, outcomes))

@@ -1,0 +1,256 @@
+"""Run a stage in several worker processes, on CPU cores or on GPUs.
+
+Workers take shards by themselves (see :mod:`dsfactory.engine.claims`), and shards do not depend on who makes them, so
+the bytes are those of one worker. This process holds the run's lock, starts workers, replaces those that die, and
+reports. It is the only one that decides about limits, prints and logs.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from types import TracebackType
+from typing import Self
+
+from dsfactory.core.atomic import remove_leftovers, temporary_path
+from dsfactory.core.errors import DsfactoryError
+from dsfactory.core.run import Run
+from dsfactory.core.shard import ShardSpec
+from dsfactory.core.stage import Stage
+from dsfactory.engine.limits import UNLIMITED, Limits
+from dsfactory.engine.local import StageSummary, claim_stage, split_waiting, survey
+from dsfactory.engine.log import log_event
+from dsfactory.engine.progress import Progress
+from dsfactory.engine.worker import POLL_S, Message, Task, work
+
+MAX_DEATHS = 3
+"""So many workers may die without a shard finished in between; then something is wrong that another try cannot mend."""
+
+STOP_S = 15.0
+"""How long a worker that was told to stop may take before it is killed."""
+
+_SPAWN = get_context("spawn")  # PyTorch and CUDA do not survive a fork
+
+
+def run_workers(
+    run: Run, stages: Sequence[Stage], progress: Progress, redo: bool = False, limits: Limits = UNLIMITED
+) -> StageSummary:
+    """Finish every shard of a stage whose upstream is there, as :func:`dsfactory.engine.local.run_stage` does.
+
+    Args:
+        run: the run, whose lock the caller holds.
+        stages: the same stage once per worker; they differ at most in their device.
+        progress: who is told.
+        redo: make the stage again if it was made with other settings.
+        limits: when to stop before all is done.
+
+    Raises:
+        UserError: see :func:`dsfactory.engine.local.claim_stage`; or what a worker raised.
+        DsfactoryError: workers keep dying.
+    """
+    crew = Crew(run, stages, claim_stage(run, stages[0], redo), progress, limits)
+    with crew:
+        crew.supervise()
+    return crew.summary
+
+
+@dataclass
+class _Member:
+    number: int
+    stage: Stage
+    process: SpawnProcess
+    link: Connection
+    in_hand: int | None = None
+    """Samples of the shard that it is making that it has reported; None while it makes none."""
+
+
+class Crew:
+    """The workers of one stage. Use as a context manager: leaving it ends them all.
+
+    Args:
+        run: the run, whose lock the caller holds.
+        stages: the same stage once per worker.
+        mark: the fingerprint under which the stage works.
+        progress: who is told.
+        limits: when to stop before all is done.
+        upstream: fingerprint of the stage before when that is being made meanwhile; its shards are taken as they
+            appear, until :meth:`end_upstream` is called.
+
+    Attributes:
+        summary: what was done so far.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        stages: Sequence[Stage],
+        mark: str,
+        progress: Progress,
+        limits: Limits,
+        upstream: str | None = None,
+    ) -> None:
+        self._run, self._stages, self._mark = run, stages, mark
+        self._progress, self._limits, self._upstream = progress, limits, upstream
+        self._name = stages[0].name
+        self._folder = run.stage_folder(self._name)
+        self._claims = temporary_path(self._folder / "claims")
+        self._members: list[_Member] = []
+        self._begun = self._deaths = self._counted_twice = 0
+        self._damaged: set[int] = set()
+        self._upstream_ended = upstream is None
+        self._closed = self._aborted = False
+        self.summary, self._shards = survey(run, stages[0], mark, progress)
+        if upstream is None:
+            self.summary.waiting, self._shards = split_waiting(run, stages[0], self._shards)
+
+    def __enter__(self) -> Self:
+        if self._upstream is None:
+            self._announce()
+        for number, stage in enumerate(self._stages[: len(self._shards)], start=1):
+            self._start(number, stage)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def supervise(self) -> None:
+        """Serve the workers until none is left.
+
+        Raises:
+            DsfactoryError: one of them failed, or they keep dying.
+        """
+        while self._members and not self._aborted:
+            linked = {member.link: member for member in self._members}
+            for link in wait(list(linked), timeout=POLL_S):
+                assert isinstance(link, Connection)
+                try:
+                    message = link.recv()
+                except (EOFError, ConnectionResetError):
+                    self._gone(linked[link])
+                else:
+                    self._hear(linked[link], message)
+
+    def end_upstream(self) -> None:
+        """The stage before makes no more shards: workers finish what is there."""
+        self._upstream_ended = True
+
+    def close(self) -> None:
+        """Workers begin no more shards."""
+        self._closed = True
+
+    def abort(self) -> None:
+        """:meth:`supervise` returns soon, wherever its thread is, and leaves the workers to ``__exit__``."""
+        self._aborted = True
+
+    def _announce(self) -> None:
+        self._progress.begin(self._name, self._run.total - self.summary.waiting, self.summary.samples)
+
+    def _start(self, number: int, stage: Stage) -> None:
+        ours, theirs = _SPAWN.Pipe()
+        task = Task(self._run.path, stage, self._mark, tuple(self._shards), self._claims, self._upstream, os.getpid())
+        process = _SPAWN.Process(target=work, args=(task, theirs), name=f"{self._name}-{number}", daemon=True)
+        with _one_thread():
+            process.start()
+        theirs.close()
+        self._members.append(_Member(number, stage, process, ours))
+
+    def _hear(self, member: _Member, message: Message) -> None:
+        kind, content = message
+        if kind == "may-begin":
+            member.link.send(self._may_begin(member))
+        elif kind == "upstream-ended":
+            member.link.send(self._upstream_ended)
+        elif kind == "advance":
+            assert member.in_hand is not None
+            member.in_hand += 1
+            if self._counted_twice:
+                self._counted_twice -= 1
+            else:
+                self._progress.advance(self._name)
+        elif kind == "event":
+            event, facts = content
+            log_event(event, worker=member.number, **facts)
+        elif kind == "made":
+            spec, outcomes = content
+            member.in_hand, self._deaths = None, 0
+            self.summary.count(outcomes)
+            self.summary.made += len(spec)
+        elif kind == "damaged":
+            member.in_hand = None
+            self._leave_out(*content)
+        else:
+            raise content
+
+    def _may_begin(self, member: _Member) -> bool:
+        if self.summary.stopped is None and not self._closed:
+            in_hand = sum(other.in_hand is not None for other in self._members)
+            self.summary.stopped = self._limits.reached(self._run.path, self._folder, self._begun, in_hand)
+        if self.summary.stopped or self._closed:
+            return False
+        if self._begun == 0 and self._upstream is not None:
+            self._announce()  # only now, after the stage that it follows
+        self._begun += 1
+        member.in_hand = 0
+        return True
+
+    def _leave_out(self, spec: ShardSpec, reason: str) -> None:
+        if spec.index not in self._damaged:
+            self._damaged.add(spec.index)
+            self.summary.damaged.append(reason)
+            log_event("damaged", stage=self._name, shard=spec.index, reason=reason)
+            self._progress.note(f"{self._name}: shard {spec.name} is left out: {reason}")
+
+    def _gone(self, member: _Member) -> None:
+        """A worker ended: it found nothing left to do, or it died and another takes its place."""
+        member.process.join()
+        member.link.close()
+        self._members.remove(member)
+        code = member.process.exitcode
+        if code == 0:
+            return
+        self._deaths += 1
+        self._counted_twice += member.in_hand or 0
+        cause = f"was killed by {signal.Signals(-code).name}" if code and code < 0 else f"ended with exit code {code}"
+        log_event("worker-died", stage=self._name, worker=member.number, reason=cause)
+        if self._deaths >= MAX_DEATHS:
+            raise DsfactoryError(
+                f"{self._name}: {self._deaths} workers in a row died, the last one {cause}: if memory is short, use "
+                "fewer --workers or a smaller --batch-size; finished shards are kept"
+            )
+        self._progress.note(f"{self._name}: worker {member.number} {cause}: another takes its place")
+        self._start(member.number, member.stage)
+
+    def _end(self) -> None:
+        """End workers that are still there, and remove what those that were killed left."""
+        for member in self._members:
+            member.process.terminate()
+        end = time.monotonic() + STOP_S
+        for member in self._members:
+            member.process.join(max(0.0, end - time.monotonic()))
+            if member.process.is_alive():
+                member.process.kill()
+                member.process.join()
+            member.link.close()
+        self._members.clear()
+        if self._folder.is_dir():
+            remove_leftovers(self._folder)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Processes started in the block compute with one thread each, unless ``OMP_NUM_THREADS`` says otherwise."""
+    if "OMP_NUM_THREADS" in os.environ:
+        yield
+        return
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["OMP_NUM_THREADS"]

@@ -1,0 +1,146 @@
+"""One training with its test: what an evaluation repeats, and what is kept of it."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+
+from dsfactory.core.atomic import write_atomic
+from dsfactory.core.seeds import derive_seed
+from dsfactory.evaluate.config import EvaluateConfig
+from dsfactory.evaluate.sources import TrainingSet
+from dsfactory.segment.data import Image, LabelledImages
+from dsfactory.segment.metrics import Confusion, confusion
+from dsfactory.segment.network import Segmenter, build_segmenter
+from dsfactory.segment.predict import predict_labels
+from dsfactory.segment.train import train_segmenter
+
+VERSION = 1
+"""Raised whenever the procedure changes its result, so that old and new trainings never mix."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """A network that is trained on one set and tested on another.
+
+    Attributes:
+        name: what it is trained on.
+        repeat: number of the repetition; decides the seed.
+        data: what it is trained on.
+        test: what it is tested on.
+        labels: number of classes with background.
+        config: the network and how it is trained.
+        device: where.
+        folder: where its result and its checkpoint are.
+    """
+
+    name: str
+    repeat: int
+    data: TrainingSet
+    test: TrainingSet
+    labels: int
+    config: EvaluateConfig
+    device: torch.device
+    folder: Path
+
+    @property
+    def seed(self) -> int:
+        """The same for every training set, so that they differ in their images alone."""
+        return derive_seed(self.config.seed, "evaluate", self.repeat)
+
+    def run(self, report: Callable[[int, int], None]) -> tuple[Confusion, bool]:
+        """The test's result, and whether it was made now: a finished training is read, a killed one goes on.
+
+        Args:
+            report: called with steps done and in all.
+
+        Returns:
+            int64 ``(labels, labels)``, see :func:`~dsfactory.segment.metrics.confusion`; and False if it was there.
+
+        Raises:
+            UserError: the segmenter cannot be loaded.
+        """
+        model = build_segmenter(self.labels, self.config.segment, self.seed)
+        mark = self._fingerprint(model)
+        path = self.folder / f"{self.name}-{self.repeat}-{mark[:16]}.json"
+        found = _read_result(path, mark, self.labels)
+        if found is not None:
+            return found, False
+        checkpoint = path.with_suffix(".safetensors")
+        model.to(self.device)
+        train_segmenter(model, self.data.images, self.config.segment, self.seed, checkpoint=checkpoint, report=report)
+        counts = evaluate_segmenter(model, self.test.images, self.labels, self.config.segment.side)
+        result = {"fingerprint": mark, "confusion": counts.tolist()}
+        write_atomic(path, json.dumps(result, indent=1).encode())
+        checkpoint.unlink(missing_ok=True)
+        return counts, True
+
+    def _fingerprint(self, model: Segmenter) -> str:
+        weights = hashlib.sha256()
+        for name, value in model.state_dict(keep_vars=False).items():
+            weights.update(name.encode() + value.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        content: dict[str, Any] = {
+            "version": VERSION,
+            "data": self.data.digest,
+            "test": self.test.digest,
+            "labels": self.labels,
+            "segment": self.config.segment.model_dump(mode="json", exclude={"checkpoint"}),
+            "weights": weights.hexdigest(),
+            "pixels": [model.mean.flatten().tolist(), model.std.flatten().tolist()],
+            "seed": self.seed,
+            "device": self.device.type,
+            "versions": versions(),
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Of the libraries that decide a training's result."""
+    return {"torch": torch.__version__, "transformers": transformers.__version__}
+
+
+def evaluate_segmenter(model: Segmenter, data: LabelledImages, labels: int, side: int) -> Confusion:
+    """Test a network on labelled images, at the images' own size.
+
+    Args:
+        model: a trained network.
+        data: label ids below ``labels``, 255 is left out.
+        labels: number of classes with background.
+        side: longer side to which images are scaled for the network.
+
+    Returns:
+        int64 ``(labels, labels)``: pixels of the true class (row) that were given a class (column).
+    """
+    counts = np.zeros((labels, labels), np.int64)
+    for index, given in enumerate(predict_labels(model, _Images(data), side)):
+        counts += confusion(data[index][1], given, labels)
+    return counts
+
+
+class _Images:
+    """The images of labelled images."""
+
+    def __init__(self, data: LabelledImages) -> None:
+        self._data = data
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __getitem__(self, index: int) -> Image:
+        return self._data[index][0]
+
+
+def _read_result(path: Path, mark: str, labels: int) -> Confusion | None:
+    """A finished training's result; None when there is none, or what is there is not one."""
+    try:
+        content = json.loads(path.read_bytes())
+        counts = np.array(content["confusion"], dtype=np.int64)
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
+    return counts if content["fingerprint"] == mark and counts.shape == (labels, labels) else None

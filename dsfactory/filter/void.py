@@ -1,0 +1,61 @@
+"""Pixel-level noise: pixels that the out-of-fold network finds too unlikely become void."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsfactory.core.sample import BACKGROUND, VOID
+from dsfactory.filter.judge import Probabilities, pixel_losses
+from dsfactory.filter.rules import Verdict
+from dsfactory.filter.scores import Score
+from dsfactory.segment.data import Labels
+
+
+def loss_limits(scores: Sequence[Score], verdicts: Sequence[Verdict], tolerance: float) -> NDArray[np.float64]:
+    """The largest loss that a pixel of each label may have.
+
+    FreeMask's filter of noisy regions (Yang et al. 2023, arXiv 2310.15160), there with a network that was trained on
+    real images, here with those of the other folds.
+
+    Args:
+        scores: of all samples, which hold the losses summed by label.
+        verdicts: only the kept samples count, for wrong masks would raise the mean.
+        tolerance: how many times the mean a loss may be; 0 sets no limit.
+
+    Returns:
+        float64 ``(labels,)``, background first; infinite for a label that no kept sample has.
+    """
+    kept = [score for score, verdict in zip(scores, verdicts, strict=True) if verdict.kept]
+    loss = np.sum([score.loss for score in kept], axis=0)
+    pixels = np.sum([score.pixels for score in kept], axis=0)
+    limits: NDArray[np.float64] = np.full(len(loss), np.inf)
+    if tolerance > 0:
+        np.divide(tolerance * loss, pixels, out=limits, where=pixels > 0)
+    return limits
+
+
+def void_doubtful(
+    mask: Labels, instances: Labels, probabilities: Probabilities, limits: NDArray[np.float64]
+) -> tuple[Labels, Labels]:
+    """Turn pixels of a mask whose loss is over their label's limit into void.
+
+    Args:
+        mask: uint8 ``(height, width)``.
+        instances: uint8, the same shape; ids from 1 without gaps.
+        probabilities: of the out-of-fold network.
+        limits: from :func:`loss_limits`.
+
+    Returns:
+        A new mask and new instances. An object that loses all its pixels leaves no gap in the ids; one that falls apart
+        stays one object.
+    """
+    per_value = np.full(256, np.inf)
+    per_value[: len(limits)] = limits
+    doubtful = pixel_losses(probabilities, mask) > per_value[mask]
+    mask, instances = np.where(doubtful, VOID, mask), np.where(doubtful, VOID, instances)
+    left = [number for number in np.unique(instances) if number not in (BACKGROUND, VOID)]
+    ids = np.zeros(256, dtype=np.uint8)
+    ids[left] = np.arange(1, len(left) + 1)
+    ids[VOID] = VOID
+    return mask.astype(np.uint8), ids[instances]

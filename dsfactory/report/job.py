@@ -1,0 +1,85 @@
+"""``dsfactory report``: write the page of a run to a file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dsfactory.core.atomic import write_atomic
+from dsfactory.core.disk import disk_errors
+from dsfactory.core.errors import UserError
+from dsfactory.engine.progress import Progress
+from dsfactory.report.page import MARK, build_page
+from dsfactory.report.source import open_source
+
+NAME = "report.html"
+
+
+@dataclass(frozen=True)
+class ReportSummary:
+    """What was written.
+
+    Attributes:
+        run: the run's directory.
+        page: the file.
+        samples: samples in the run.
+        shown: samples in the gallery.
+        damaged: a line per shard that could not be read.
+        bytes: size of the file.
+    """
+
+    run: Path
+    page: Path
+    samples: int
+    shown: int
+    damaged: list[str]
+    bytes: int
+
+    @property
+    def exit_code(self) -> int:
+        """3 when a shard could not be read, else 0."""
+        return 3 if self.damaged else 0
+
+    def as_json(self) -> dict[str, Any]:
+        return {**self.__dict__, "run": str(self.run), "page": str(self.page), "exit_code": self.exit_code}
+
+
+def report_job(run_path: Path, out: Path | None, max_samples: int, progress: Progress) -> ReportSummary:
+    """Write a page about a run; a page of ours that is there is replaced.
+
+    Reads finished shards only, so it may be asked while another process works on the run.
+
+    Args:
+        run_path: the run's directory.
+        out: the file; None for ``<run>/report.html``.
+        max_samples: pictures in the gallery; of a larger run some are chosen, which the page says.
+        progress: who is told.
+
+    Raises:
+        UserError: not a run, nothing finished yet, or ``out`` is something that we did not make.
+    """
+    page = out if out is not None else run_path / NAME
+    source = open_source(run_path)
+    with disk_errors(page, "nothing was changed"):
+        check_replaceable(page)
+        text, samples, shown = build_page(source, max_samples, progress)
+        data = text.encode("utf-8", "replace")  # half a surrogate pair can come out of a JSON file
+        page.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(page, data)
+    return ReportSummary(run_path, page, samples, shown, source.damaged, len(data))
+
+
+def check_replaceable(page: Path) -> None:
+    """Make sure that a page may be written to this place.
+
+    Raises:
+        UserError: there is something else.
+    """
+    if page.is_dir():
+        raise UserError(f"{page} is a folder: name a file with --out, such as {page / NAME}")
+    if not page.exists() and not page.is_symlink():
+        return
+    if page.is_file() and not page.is_symlink():
+        with page.open("rb") as file:
+            if MARK.encode() in file.read(300):
+                return
+    raise UserError(f"{page} was not made by dsfactory report: move it away, or name another file with --out")

@@ -1,0 +1,176 @@
+"""The page itself: what a run holds, put into the template."""
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from dsfactory import __version__
+from dsfactory.engine.progress import Progress
+from dsfactory.report.evaluation import read_measured
+from dsfactory.report.facts import about, class_table, describe_choice, notices
+from dsfactory.report.pictures import COLOURS, Picture, draw_picture
+from dsfactory.report.plots import draw_plots
+from dsfactory.report.sample import PER_CLASS, STATES, Sample
+from dsfactory.report.selection import Chosen, Selection
+from dsfactory.report.source import Source
+from dsfactory.report.splices import read_splices
+from dsfactory.report.statistics import Statistics
+
+MARK = "made by dsfactory report"
+"""Stands near the top of every page, so that no other file is ever overwritten."""
+
+LAYERS = ("image", "evidence", "mask", "void")
+SHORTCUTS = (
+    ("1234", "image, evidence, mask, void on or off"),
+    ("←→↑↓", "from picture to picture"),
+    (("Enter",), "open a picture"),
+    (("Esc",), "close"),
+    ("g", "go to the gallery"),
+    ("/", "search"),
+    ("x", "clear the filters"),
+    ("t", "light or dark"),
+)
+MAX_REASONS = 50
+"""Rows of the table of reasons."""
+THREADS = 4
+
+_HERE = Path(__file__).parent / "templates"
+
+
+def build_page(source: Source, max_samples: int, progress: Progress) -> tuple[str, int, int]:
+    """Read a run twice, once for its numbers and once for the pictures to show, and fill the template.
+
+    Args:
+        source: the run.
+        max_samples: pictures in the gallery.
+        progress: who is told of the pictures.
+
+    Returns:
+        The page as HTML text, the number of samples in the run, and the number shown. Equal runs give equal pages.
+    """
+    names = [item.name for item in source.run.manifest.classes]
+    statistics = Statistics(names, pictures_given=source.config.annotate is not None)
+    selection = Selection(max_samples)
+    for spec, sample in source.samples():
+        statistics.add(sample)
+        selection.offer(spec, sample)
+    chosen = selection.choose()
+    samples = list(_gallery(source, chosen, progress))
+    measured = read_measured(source.run.path)
+    splices = read_splices(source.run.path)
+    context = {
+        **about(source, statistics, measured, splices),
+        "mark": MARK,
+        "version": __version__,
+        "layers": LAYERS,
+        "shortcuts": SHORTCUTS,
+        "sampling": describe_choice(chosen, statistics),
+        "notices": notices(source, measured, splices),
+        "total": statistics.total,
+        "class_table": class_table(statistics),
+        "reasons": [
+            {"state": state, "text": text, "count": count}
+            for (state, text), count in sorted(statistics.reasons.items(), key=lambda item: (-item[1], item[0]))
+        ][:MAX_REASONS],
+        "measured": measured,
+        "splices": splices,
+        "plots": draw_plots(statistics),
+        "data": {
+            "classes": [
+                {"name": name, "colour": f"rgb{COLOURS[index % len(COLOURS)]}"}
+                for index, name in enumerate(statistics.classes)
+            ],
+            "states": STATES,
+            "scores": _score_ranges(samples),
+            "samples": samples,
+            "splices": [
+                {"kind": kind, "prompt": kind, "layers": _layers(picture)} for kind, picture in splices.pictures
+            ],
+        },
+    }
+    return render(context), statistics.total, len(samples)
+
+
+def render(context: dict[str, Any]) -> str:
+    """Fill the template, and allow by its content security policy exactly the style and script that it has."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "separators": (",", ":")}
+    rules = sorted({plot.css for plot in context["plots"]})
+    style = "\n".join([(_HERE / "page.css").read_text(encoding="utf-8"), *rules])
+    code = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in ("gallery.js", "viewer.js"))
+    script = f'"use strict";\n(() => {{\n{code}}})();'
+    policy = (
+        f"default-src 'none'; script-src '{_source_hash(script)}'; style-src '{_source_hash(style)}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    page = environment.get_template("page.html.j2")
+    return page.render({**context, "style": Markup(style), "script": Markup(script), "policy": Markup(policy)})
+
+
+def _source_hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _gallery(source: Source, chosen: Chosen, progress: Progress) -> Iterator[dict[str, Any]]:
+    """The chosen samples as JSON values, in order."""
+    progress.begin("report", len(chosen), 0)
+    names = {item.name: index for index, item in enumerate(source.run.manifest.classes)}
+    with ThreadPoolExecutor(THREADS) as pool:
+        for spec, keys in chosen.keys.items():
+            rows = {sample.key: sample for sample in source.shard(spec)}
+            files = source.files(keys, spec)
+            for key, picture in zip(keys, pool.map(draw_picture, [files[key] for key in keys]), strict=True):
+                progress.advance()
+                if key in rows:
+                    yield {**_as_json(rows[key], names, picture), "fixed": key in source.fixed}
+
+
+def _as_json(sample: Sample, names: dict[str, int], picture: Picture | None) -> dict[str, Any]:
+    per_class = {
+        name: [None if value is None else round(value, 4) for value in values]
+        for name in PER_CLASS
+        if (values := getattr(sample, name)) is not None
+    }
+    if sample.components is not None:
+        per_class["objects"] = list(sample.components)
+    return {
+        "key": sample.key,
+        "number": sample.number,
+        "classes": [names[name] for name in sample.classes],
+        "state": sample.state,
+        "why": sample.why,
+        "prompt": sample.prompt,
+        "source": sample.source,
+        "seed": str(sample.image_seed or sample.seed),  # 63 bits: JavaScript's numbers have 53
+        "twin": sample.duplicate_of or "",
+        "scores": {name: round(value, 4) for name, value in sample.scores().items()},
+        "perClass": per_class,
+        "layers": _layers(picture) if picture is not None else None,
+    }
+
+
+def _layers(picture: Picture) -> dict[str, str]:
+    layers = ((name, getattr(picture, name)) for name in LAYERS)
+    return {name: base64.b64encode(data).decode() for name, data in layers if data is not None}
+
+
+def _score_ranges(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Scores to sort and filter by, with the range of each; agreement first, for it judges a mask."""
+    ranges: dict[str, list[float]] = {}
+    for sample in samples:
+        for name, value in sample["scores"].items():
+            low, high = ranges.get(name, (0.0, 1.0))
+            ranges[name] = [min(low, value), max(high, value)]
+    return [{"name": name, "low": low, "high": high} for name, (low, high) in ranges.items()]

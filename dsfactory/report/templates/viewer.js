@@ -1,0 +1,150 @@
+// One sample large, with all that is known of it; and the keyboard.
+
+const viewer = byId("viewer");
+let current = 0;
+
+function fact(name, value) {
+  return element("div", {}, element("dt", {}, name), element("dd", { class: "outside" }, value));
+}
+
+function perClass(sample) {
+  const columns = Object.entries(sample.perClass);
+  if (!columns.length) return null;
+  const head = element("tr", {}, element("th", { scope: "col" }, "Class"), ...columns.map(([name]) => element("th", { scope: "col", class: "n" }, name)));
+  const rows = sample.classes.map((index, place) =>
+    element(
+      "tr",
+      {},
+      element("th", { scope: "row" }, element("span", { class: "dot", colour: data.classes[index].colour }), data.classes[index].name),
+      ...columns.map(([name, values]) => element("td", { class: "n" }, name === "objects" ? String(values[place]) : shown(values[place]))),
+    ),
+  );
+  return element("div", { class: "scroll" }, element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows)));
+}
+
+function fillViewer() {
+  const sample = visible[current];
+  byId("viewer-stage").replaceChildren(stack(sample));
+  byId("viewer-title").textContent = sample.prompt;
+  byId("viewer-place").textContent = `${current + 1} of ${visible.length}`;
+  byId("previous").disabled = current === 0;
+  byId("next").disabled = current === visible.length - 1;
+  const extra = Object.entries(sample.scores).filter(([name]) => !(name in sample.perClass));
+  const status = element("p", { class: `state-${sample.state}` }, element("span", { class: "badge" }, sample.state), ` ${sample.why || data.states[sample.state]}`);
+  const facts = element(
+    "dl",
+    { class: "facts" },
+    fact("key", sample.key),
+    fact("prompt from", sample.source),
+    fact("seed", sample.seed),
+    ...(sample.fixed ? [fact("mask", "fixed by hand")] : []),
+    ...(sample.twin ? [fact("repeats", sample.twin)] : []),
+    ...extra.map(([name, value]) => fact(name, shown(value))),
+  );
+  byId("viewer-facts").replaceChildren(...[status, perClass(sample), facts].filter((item) => item !== null));
+}
+
+function openViewer(position) {
+  current = position;
+  fillViewer();
+  if (!viewer.open) viewer.showModal();
+}
+
+function step(by) {
+  const target = current + by;
+  if (target < 0 || target >= visible.length) return;
+  current = target;
+  fillViewer();
+}
+
+function closeViewer() {
+  viewer.close();
+}
+
+function buildViewer() {
+  byId("previous").addEventListener("click", () => step(-1));
+  byId("next").addEventListener("click", () => step(1));
+  byId("close").addEventListener("click", closeViewer);
+  viewer.addEventListener("click", (event) => { if (event.target === viewer) closeViewer(); });
+  viewer.addEventListener("close", () => {
+    while (made <= current && more());
+    byId("grid").children[current]?.firstElementChild.focus();
+  });
+  let start = null;
+  byId("viewer-stage").addEventListener("touchstart", (event) => { start = event.changedTouches[0].clientX; }, { passive: true });
+  byId("viewer-stage").addEventListener("touchend", (event) => {
+    const moved = event.changedTouches[0].clientX - start;
+    if (Math.abs(moved) > 48) step(moved < 0 ? 1 : -1);
+  });
+}
+
+// ---- the keyboard ----
+
+function columns() {
+  const cards = [...byId("grid").children];
+  const first = cards[0]?.offsetTop;
+  const next = cards.findIndex((item) => item.offsetTop !== first);
+  return next > 0 ? next : cards.length;
+}
+
+function moveInGrid(by) {
+  const cards = byId("grid").children;
+  const now = [...cards].findIndex((item) => item.contains(document.activeElement));
+  if (now < 0) return false;
+  const target = now + by;
+  while (target >= made && more());
+  cards[Math.min(Math.max(target, 0), cards.length - 1)].firstElementChild.focus();
+  return true;
+}
+
+const ARROWS = { ArrowLeft: () => -1, ArrowRight: () => 1, ArrowUp: () => -columns(), ArrowDown: () => columns() };
+
+function toggleTheme() {
+  const root = document.documentElement;
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+}
+
+function onKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.matches("input, select")) {
+    if (event.key === "Escape") event.target.blur();
+    return;
+  }
+  if (event.key in ARROWS) {
+    if (viewer.open) {
+      if (event.key === "ArrowLeft" || event.key === "ArrowRight") step(ARROWS[event.key]());
+      else return;
+    } else if (!moveInGrid(ARROWS[event.key]())) return;
+  } else if (LAYERS[Number(event.key) - 1]) toggleLayer(LAYERS[Number(event.key) - 1]);
+  else if (event.key === "t") toggleTheme();
+  else if (event.key === "?") byId("help").showModal();
+  else if (event.key === "/" && !viewer.open) {
+    byId("filters").classList.add("open");
+    byId("search").focus();
+  } else if (event.key === "g" && !viewer.open) byId("grid").querySelector("button")?.focus();
+  else if (event.key === "x" && !viewer.open) reset();
+  else return;
+  event.preventDefault();
+}
+
+// ---- begin ----
+
+buildTools();
+buildCollage();
+buildSplices();
+buildViewer();
+show();
+document.addEventListener("keydown", onKey);
+byId("theme").addEventListener("click", toggleTheme);
+byId("help-open").addEventListener("click", () => byId("help").showModal());
+byId("help-close").addEventListener("click", () => byId("help").close());
+for (const button of document.querySelectorAll("[data-copy]")) {
+  button.addEventListener("click", async () => {
+    const text = byId(button.getAttribute("data-copy"));
+    getSelection().selectAllChildren(text);
+    await navigator.clipboard.writeText(text.textContent);
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  });
+}

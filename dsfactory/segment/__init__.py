@@ -1,0 +1,1 @@
+"""One segmentation network, trained the same way wherever labels are judged: by ``evaluate`` and ``filter``."""

@@ -1,0 +1,23 @@
+"""Settings of the segmentation network."""
+
+from pydantic import Field
+
+from dsfactory.core.config import Section
+
+
+class SegmentConfig(Section):
+    """Which segmentation network is trained, and how."""
+
+    checkpoint: str | None = Field(
+        None,
+        description="A transformers semantic-segmentation checkpoint to start from, folder or hub id (safetensors); "
+        "none for a small network from scratch.",
+    )
+    steps: int = Field(400, ge=1, le=1_000_000, description="Updates of the weights, whatever the number of images.")
+    batch_size: int = Field(16, ge=2, le=4096, description="Images per update; batch normalisation needs two.")
+    learning_rate: float | None = Field(
+        None, gt=0.0, description="Peak learning rate of AdamW; none for 0.001 from scratch, 0.00006 from a checkpoint."
+    )
+    side: int = Field(
+        128, ge=32, le=4096, description="Side of the square crops in training and longer side in testing, in pixels."
+    )

@@ -1,0 +1,77 @@
+"""Labelled images for training: what they are, and those of a run."""
+
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsfactory.core.png import decode_index_png, decode_rgb_png
+
+Image = NDArray[np.uint8]
+"""An RGB image: uint8 of shape (height, width, 3), sRGB in [0, 255]."""
+
+Labels = NDArray[np.uint8]
+"""A label map: uint8 of shape (height, width); class ids from 0 (background), 255 void."""
+
+
+class Images(Protocol):
+    """Images that may be loaded when they are asked for. Any sequence of arrays is one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Image: ...
+
+
+class LabelledImages(Protocol):
+    """Images with label maps of the same size. Any sequence of such pairs is one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> tuple[Image, Labels]: ...
+
+
+@dataclass(frozen=True)
+class FilePlace:
+    """Where a file lies within an uncompressed tar."""
+
+    tar: Path
+    offset: int
+    size: int
+
+    def read(self) -> bytes:
+        with open(self.tar, "rb") as file:
+            file.seek(self.offset)
+            return file.read(self.size)
+
+
+def index_tar(path: Path, extension: str) -> dict[str, FilePlace]:
+    """Sample keys to the places of their files ``{key}.{extension}`` in a shard's tar, for reading in any order."""
+    places = {}
+    with tarfile.open(path, mode="r:") as tar:
+        for member in tar:
+            key, _, found = member.name.partition(".")
+            if found == extension:
+                places[key] = FilePlace(path, member.offset_data, member.size)
+    return places
+
+
+class StoredImages:
+    """Pairs that stay on disk until they are asked for, so that memory does not grow with the dataset.
+
+    Args:
+        places: per sample the places of its image (PNG) and of its mask (palette or grey PNG).
+    """
+
+    def __init__(self, places: Sequence[tuple[FilePlace, FilePlace]]) -> None:
+        self._places = places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> tuple[Image, Labels]:
+        image, mask = self._places[index]
+        return decode_rgb_png(image.read()), decode_index_png(mask.read())

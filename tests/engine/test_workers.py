@@ -1,0 +1,251 @@
+"""Several worker processes: the same bytes as one process, whatever dies on the way."""
+
+import json
+import os
+import time
+
+import pytest
+
+from dsfactory.core.config import ClassSpec
+from dsfactory.core.errors import DsfactoryError, UserError
+from dsfactory.core.run import Run
+from dsfactory.engine.engines import IN_PROCESS, Workers, choose_engine, parse_devices
+from dsfactory.engine.limits import UNLIMITED, Limits
+from dsfactory.engine.local import claim_stage, run_stage
+from dsfactory.engine.log import run_log
+from dsfactory.engine.progress import Plain, Silent
+from dsfactory.engine.stream import Follower
+from dsfactory.engine.workers import MAX_DEATHS, run_workers
+from tests.command import tree
+from tests.engine.toys import Numbers, Squares
+
+
+@pytest.fixture
+def run(tmp_path):
+    with Run.claim(tmp_path / "run", (ClassSpec(name="dog"),), 0) as run:
+        run.grow(22, 4)
+        yield run
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    """The tree that one process makes."""
+    path = tmp_path_factory.mktemp("expected") / "run"
+    with Run.claim(path, (ClassSpec(name="dog"),), 0) as run:
+        run.grow(22, 4)
+        run_stage(run, Numbers(), Silent())
+        run_stage(run, Squares(), Silent())
+    return tree(path)
+
+
+class Counting(Silent):
+    """Counts what it is told."""
+
+    def __init__(self):
+        self.through = {}
+        self.notes = []
+
+    def begin(self, stage, total, done):
+        self.through[stage] = done
+
+    def advance(self, stage=None, samples=1):
+        self.through[stage] += samples
+
+    def note(self, line):
+        self.notes.append(line)
+
+
+def test_the_bytes_and_the_summary_are_those_of_one_process(run, expected):
+    progress = Counting()
+    numbers = run_workers(run, [Numbers(seconds=0.02)] * 2, progress)
+    squares = run_workers(run, [Squares()] * 3, progress)
+    assert (numbers.samples, numbers.made, squares.made) == (22, 22, 22)
+    assert squares.statuses == {"ok": 11, "failed": 11}
+    assert squares.reasons == {"it is odd": 11}
+    assert progress.through == {"numbers": 22, "squares": 22}
+    assert tree(run.path) == expected
+
+
+def test_all_workers_work(run):
+    with run_log(run.path, "test"):
+        run_workers(run, [Numbers(seconds=0.1)] * 2, Silent())
+    lines = [json.loads(line) for line in (run.path / "log.jsonl").read_text().splitlines()]
+    shards = [(line["shard"], line["worker"]) for line in lines if line["event"] == "shard"]
+    assert sorted(shard for shard, _ in shards) == list(range(6))
+    assert {worker for _, worker in shards} == {1, 2}
+
+
+def test_what_a_killed_worker_had_in_hand_is_made_by_another(run, expected, tmp_path):
+    fatal = Numbers(seconds=0.01, fatal=2, lives=1, deaths=tmp_path / "deaths")
+    progress = Counting()
+    summary = run_workers(run, [fatal, fatal], progress)
+    assert (summary.made, progress.through["numbers"]) == (22, 22)
+    assert any("was killed by SIGKILL: another takes its place" in line for line in progress.notes)
+    run_workers(run, [Squares()], progress)
+    assert tree(run.path) == expected
+
+
+def test_workers_that_keep_dying_end_the_command_and_keep_what_is_finished(run, tmp_path):
+    fatal = Numbers(fatal=1, lives=99, deaths=tmp_path / "deaths")
+    with pytest.raises(DsfactoryError, match=r"3 workers in a row died, the last one was killed by SIGKILL.*fewer"):
+        run_workers(run, [fatal], Silent())
+    assert (tmp_path / "deaths").stat().st_size == MAX_DEATHS
+    assert [spec.index for spec in run.finished("numbers")] == [0]
+    left = sorted(path.name for path in (run.path / "numbers").iterdir())
+    assert left == ["00000.parquet", "00000.tar", "stage.json"]
+    assert run_workers(run, [Numbers()], Silent()).made == 18
+
+
+def test_a_worker_s_mistake_ends_the_command_with_its_line(run):
+    with pytest.raises(UserError, match=r"^no such model$"):
+        run_workers(run, [Numbers(mistake="no such model")] * 2, Silent())
+    with pytest.raises(RuntimeError, match=r"(?s)toys.py.*KeyError: 'a bug'"):
+        run_workers(run, [Numbers(mistake="bug")], Silent())
+
+
+def test_a_finished_stage_starts_no_process(run):
+    run_stage(run, Numbers(), Silent())
+    before = tree(run.path)
+    assert run_workers(run, [Numbers(mistake="must not be prepared")] * 2, Silent()).made == 0
+    assert tree(run.path) == before
+
+
+def test_shards_that_are_not_drawn_yet_are_waited_for(run):
+    run_stage(run, Numbers(), Silent())
+    (run.path / "numbers" / "00002.parquet").unlink()
+    summary = run_workers(run, [Squares()] * 2, Silent())
+    assert (summary.samples, summary.waiting) == (18, 4)
+
+
+def test_a_damaged_shard_is_left_out_once(run):
+    run_stage(run, Numbers(), Silent())
+    os.truncate(run.path / "numbers" / "00001.parquet", 10)
+    progress = Counting()
+    summary = run_workers(run, [Squares()] * 2, progress)
+    assert (summary.made, len(summary.damaged), len(progress.notes)) == (18, 1, 1)
+
+
+def test_a_limit_stops_all_workers_at_a_shard(run, expected):
+    stopped = run_workers(run, [Numbers(seconds=0.05)] * 2, Silent(), limits=Limits(budget="1s"))
+    assert stopped.stopped is not None
+    assert 0 < stopped.made < 22
+    assert stopped.made == sum(len(spec) for spec in run.finished("numbers"))
+    none = run_workers(run, [Numbers()] * 2, Silent(), limits=Limits(max_gb=0))
+    assert (none.made, "may have 0" in none.stopped.reason) == (0, True)
+    run_workers(run, [Numbers()] * 2, Silent())
+    run_workers(run, [Squares()], Silent())
+    assert tree(run.path) == expected
+
+
+def test_a_stage_follows_another_shard_by_shard(run, expected):
+    progress = Counting()
+
+    class Waiting(Numbers):
+        def process(self, shard, upstream):
+            end = time.monotonic() + 120
+            while shard.index == 5 and len(run.finished("squares")) < 3:
+                assert time.monotonic() < end, "nothing was followed while numbers were made"
+                time.sleep(0.02)
+            yield from super().process(shard, upstream)
+
+    mark = claim_stage(run, Numbers())
+    with Follower(run, [Squares()] * 2, mark, progress, False, UNLIMITED) as follower:
+        drawn = run_stage(run, Waiting(), progress)
+        squares = follower.finish(drawn)
+    assert (drawn.made, squares.made, squares.waiting) == (22, 22, 0)
+    assert progress.through == {"numbers": 22, "squares": 22}
+    assert tree(run.path) == expected
+
+
+def test_a_damaged_shard_that_is_made_again_meanwhile_is_waited_for(run, expected):
+    run_stage(run, Numbers(), Silent())
+    os.truncate(run.path / "numbers" / "00001.parquet", 10)
+    mark = claim_stage(run, Numbers())
+    with Follower(run, [Squares()], mark, Silent(), False, UNLIMITED) as follower:
+        while len(run.finished("squares")) < 5:
+            time.sleep(0.02)
+        squares = follower.finish(run_stage(run, Numbers(), Silent()))
+    assert (squares.made, squares.damaged) == (22, [])
+    assert tree(run.path) == expected
+
+
+def test_what_the_stage_before_never_made_is_not_followed(run):
+    mark = claim_stage(run, Numbers())
+    with Follower(run, [Squares()], mark, Silent(), False, UNLIMITED) as follower:
+        drawn = run_stage(run, Numbers(), Silent(), limits=Limits(max_gb=0))
+        squares = follower.finish(drawn)
+    assert (drawn.made, squares.made, squares.damaged) == (0, 0, [])
+
+
+def test_an_error_in_the_block_ends_the_followers(run):
+    mark = claim_stage(run, Numbers())
+    with pytest.raises(ValueError), Follower(run, [Squares()], mark, Silent(), False, UNLIMITED) as follower:
+        raise ValueError
+    assert not follower._thread.is_alive() and not follower._crew._members
+    assert [path.name for path in (run.path / "squares").iterdir()] == ["stage.json"]
+
+
+def test_each_worker_has_one_thread_unless_told_otherwise(monkeypatch):
+    from dsfactory.engine.workers import _one_thread
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with _one_thread():
+        assert os.environ["OMP_NUM_THREADS"] == "1"
+    assert "OMP_NUM_THREADS" not in os.environ
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    with _one_thread():
+        assert os.environ["OMP_NUM_THREADS"] == "4"
+
+
+def test_engines_by_flags():
+    assert choose_engine() is IN_PROCESS
+    assert choose_engine(workers=1) == Workers((None,))
+    assert choose_engine(workers=3) == Workers((None, None, None))
+    for flags, says in (
+        ({"workers": 2, "devices": "0"}, "--workers .* or --devices"),
+        ({"address": "auto"}, "add --engine ray"),
+        ({"engine": "rya"}, "choose local or ray"),
+        ({"engine": "ray", "workers": 2}, "leave out --workers"),
+    ):
+        with pytest.raises(UserError, match=says):
+            choose_engine(**flags)
+
+
+def test_as_many_follow_as_keep_up(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 6)
+    numbers, squares = Numbers(place="auto"), Squares()
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert [len(engine.followers(numbers, squares)) for engine in (IN_PROCESS, Workers((None, None)))] == [1, 2]
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert len(IN_PROCESS.followers(numbers, squares)) == 4
+    assert len(Workers(("cuda:0", "cuda:1")).followers(numbers, squares)) == 6
+    assert len(IN_PROCESS.followers(Numbers(place="cpu"), squares)) == 1
+
+
+def test_devices_by_number(monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert parse_devices("all") == parse_devices("0,1") == parse_devices("cuda:0, 1") == ("cuda:0", "cuda:1")
+    assert [stage.device for stage in Workers(parse_devices("1"))._stages(Numbers())] == ["cuda:1"]
+    for text, says in (("0,2", "sees 2 CUDA devices"), ("0,0", "once each"), ("gpu", "write numbers"), ("-1", "write")):
+        with pytest.raises(UserError, match=says):
+            parse_devices(text)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    with pytest.raises(UserError, match="sees no CUDA device here; on a CPU, use --workers"):
+        parse_devices("all")
+
+
+def test_plain_lines_of_two_stages_at_once(capsys, monkeypatch):
+    moment = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: moment[0])
+    progress = Plain()
+    progress.begin("generate", 10, 0)
+    progress.begin("refine", 10, 4)
+    moment[0] = 40.0
+    progress.advance("generate", 4)
+    progress.advance()
+    assert capsys.readouterr().err.splitlines() == [
+        "generate: 10 samples",
+        "refine: 10 samples, 4 finished earlier",
+        "generate: 4 of 10, about 1 min 00 s left",
+        "refine: 5 of 10, about 3 min 20 s left",
+    ]

@@ -1,0 +1,90 @@
+"""Real stages of a few lines, in a module of their own: worker processes import them."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from dsfactory.core.errors import UserError
+from dsfactory.core.sample import Record, sample_key
+from dsfactory.core.shard import ShardReader, ShardSpec
+from dsfactory.core.stage import Stage
+
+
+@dataclass
+class Numbers(Stage):
+    """Every sample's number.
+
+    Attributes:
+        seconds: how long a sample takes.
+        place: the device, which becomes part of no output.
+        fatal: the process that makes this shard kills itself half-way ...
+        deaths: ... until this file has so many bytes as ``lives``.
+        mistake: raised while preparing.
+    """
+
+    offset: int = 0
+    seconds: float = 0.0
+    place: str = "cpu"
+    fatal: int = -1
+    lives: int = 0
+    deaths: Path | None = None
+    mistake: str = ""
+
+    name, version, upstream = "numbers", 1, None
+    schema = pa.schema([("key", pa.string()), ("number", pa.int64())])
+
+    def identity(self) -> dict[str, Any]:
+        return {"offset": self.offset}
+
+    @property
+    def device(self) -> str:
+        return self.place
+
+    def on_device(self, device: str) -> "Numbers":
+        return Numbers(self.offset, self.seconds, device)
+
+    def prepare(self) -> None:
+        if self.mistake == "bug":
+            raise KeyError("a bug")
+        if self.mistake:
+            raise UserError(self.mistake)
+
+    def process(self, shard: ShardSpec, upstream: ShardReader | None) -> Iterator[Record]:
+        for number in range(shard.start, shard.stop):
+            time.sleep(self.seconds)
+            row = {"key": sample_key(number), "number": number + self.offset}
+            yield Record(sample_key(number), row, {"txt": str(number + self.offset).encode()})
+            if shard.index == self.fatal and self.deaths is not None:
+                with self.deaths.open("ab") as file:
+                    died = file.tell()
+                    file.write(b"x")
+                if died < self.lives:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass
+class Squares(Stage):
+    """The square of every number; odd ones fail."""
+
+    seconds: float = 0.0
+
+    name, version, upstream = "squares", 1, "numbers"
+    schema = pa.schema([*Numbers.schema, ("square", pa.int64()), ("status", pa.string()), ("reason", pa.string())])
+
+    def identity(self) -> dict[str, Any]:
+        return {}
+
+    def process(self, shard: ShardSpec, upstream: ShardReader | None) -> Iterator[Record]:
+        assert upstream is not None
+        for record in upstream.records():
+            time.sleep(self.seconds)
+            number = int(record.files["txt"])
+            odd = number % 2 == 1
+            row = {"square": number**2, "status": "failed" if odd else "ok", "reason": "it is odd" if odd else ""}
+            yield Record(record.key, record.row | row)

