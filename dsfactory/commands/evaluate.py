@@ -12,7 +12,7 @@ Real = Annotated[
     typer.Option(help="Labelled real images in the layout of PASCAL VOC: JPEGImages, SegmentationClass, "
                  "ImageSets/Segmentation/{train,val}.txt, and labelmap.txt unless the classes are those of VOC."),
 ]  # fmt: skip
-Steps = Annotated[int | None, typer.Option(help="Updates of the network in each training [default: 400]")]
+Steps = Annotated[int | None, typer.Option(help="Updates of the network in each training [default: 1000]")]
 Repeats = Annotated[int | None, typer.Option(help="Trainings of each kind; their spread is reported [default: 1]")]
 Segmenter = Annotated[
     str | None,
@@ -22,7 +22,7 @@ Segmenter = Annotated[
 Side = Annotated[
     int | None, typer.Option(help="Longer side in pixels to which images are scaled for the network [default: 128]")
 ]
-BatchSize = Annotated[int | None, typer.Option(help="Images per update [default: 16]")]
+BatchSize = Annotated[int | None, typer.Option(help="Images per update [default: 8]")]
 Seed = Annotated[int | None, typer.Option(help="Seed of weights, order and augmentation [default: 0]")]
 Synthetic = Annotated[
     Path | None,

@@ -40,6 +40,9 @@ class Follower:
         self._crew = Crew(run, stages, mark, progress, limits, upstream)
         self._progress, self._name = progress, stages[0].name
         self._error: BaseException | None = None
+        # Waited for in place of the thread: a signal that interrupts Thread.join marks a living thread as ended
+        # (Python 3.11), and the next join would not wait.
+        self._served = threading.Event()
         # A daemon, for a signal may strike before the block is entered, and nothing would end the thread then.
         self._thread = threading.Thread(target=self._supervise, name=self._name, daemon=True)
 
@@ -53,7 +56,7 @@ class Follower:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._crew.abort()
-        self._thread.join()
+        self._served.wait()
         self._crew.__exit__(kind, error, trace)
 
     def finish(self, drawn: StageSummary) -> StageSummary:
@@ -68,7 +71,7 @@ class Follower:
         if drawn.stopped:
             self._crew.close()
         self._crew.end_upstream()
-        self._thread.join()
+        self._served.wait()
         if self._error is not None:
             raise self._error
         return self._crew.summary
@@ -79,3 +82,5 @@ class Follower:
         except Exception as error:
             self._error = error
             self._progress.note(f"{self._name} goes on later: {error}")
+        finally:
+            self._served.set()

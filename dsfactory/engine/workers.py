@@ -17,7 +17,7 @@ from multiprocessing.context import SpawnProcess
 from types import TracebackType
 from typing import Self
 
-from dsfactory.core.atomic import remove_leftovers, temporary_path
+from dsfactory.core.atomic import remove_leftovers, scratch_path
 from dsfactory.core.errors import DsfactoryError
 from dsfactory.core.run import Run
 from dsfactory.core.shard import ShardSpec
@@ -98,7 +98,7 @@ class Crew:
         self._progress, self._limits, self._upstream = progress, limits, upstream
         self._name = stages[0].name
         self._folder = run.stage_folder(self._name)
-        self._claims = temporary_path(self._folder / "claims")
+        self._claims = scratch_path(self._folder / "claims")
         self._members: list[_Member] = []
         self._begun = self._deaths = self._counted_twice = 0
         self._damaged: set[int] = set()
@@ -213,7 +213,7 @@ class Crew:
         member.link.close()
         self._members.remove(member)
         code = member.process.exitcode
-        if code == 0:
+        if code == 0 or self._aborted:
             return
         self._deaths += 1
         self._counted_twice += member.in_hand or 0

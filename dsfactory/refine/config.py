@@ -27,7 +27,7 @@ class RefineConfig(Section):
         "self-attention where it was captured (self), or the fused map alone (none).",
     )
     affinity_weight: Fraction = Field(
-        0.5, description="Share of self-attention in the fused map, where it was captured and affinity is not none."
+        0.25, description="Share of self-attention in the fused map, where it was captured and affinity is not none."
     )
     affinity_samples: int = Field(
         256, ge=1, le=10_000, description="The affinity network learns from so many samples, the run's first."

@@ -157,14 +157,19 @@ def mean_field(unary: Tensor, filters: ImageFilters, iterations: int) -> Tensor:
     Returns:
         float32 posterior of the same shape.
     """
-    posterior = torch.softmax(-unary, dim=-1)
+    if unary.shape[-1] == 2:
+        foreground = torch.sigmoid(binary_mean_field(unary[..., :1] - unary[..., 1:], filters, iterations))
+        return torch.cat([1.0 - foreground, foreground], dim=-1)
+    # Labels come first here and last in the filters: each is several times as fast that way round.
+    energy = -unary.movedim(-1, 0).contiguous()
+    posterior = torch.softmax(energy, dim=0)
     # Posteriors sum to 1 and filters are linear, so the first label's message follows from the others'.
-    total = filters(torch.ones_like(unary[..., :1]))
+    total = filters(torch.ones_like(unary[..., :1])).squeeze(-1)
     for _ in range(iterations):
-        message = filters(posterior[..., 1:].contiguous())
-        first = total - message.sum(dim=-1, keepdim=True)
-        posterior = torch.softmax(torch.cat([first, message], dim=-1).sub_(unary), dim=-1)
-    return posterior
+        message = filters(posterior[1:].movedim(0, -1).contiguous()).movedim(-1, 0)
+        first = total - message.sum(dim=0)
+        posterior = torch.softmax(torch.cat([first[None], message]).add_(energy), dim=0)
+    return posterior.movedim(0, -1)
 
 
 def binary_mean_field(logits: Tensor, filters: ImageFilters, iterations: int) -> Tensor:

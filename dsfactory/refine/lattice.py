@@ -51,7 +51,8 @@ class PermutohedralLattice:
         """Number of lattice points that carry a value."""
         vertex = vertices.of_each().view(d + 1, -1)
         self._slice_index = vertex.t().contiguous().index_select(0, simplices.of_each())
-        self._slice_weights = weights.t().contiguous().mul_(1.0 / (1.0 + 2.0**-d))
+        self._slice_weights = weights.t().contiguous()
+        self._scale = 1.0 / (1.0 + 2.0**-d)
         self._splat_index, self._splat_weights, self._splat_starts = _transposed(simplices, vertices, weights)
         self._neighbours = _neighbours(codes, place)
 
@@ -71,6 +72,7 @@ class PermutohedralLattice:
             blurred = grid.index_select(0, before).add_(grid.index_select(0, after))
             grid = grid.add(blurred, alpha=0.5)
             grid[-1] = 0.0
+        grid *= self._scale
         return embedding_bag(self._slice_index, grid, per_sample_weights=self._slice_weights, mode="sum")
 
 

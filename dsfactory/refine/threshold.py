@@ -18,7 +18,7 @@ Float = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 TIE = 0.003
-"""Agreements (IoU) that differ by no more are equal: a twentieth of what one step of the threshold may change."""
+"""Agreements (IoU) that differ by no more are equal: no eye sees a mask change by so little."""
 
 SWEEP_SIDE = 160
 """Longer side of the thumbnail on which thresholds are compared; smaller images are compared as they are."""

@@ -13,10 +13,10 @@ class SegmentConfig(Section):
         description="A transformers semantic-segmentation checkpoint to start from, folder or hub id (safetensors); "
         "none for a small network from scratch.",
     )
-    steps: int = Field(400, ge=1, le=1_000_000, description="Updates of the weights, whatever the number of images.")
-    batch_size: int = Field(16, ge=2, le=4096, description="Images per update; batch normalisation needs two.")
+    steps: int = Field(1000, ge=1, le=1_000_000, description="Updates of the weights, whatever the number of images.")
+    batch_size: int = Field(8, ge=2, le=4096, description="Images per update; batch normalisation needs two.")
     learning_rate: float | None = Field(
-        None, gt=0.0, description="Peak learning rate of AdamW; none for 0.001 from scratch, 0.00006 from a checkpoint."
+        None, gt=0.0, description="Peak learning rate of AdamW; none for 0.002 from scratch, 0.00006 from a checkpoint."
     )
     side: int = Field(
         128, ge=32, le=4096, description="Side of the square crops in training and longer side in testing, in pixels."

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dsfactory.core.atomic import write_atomic
-from dsfactory.core.sample import VOID
+from dsfactory.core.sample import BACKGROUND, VOID
 from dsfactory.core.seeds import derive_seed
 from dsfactory.segment.augment import random_crop
 from dsfactory.segment.config import SegmentConfig
@@ -24,6 +24,8 @@ from dsfactory.segment.network import Segmenter
 WARM_UP = 0.1
 """Share of the steps in which the learning rate rises."""
 WEIGHT_DECAY = 0.01
+BACKGROUND_WEIGHT = 0.25
+"""Of background in the loss in the first half of the steps, against 1 for the other classes."""
 CHECKPOINT_EVERY_S = 30.0
 
 
@@ -73,7 +75,7 @@ def train_segmenter(
             group["lr"] = _peak_rate(config) * _schedule(step, config.steps)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(derive_seed(seed, "dropout", step))
-            loss = _loss(model, images.to(device), labels.to(device))
+            loss = _loss(model, images.to(device), labels.to(device), _background_weight(step, config.steps))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -87,13 +89,18 @@ def train_segmenter(
 
 
 def _peak_rate(config: SegmentConfig) -> float:
-    return config.learning_rate or (1e-3 if config.checkpoint is None else 6e-5)
+    return config.learning_rate or (2e-3 if config.checkpoint is None else 6e-5)
 
 
 def _schedule(step: int, steps: int) -> float:
     """Share of the peak learning rate: linear warm-up, then linear decay to nearly zero."""
     warm = max(1, round(WARM_UP * steps))
     return (step + 1) / warm if step < warm else (steps - step) / (steps - warm)
+
+
+def _background_weight(step: int, steps: int) -> float:
+    """Weight of background in the loss: small for half of the steps, so that rare classes are learnt; 1 in the end."""
+    return BACKGROUND_WEIGHT + (1 - BACKGROUND_WEIGHT) * max(0.0, 2 * step / steps - 1)
 
 
 def _batches(images: int, size: int, seed: int, skip: int) -> Iterator[list[int]]:
@@ -121,14 +128,17 @@ def _batch(data: LabelledImages, indices: list[int], config: SegmentConfig, seed
     return torch.from_numpy(np.ascontiguousarray(images)), torch.from_numpy(labels).long()
 
 
-def _loss(model: Segmenter, images: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross entropy over the pixels that are not void; 0 when all are."""
+def _loss(model: Segmenter, images: Tensor, labels: Tensor, background: float) -> Tensor:
+    """Mean cross entropy over the pixels that are not void, background weighted; 0 when all are void."""
     logits = functional.interpolate(model(images).float(), size=labels.shape[1:], mode="bilinear")
     largest = int(labels.masked_fill(labels == VOID, 0).max())
     if largest >= logits.shape[1]:
         raise ValueError(f"an image has the label {largest}, and the network knows 0 to {logits.shape[1] - 1}")
-    known = (labels != VOID).sum().clamp(min=1)
-    return functional.cross_entropy(logits, labels, ignore_index=VOID, reduction="sum") / known
+    weights = logits.new_ones(logits.shape[1])
+    weights[BACKGROUND] = background
+    total = functional.cross_entropy(logits, labels, weights, ignore_index=VOID, reduction="sum")
+    known = (labels != VOID).sum() - (1 - background) * (labels == BACKGROUND).sum()
+    return total / known.clamp(min=1)
 
 
 def _state(model: Segmenter, optimizer: torch.optim.AdamW, identity: str, done: int) -> bytes:

@@ -85,7 +85,7 @@ def test_plots_tables_and_the_recipe_are_there(page):
     assert commands[1] == "dsfactory filter runs/again"
     assert "shard_size: 4" in " ".join(dom.texts["code"])
     assert "12 images of 2 classes, 6 of them labelled." in dom.text
-    assert "Drawn by pocket: rough stickers" in dom.text
+    assert "Drawn by pocket: stickers" in dom.text
 
 
 def test_versions_come_from_the_log_of_the_commands_that_made_the_run(whole_run, tmp_path):
