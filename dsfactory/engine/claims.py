@@ -18,14 +18,15 @@ class Claims:
     all its claims.
 
     Args:
-        path: the file, made if it is not there. It stays empty.
+        path: the file, which is there and stays empty. Workers never make it: one that is slow to start would leave it
+            behind when its parent is gone.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def __enter__(self) -> Self:
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        self._file = os.open(self._path, os.O_RDWR | os.O_NOFOLLOW)
         return self
 
     def __exit__(

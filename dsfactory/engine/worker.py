@@ -98,6 +98,10 @@ def _serve(task: Task, link: Connection) -> None:
             _Worker(task, claims, say, ask).run()
     except (BrokenPipeError, EOFError):
         raise
+    except FileNotFoundError as error:
+        if error.filename == str(task.claims):
+            return  # the command has ended and taken the file away
+        say("failed", error)
     except Exception as error:
         told = isinstance(error, DsfactoryError | OSError)  # others may not survive the way to the parent
         say("failed", error if told else RuntimeError("".join(traceback.format_exception(error))))

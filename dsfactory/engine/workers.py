@@ -111,6 +111,7 @@ class Crew:
     def __enter__(self) -> Self:
         if self._upstream is None:
             self._announce()
+        self._claims.touch()
         for number, stage in enumerate(self._stages[: len(self._shards)], start=1):
             self._start(number, stage)
         return self

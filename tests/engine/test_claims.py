@@ -9,6 +9,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from dsfactory.engine.claims import Claims
+Path(sys.argv[1]).touch()
 with Claims(Path(sys.argv[1])) as claims, claims.take(int(sys.argv[2])) as taken:
     print(taken, flush=True)
     time.sleep(60)
@@ -32,6 +33,7 @@ def test_a_claim_is_one_process_s_until_it_dies(tmp_path):
     other = holder(path, 3)
     try:
         assert other.said == "True"
+        path.touch()
         with Claims(path) as claims:
             with claims.take(3) as taken:
                 assert not taken
@@ -50,6 +52,7 @@ def test_a_claim_is_one_process_s_until_it_dies(tmp_path):
 
 def test_a_claim_that_is_given_back_can_be_taken(tmp_path):
     path = tmp_path / "claims"
+    path.touch()
     with Claims(path) as claims:
         with claims.take(0) as taken:
             assert taken
