@@ -95,30 +95,83 @@ def export(
         RunLocked: another process is exporting to ``out``.
         DsfactoryError: a sample's files do not fit each other.
     """
-    writer_class = find_format(format)
-    plan = ExportPlan(tuple(classes), model, image_format or writer_class.image_formats[0], rle, drawn)
-    _check_settings(format, writer_class, plan, val_share)
-    identity: dict[str, Any] = {
-        "format": format,
-        "version": writer_class.version,
-        "fingerprint": fingerprint,
-        "classes": list(classes),
-        "model": model,
-        "settings": {"val_share": val_share, "image_format": plan.image_format, "rle": rle},
-    }
+    writer_class, plan = _plan(format, classes, model, val_share, image_format, rle, drawn)
+    identity = _identity(format, plan, fingerprint, val_share)
     target = out.resolve()
     with disk_errors(out, "nothing was written"), staging_folder(target) as staging:
-        present = read_manifest(target)
-        if present is not None and not redo:
-            changes = differences({name: present.get(name) for name in identity}, identity)
-            if not changes:
-                return ExportSummary(format, out, False, **present["counts"])
-            raise UserError(_changed(out, changes))
+        present = _same_export(out, identity, redo)
         if present is not None:
-            check_replaceable(target, present)
+            return ExportSummary(format, out, False, **present["counts"])
         counts = _write(writer_class(staging, plan), samples, val_share)
         publish(staging, target, {**identity, "counts": counts})
     return ExportSummary(format, out, True, counts["images"], counts["instances"])
+
+
+def is_there(
+    format: str,
+    out: Path,
+    *,
+    classes: Sequence[str],
+    fingerprint: str,
+    model: str,
+    val_share: float = 0.1,
+    image_format: ImageFormat | None = None,
+    rle: bool = False,
+    redo: bool = False,
+    drawn: bool = True,
+) -> bool:
+    """Whether :func:`export` with the same arguments would have nothing to do. Writes nothing.
+
+    Raises:
+        UserError: it would refuse.
+    """
+    _, plan = _plan(format, classes, model, val_share, image_format, rle, drawn)
+    return _same_export(out, _identity(format, plan, fingerprint, val_share), redo) is not None
+
+
+def _plan(
+    format: str,
+    classes: Sequence[str],
+    model: str,
+    val_share: float,
+    image_format: ImageFormat | None,
+    rle: bool,
+    drawn: bool,
+) -> tuple[type[DatasetWriter], ExportPlan]:
+    writer_class = find_format(format)
+    plan = ExportPlan(tuple(classes), model, image_format or writer_class.image_formats[0], rle, drawn)
+    _check_settings(format, writer_class, plan, val_share)
+    return writer_class, plan
+
+
+def _identity(format: str, plan: ExportPlan, fingerprint: str, val_share: float) -> dict[str, Any]:
+    return {
+        "format": format,
+        "version": find_format(format).version,
+        "fingerprint": fingerprint,
+        "classes": list(plan.classes),
+        "model": plan.model,
+        "settings": {"val_share": val_share, "image_format": plan.image_format, "rle": plan.rle},
+    }
+
+
+def _same_export(out: Path, identity: dict[str, Any], redo: bool) -> dict[str, Any] | None:
+    """The manifest of the export at ``out`` if it is the one that is asked for; None where one is to be made.
+
+    Raises:
+        UserError: there is another one and ``redo`` is off, or something that is not ours.
+    """
+    target = out.resolve()
+    present = read_manifest(target)
+    if present is None:
+        return None
+    if redo:
+        check_replaceable(target, present)
+        return None
+    changes = differences({name: present.get(name) for name in identity}, identity)
+    if changes:
+        raise UserError(_changed(out, changes))
+    return present
 
 
 def find_format(name: str) -> type[DatasetWriter]:
