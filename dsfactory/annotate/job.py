@@ -57,7 +57,7 @@ def annotate_job(
     """
     plan = plan_annotation(images, out, config_file, flags, redo)
     out, config = plan.out, plan.config
-    stage = build_stage("generate", config, out)
+    stage = build_stage("generate", config, out, redo)
     stage.identity()
     with disk_errors(out, KEPT), Run.claim(out, config.classes, config.seed) as run, run_log(out, "annotate") as ended:
         pictures = merge_pictures(read_pictures(out), plan.found, redo)
