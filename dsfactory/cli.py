@@ -324,8 +324,7 @@ def main(arguments: list[str] | None = None, command: Callable[..., Any] = app) 
 
 
 def _fail(text: str, code: int) -> None:
-    line = "".join(character if character.isprintable() else "�" for character in " ".join(text.split()))
-    print(f"dsfactory: {line}", file=sys.stderr)
+    print(f"dsfactory: {output.printable(text)}", file=sys.stderr)
     sys.exit(code)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,7 +98,7 @@ def export(
     """
     writer_class, plan = _plan(format, classes, model, val_share, image_format, rle, drawn)
     identity = _identity(format, plan, fingerprint, val_share)
-    target = out.resolve()
+    target = Path(os.path.realpath(out))
     with disk_errors(out, "nothing was written"), staging_folder(target) as staging:
         present = _same_export(out, identity, redo)
         if present is not None:
@@ -126,7 +127,8 @@ def is_there(
         UserError: it would refuse.
     """
     _, plan = _plan(format, classes, model, val_share, image_format, rle, drawn)
-    return _same_export(out, _identity(format, plan, fingerprint, val_share), redo) is not None
+    with disk_errors(out, "nothing was written"):
+        return _same_export(out, _identity(format, plan, fingerprint, val_share), redo) is not None
 
 
 def _plan(
@@ -161,7 +163,7 @@ def _same_export(out: Path, identity: dict[str, Any], redo: bool) -> dict[str, A
     Raises:
         UserError: there is another one and ``redo`` is off, or something that is not ours.
     """
-    target = out.resolve()
+    target = Path(os.path.realpath(out))
     present = read_manifest(target)
     if present is None:
         return None

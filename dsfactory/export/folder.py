@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from dsfactory.core.atomic import fsync_folder
 from dsfactory.core.errors import UserError
 from dsfactory.core.lock import exclusive_lock
@@ -19,6 +21,35 @@ MANIFEST = "dsfactory.json"
 (Datumaro takes a folder with a ``*-export.json`` for one of VoTT, so it is not called that.)"""
 
 _LOCK = ".lock"
+
+
+class _Splits(BaseModel):
+    train: int
+    val: int
+
+
+class _Counts(BaseModel):
+    images: _Splits
+    instances: _Splits
+
+
+class _Settings(BaseModel):
+    val_share: float
+    image_format: str
+    rle: bool
+
+
+class _Manifest(BaseModel):
+    """What a manifest holds at least."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    format: str
+    fingerprint: str
+    classes: list[str]
+    settings: _Settings
+    counts: _Counts
+    files: dict[str, int]
 
 
 @contextlib.contextmanager
@@ -88,17 +119,16 @@ def read_manifest(target: Path) -> dict[str, Any] | None:
     if there != target:
         return None
     try:
-        manifest = json.loads((target / MANIFEST).read_bytes())
+        manifest: dict[str, Any] = json.loads((target / MANIFEST).read_bytes())
+        _Manifest.model_validate(manifest)
     except FileNotFoundError:
         if any(target.iterdir()):
             raise UserError(
                 f"{target} is not empty and not an export of dsfactory: name a new or empty folder with --out"
             ) from None
         return None
-    except ValueError:
-        manifest = None
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
-        raise UserError(f"{target / MANIFEST} is damaged: name another folder with --out")
+    except (ValueError, ValidationError, RecursionError) as error:
+        raise UserError(f"{target / MANIFEST} is damaged: name another folder with --out") from error
     return manifest
 
 
