@@ -36,7 +36,7 @@ from scripts.crash_watch import LABELS, RUN, STAGES, Watched, contents, differen
 
 SETTINGS = {
     "classes": ["dog", "bird"],
-    "num": 8,
+    "num": 6,
     "shard_size": 2,
     "generate": {"steps": 2, "width": 64, "height": 64},
     "refine": {"min_box": 0},
@@ -44,13 +44,13 @@ SETTINGS = {
                "device": "cpu", "segment": {"steps": 6, "batch_size": 2, "side": 32}},
     "splice": {"num": 12, "mix": "1x2", "val_share": 0.3},
 }  # fmt: skip
-"""Eight shards a stage, so that a process meets many moments at which it can be killed."""
+"""Six shards a stage, so that a process meets many moments at which it can be killed."""
 
 PAIR = "two at once"
 WAYS = ("SIGKILL", "SIGKILL", "SIGTERM", "SIGKILL", PAIR)
 """How processes are ended, in turns; of two started at once, both are ended by SIGKILL."""
 
-KILLS_PER_ROUND = 18
+KILLS_PER_ROUND = 27
 POLL = 0.002
 LIFE = 600.0
 """Longest life of a process in seconds: one that hangs is a failure, not a wait without end."""
