@@ -5,15 +5,16 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dsfactory.core.disk import disk_errors
 from dsfactory.core.errors import UserError
+from dsfactory.core.remote import place_of
 from dsfactory.core.stage import differences
 from dsfactory.export.coco import CocoWriter
 from dsfactory.export.common import SPLITS, DatasetWriter, ExportPlan, ImageFormat, split_of
 from dsfactory.export.cvat import CvatWriter
-from dsfactory.export.folder import check_replaceable, publish, read_manifest, staging_folder
+from dsfactory.export.folder import FolderExport, folder_export
 from dsfactory.export.huggingface import HuggingFaceWriter
 from dsfactory.export.parquet import ParquetWriter
 from dsfactory.export.png import PngWriter
@@ -21,6 +22,9 @@ from dsfactory.export.sample import ExportSample, read_labels
 from dsfactory.export.voc import VocWriter
 from dsfactory.export.webdataset import WebDatasetWriter
 from dsfactory.export.yolo import YoloWriter
+
+if TYPE_CHECKING:
+    from dsfactory.export.bucket import BucketExport
 
 FORMATS: dict[str, type[DatasetWriter]] = {
     "coco": CocoWriter,
@@ -107,18 +111,28 @@ def export(
         "settings": {"val_share": val_share, "image_format": plan.image_format, "rle": rle},
     }
     target = out.resolve()
-    with disk_errors(out, "nothing was written"), staging_folder(target) as staging:
-        present = read_manifest(target)
+    with disk_errors(out, "nothing was written"), _export_place(target) as place:
+        present = place.manifest()
         if present is not None and not redo:
             changes = differences({name: present.get(name) for name in identity}, identity)
             if not changes:
                 return ExportSummary(format, out, False, **present["counts"])
             raise UserError(_changed(out, changes))
         if present is not None:
-            check_replaceable(target, present)
-        counts = _write(writer_class(staging, plan), samples, val_share)
-        publish(staging, target, {**identity, "counts": counts})
+            place.check_replaceable(present)
+        counts = _write(writer_class(place.staging, plan), samples, val_share)
+        place.finish({**identity, "counts": counts})
     return ExportSummary(format, out, True, counts["images"], counts["instances"])
+
+
+def _export_place(target: Path) -> "contextlib.AbstractContextManager[FolderExport | BucketExport]":
+    found = place_of(target)
+    if found is None:
+        return folder_export(target)
+    from dsfactory.export.bucket import bucket_export
+
+    url, root = found
+    return bucket_export(url if target == root else f"{url}/{target.relative_to(root).as_posix()}")
 
 
 def find_format(name: str) -> type[DatasetWriter]:
