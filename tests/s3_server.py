@@ -12,7 +12,7 @@ from werkzeug.serving import make_server
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_SECRET_ACCESS_KEY": "nobody-may-see-this",
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_MAX_ATTEMPTS": "1",
@@ -45,7 +45,7 @@ class S3Server:
         self.start()
         self._port = self._server.server_port
         self.url = f"http://127.0.0.1:{self._port}"
-        credentials = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+        credentials = {"aws_access_key_id": "testing", "aws_secret_access_key": ENVIRONMENT["AWS_SECRET_ACCESS_KEY"]}
         self.client = boto3.client("s3", endpoint_url=self.url, region_name="us-east-1", **credentials)
 
     def start(self) -> None:

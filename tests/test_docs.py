@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,12 @@ def commands_of(page: Path) -> list[str]:
     blocks = re.findall(r"^```(?:bash|console|sh)\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     return [line for line in lines if line.startswith("dsfactory ")]
+
+
+@pytest.fixture(autouse=True)
+def no_bucket(monkeypatch, tmp_path) -> None:
+    """Commands on a bucket are only read here: opening it would need a network."""
+    monkeypatch.setattr("dsfactory.core.mirror.open_mirror", lambda url, content: nullcontext(tmp_path))
 
 
 SHOWN = [pytest.param(line, id=f"{page.name}: {line}") for page in PAGES for line in commands_of(page)]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.command import command, run_tiny, tree
-from tests.s3_server import uploads
+from tests.s3_server import ENVIRONMENT, uploads
 
 RUN = ("run", "--format", "coco", "--shard-size", "2", "--set", "refine.min_box=0")
 
@@ -61,6 +61,8 @@ def test_killed_in_the_middle_of_an_upload_and_resumed_equals_a_local_run(s3, lo
     assert done.returncode == 0, done.stderr
     assert "2 made now" not in done.stdout.splitlines()[0] and f"in s3://{bucket}/runs/a" in done.stdout
     assert stored(s3, bucket, "runs/a") == expected
+    everything = b"".join(s3.objects(bucket, "runs/a").values()) + (done.stdout + done.stderr).encode()
+    assert ENVIRONMENT["AWS_SECRET_ACCESS_KEY"].encode() not in everything
     assert json.loads(s3.objects(bucket, "runs/a")["log.jsonl"].splitlines()[-1])["exit_code"] == 0
     status = command("status", f"s3://{bucket}/runs/a", "--json", cwd=mirrors)
     here = json.loads(command("status", "a", "--json", cwd=local).stdout)

@@ -36,7 +36,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
     Temporary name in the same folder, fsync, rename, fsync of the folder; on an error or a signal the
     temporary file is removed. A killed process leaves it behind for :func:`remove_leftovers`. In a mirror of a bucket
-    the file is uploaded then.
+    the file is uploaded before it appears.
     """
     temporary = temporary_path(path)
     _unfinished.add(temporary)
@@ -45,6 +45,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        published(path, temporary)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -52,7 +53,6 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         raise
     _unfinished.discard(temporary)
     fsync_folder(path.parent)
-    published(path)
 
 
 def scratch_path(path: Path) -> Path:

@@ -81,12 +81,12 @@ class StoreMirror:
         if self._log_start is None:
             self._log_start = found[LOG].size if LOG in found else 0
 
-    def publish(self, path: Path) -> None:
+    def publish(self, path: Path, content: Path) -> None:
         for lease in self._leases:
             lease.check()
         self.delete_removed()
         name = path.relative_to(self.root).as_posix()
-        self.store.upload([(path, name)])
+        self.store.upload([(content, name)])
         self._known[name] = "written here"
         if self._is_shard(name):
             self._make_resident(path)

@@ -30,8 +30,8 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)")
 class Mirror(Protocol):
     """A local folder that stands for a place in a store."""
 
-    def publish(self, path: Path) -> None:
-        """Upload a file that is complete."""
+    def publish(self, path: Path, content: Path) -> None:
+        """Upload a file that is complete: its content, under the name that ``path`` stands for."""
 
     def open(self, path: Path, keep: bool) -> BufferedReader:
         """Open a file for reading, after fetching it if need be."""
@@ -76,11 +76,11 @@ def place_of(path: Path) -> tuple[str, Path] | None:
     return (_names[str(root)], root) if root is not None else None
 
 
-def published(path: Path) -> None:
-    """A file is complete: upload it if it belongs to a mirror."""
+def published(path: Path, content: Path) -> None:
+    """A file is complete: upload it if ``path`` lies in a mirror; ``content`` is where its bytes are at the moment."""
     mirror = mirror_of(path)
     if mirror is not None:
-        mirror.publish(path)
+        mirror.publish(path, content)
 
 
 def open_stored(path: Path, keep: bool = False) -> BufferedReader:

@@ -87,15 +87,15 @@ class BucketExport:
         self._flush()
         for path in sorted(self.staging.rglob("*")):
             if path.is_file() and path.stat().st_mtime_ns != 0:
-                self.publish(path)
+                self.publish(path, path)
         self._flush()
         self._lease.check()
         self._store.write(MANIFEST, manifest_bytes(manifest, files_of(self.staging)))
         self.clear(noted=False)
 
-    def publish(self, path: Path) -> None:
+    def publish(self, path: Path, content: Path) -> None:
         """A file of the dataset is complete: it goes up with the next batch."""
-        self._waiting[path.relative_to(self.staging).as_posix()] = path.stat().st_size
+        self._waiting[path.relative_to(self.staging).as_posix()] = content.stat().st_size
         if len(self._waiting) >= BATCH_FILES or sum(self._waiting.values()) >= BATCH_BYTES:
             self._flush()
 

@@ -131,7 +131,7 @@ class DatasetWriter(ABC):
 
     def finished(self, name: str) -> None:
         """A file of the dataset is complete and closed: into a bucket it may be uploaded."""
-        published(self.root / name)
+        published(self.root / name, self.root / name)
 
 
 class HashingFile:
