@@ -1,6 +1,7 @@
 """Every command, flag, make target, script and file that the documents show is there, and the parsers take it."""
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,12 @@ PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 INSTALLED = "dsfactory/prompts/data"
 """Where the files of prompts/ are in an installed package; a checkout does not have it."""
+
+
+@pytest.fixture(autouse=True)
+def no_bucket(monkeypatch, tmp_path) -> None:
+    """Commands on a bucket are only read here: opening it would need a network."""
+    monkeypatch.setattr("dsfactory.core.mirror.open_mirror", lambda url, content: nullcontext(tmp_path))
 
 
 def parse(line: str) -> None:

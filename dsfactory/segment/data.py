@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsfactory.core.png import decode_index_png, decode_rgb_png
+from dsfactory.core.remote import open_stored
 
 Image = NDArray[np.uint8]
 """An RGB image: uint8 of shape (height, width, 3), sRGB in [0, 255]."""
@@ -43,7 +44,7 @@ class FilePlace:
     size: int
 
     def read(self) -> bytes:
-        with open(self.tar, "rb") as file:
+        with open_stored(self.tar, keep=True) as file:
             file.seek(self.offset)
             return file.read(self.size)
 
@@ -51,7 +52,7 @@ class FilePlace:
 def index_tar(path: Path, extension: str) -> dict[str, FilePlace]:
     """Sample keys to the places of their files ``{key}.{extension}`` in a shard's tar, for reading in any order."""
     places = {}
-    with tarfile.open(path, mode="r:") as tar:
+    with open_stored(path, keep=True) as file, tarfile.open(fileobj=file, mode="r:") as tar:
         for member in tar:
             key, _, found = member.name.partition(".")
             if found == extension:
