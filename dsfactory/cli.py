@@ -26,7 +26,9 @@ from dsfactory.commands.splice import splice as splice_command
 from dsfactory.commands.view import view as view_command
 from dsfactory.core.atomic import discard_unfinished
 from dsfactory.core.errors import DamagedShard, DsfactoryError, StopSignal
+from dsfactory.core.remote import shown
 from dsfactory.engine.signals import stop_on_signals
+from dsfactory.places import whole_place
 
 # Typer carries its own click from 0.28 on and exports only the leaf of this class.
 _UsageError: Any = typer.BadParameter.__base__
@@ -186,7 +188,11 @@ def run_all(
 @app.command()
 def verify(
     path: Annotated[
-        Path | None, typer.Argument(help="A run's folder, or an export's [default: the newest run under ./runs]")
+        Path | None,
+        typer.Argument(
+            help="The folder (or s3://BUCKET/PATH) of a run or an export [default: the newest run under ./runs]",
+            callback=whole_place,
+        ),
     ] = None,
     repair: Annotated[
         bool, typer.Option("--repair", help="Make exactly the broken shards of a run again, and what was made of them.")
@@ -324,7 +330,7 @@ def main(arguments: list[str] | None = None, command: Callable[..., Any] = app) 
 
 
 def _fail(text: str, code: int) -> None:
-    print(f"dsfactory: {output.printable(text)}", file=sys.stderr)
+    print(f"dsfactory: {shown(output.printable(text))}", file=sys.stderr)
     sys.exit(code)
 
 

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from dsfactory.places import new_place, on_disk, run_place
+
 Classes = Annotated[str | None, typer.Option(help="Class names, separated by commas: dog,traffic light")]
 ClassesFile = Annotated[
     Path | None, typer.Option(help="A file with a class per line: 'name' or 'name: synonym, synonym'.")
@@ -25,12 +27,21 @@ Model = Annotated[
     str | None,
     typer.Option(help="Who draws: a preset ('dsfactory models list'), a hub id or a folder [default: pocket]"),
 ]
-Out = Annotated[Path | None, typer.Option(help="The run's folder [default: runs/CLASSES-MODEL]")]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="The run's folder, or s3://BUCKET/PATH [default: runs/CLASSES-MODEL]", callback=run_place),
+]
 ExportOut = Annotated[
-    Path | None, typer.Option(help="Where to; with several formats each gets a folder [default: RUN/export/FORMAT]")
+    Path | None,
+    typer.Option(
+        help="Where to, a folder or s3://BUCKET/PATH; with several formats each gets a folder [default: "
+        "RUN/export/FORMAT]",
+        callback=new_place,
+    ),
 ]
 Config = Annotated[
-    Path | None, typer.Option(help="A run.yaml; flags win over it, it wins over the run's saved config.")
+    Path | None,
+    typer.Option(help="A run.yaml; flags win over it, it wins over the run's saved config.", callback=on_disk),
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of the run [default: 0]")]
 Corpus = Annotated[
@@ -82,7 +93,10 @@ Redo = Annotated[
     bool, typer.Option("--redo", help="Make it again with these settings; what depends on it is made again later.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON summary instead of words.")]
-RunPath = Annotated[Path | None, typer.Argument(help="The run's folder [default: the newest under ./runs]")]
+RunPath = Annotated[
+    Path | None,
+    typer.Argument(help="The run's folder, or s3://BUCKET/PATH [default: the newest under ./runs]", callback=run_place),
+]
 ImageFormat = Annotated[
     str | None,
     typer.Option(

@@ -16,3 +16,22 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny_models import tiny_sd
 
     return tiny_sd(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """An S3-speaking server, named in the environment of this process and of those it starts."""
+    from tests.s3_server import ENVIRONMENT, S3Server
+
+    with pytest.MonkeyPatch.context() as patch:
+        server = S3Server()
+        for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": server.url}.items():
+            patch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server):
+    """The server, in order again after the test."""
+    yield s3_server
+    s3_server.calm()

@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from dsfactory import options as o
+from dsfactory.places import on_disk
 
 config_app = typer.Typer(help="The settings of a run.", no_args_is_help=True, rich_markup_mode="markdown")
 
-File = Annotated[Path, typer.Argument(help="The file to write.")]
+File = Annotated[Path, typer.Argument(help="The file to write.", callback=on_disk)]
 Changed = Annotated[bool, typer.Option("--changed", help="Only what differs from the defaults.")]
 
 

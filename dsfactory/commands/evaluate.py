@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from dsfactory import options as o
+from dsfactory.places import on_disk
 
 Real = Annotated[
     Path,
@@ -29,7 +30,7 @@ Synthetic = Annotated[
     typer.Option(help="Train on the trainval list of this folder (VOC layout) in place of the run's samples."),
 ]
 NoSplice = Annotated[bool, typer.Option("--no-splice", help="Leave the run's mosaics and pastes out.")]
-ResultOut = Annotated[Path | None, typer.Option(help="Where to [default: RUN/evaluate]")]
+ResultOut = Annotated[Path | None, typer.Option(help="Where to [default: RUN/evaluate]", callback=on_disk)]
 
 
 def evaluate(

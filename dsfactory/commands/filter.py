@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dsfactory import options as o
+from dsfactory.places import on_disk
 
 if TYPE_CHECKING:
     from dsfactory.engine.filtering import FilterSummary
@@ -31,7 +32,8 @@ Clip = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would go; write nothing into the run.")]
 Pictures = Annotated[
-    Path | None, typer.Option(help="A PNG to write, with the samples that go (at most 48), worst first.")
+    Path | None,
+    typer.Option(help="A PNG to write, with the samples that go (at most 48), worst first.", callback=on_disk),
 ]
 
 

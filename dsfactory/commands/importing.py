@@ -6,8 +6,11 @@ from typing import Annotated
 import typer
 
 from dsfactory import options as o
+from dsfactory.places import run_place
 
-RunFolder = Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)]
+RunFolder = Annotated[
+    Path, typer.Argument(help="The run's folder, or s3://BUCKET/PATH.", show_default=False, callback=run_place)
+]
 Fixed = Annotated[Path | None, typer.Argument(help="What the other tool wrote: a file, a folder or a zip.")]
 ImportFormat = Annotated[
     str, typer.Option(help="How it is written: cvat, coco, voc (CVAT: Segmentation mask 1.1) or png.")

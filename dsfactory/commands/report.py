@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from dsfactory import options as o
+from dsfactory.places import on_disk
 
 
 def report(
     run: o.RunPath = None,
-    out: Annotated[Path | None, typer.Option(help="The HTML file [default: RUN/report.html]")] = None,
+    out: Annotated[Path | None, typer.Option(help="The HTML file [default: RUN/report.html]", callback=on_disk)] = None,
     max_samples: Annotated[
         int, typer.Option(min=1, max=100_000, help="Pictures in the gallery; the numbers count all samples.")
     ] = 600,

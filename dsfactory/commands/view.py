@@ -6,13 +6,17 @@ from typing import Annotated
 import typer
 
 from dsfactory import options as o
+from dsfactory.places import on_disk
 
 
 def view(
     run: o.RunPath = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Keep the unpacked pictures in this new folder, and the dataset in FiftyOne (see --name)."),
+        typer.Option(
+            help="Keep the unpacked pictures in this new folder, and the dataset in FiftyOne (see --name).",
+            callback=on_disk,
+        ),
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="With --out: the dataset's name in FiftyOne [default: the run's name]")

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from dsfactory.core.remote import published
+
 _TEMPORARY = re.compile(r"^\..+\.[0-9a-f]{12}\.tmp$")
 
 _unfinished: set[Path] = set()
@@ -33,7 +35,8 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """Open a file for writing that appears under ``path`` only when the block ends without an error.
 
     Temporary name in the same folder, fsync, rename, fsync of the folder; on an error or a signal the
-    temporary file is removed. A killed process leaves it behind for :func:`remove_leftovers`.
+    temporary file is removed. A killed process leaves it behind for :func:`remove_leftovers`. In a mirror of a bucket
+    the file is uploaded before it appears.
     """
     temporary = temporary_path(path)
     _unfinished.add(temporary)
@@ -42,6 +45,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        published(path, temporary)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

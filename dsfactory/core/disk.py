@@ -2,10 +2,12 @@
 
 import contextlib
 import errno
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from dsfactory.core.errors import UserError
+from dsfactory.core.remote import mirror_of
 
 _OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _UNUSABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE}
@@ -23,6 +25,11 @@ def disk_errors(path: Path, kept: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in _OUT_OF_SPACE and mirror_of(path) is not None:
+            raise UserError(
+                f"no space left in {tempfile.gettempdir()}, where shards are made before they are uploaded: free some, "
+                f"or set TMPDIR to a larger disk, and run the same command again, {kept}"
+            ) from error
         if error.errno in _OUT_OF_SPACE:
             raise UserError(
                 f"no space left on the disk of {path}: free some and run the same command again, {kept}"

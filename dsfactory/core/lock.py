@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dsfactory.core.errors import RunLocked, UserError
+from dsfactory.core.remote import mirror_of
 
 
 @contextlib.contextmanager
@@ -45,8 +46,10 @@ def exclusive_lock(path: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(json.dumps({"pid": os.getpid(), "started": datetime.now(UTC).isoformat(timespec="seconds")}))
         file.flush()
+        mirror = mirror_of(path)
         try:
-            yield
+            with mirror.hold(path) if mirror is not None else contextlib.nullcontext():
+                yield
         finally:
             file.truncate(0)
 

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from dsfactory.core.atomic import atomic_file
 from dsfactory.core.errors import DamagedShard
+from dsfactory.core.remote import open_stored
 from dsfactory.core.sample import Record, row_fault, sample_key
 
 _MARK = b"dsfactory"
@@ -260,7 +261,7 @@ class ShardReader:
         """
         if not self.mark.tar_sha256:
             return
-        with open(self._tar_path, "rb") as file:
+        with open_stored(self._tar_path) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest != self.mark.tar_sha256:
             raise DamagedShard(f"{self._tar_path}: its bytes changed since it was written (checksum)")
@@ -287,7 +288,7 @@ class ShardReader:
         key: str | None = None
         files: dict[str, bytes] = {}
         try:
-            with open(self._tar_path, "rb") as file, tarfile.open(fileobj=_BoundedReader(file), mode="r:") as tar:  # type: ignore[call-overload]
+            with open_stored(self._tar_path) as file, tarfile.open(fileobj=_BoundedReader(file), mode="r:") as tar:  # type: ignore[call-overload]
                 for member in tar:
                     name, _, extension = member.name.partition(".")
                     if name != key:

@@ -5,6 +5,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
+from dsfactory.core.remote import shown
+
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
@@ -108,7 +110,7 @@ class Bar(Silent):
         self._bar.advance(self._tasks[stage or next(reversed(self._tasks))], samples)
 
     def note(self, line: str) -> None:
-        self._bar.console.print(line, markup=False, highlight=False)
+        self._bar.console.print(shown(line), markup=False, highlight=False)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

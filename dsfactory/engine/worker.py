@@ -43,6 +43,7 @@ class Task:
         upstream: fingerprint of the stage before when that is being made meanwhile: shards are taken as they appear.
             None when all that will be there is there.
         parent: pid of the process that started this one.
+        mirrored: URL and folder of the mirror that the run's directory lies in; None for a run on a disk.
     """
 
     run: Path
@@ -52,6 +53,7 @@ class Task:
     claims: Path
     upstream: str | None
     parent: int
+    mirrored: tuple[str, Path] | None
 
 
 class Message(NamedTuple):
@@ -94,6 +96,10 @@ def _serve(task: Task, link: Connection) -> None:
         return bool(link.recv())
 
     try:
+        if task.mirrored is not None:
+            from dsfactory.core.mirror import join_mirror
+
+            join_mirror(*task.mirrored)
         with forward_events(lambda event, facts: say("event", (event, facts))), Claims(task.claims) as claims:
             _Worker(task, claims, say, ask).run()
     except (BrokenPipeError, EOFError):

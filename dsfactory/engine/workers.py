@@ -19,6 +19,7 @@ from typing import Self
 
 from dsfactory.core.atomic import remove_leftovers, scratch_path
 from dsfactory.core.errors import DsfactoryError
+from dsfactory.core.remote import place_of
 from dsfactory.core.run import Run
 from dsfactory.core.shard import ShardSpec
 from dsfactory.core.stage import Stage
@@ -155,7 +156,9 @@ class Crew:
 
     def _start(self, number: int, stage: Stage) -> None:
         ours, theirs = _SPAWN.Pipe()
-        task = Task(self._run.path, stage, self._mark, tuple(self._shards), self._claims, self._upstream, os.getpid())
+        place = place_of(self._run.path)
+        shards = tuple(self._shards)
+        task = Task(self._run.path, stage, self._mark, shards, self._claims, self._upstream, os.getpid(), place)
         process = _SPAWN.Process(target=work, args=(task, theirs), name=f"{self._name}-{number}", daemon=True)
         with _one_thread():
             process.start()

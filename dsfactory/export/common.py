@@ -12,6 +12,7 @@ from typing import BinaryIO, ClassVar, Literal
 
 from PIL import Image
 
+from dsfactory.core.remote import published
 from dsfactory.export.sample import ExportSample, Labels
 
 Split = Literal["train", "val"]
@@ -126,6 +127,11 @@ class DatasetWriter(ABC):
         """
         with self.file(name) as file:
             file.write(data)
+        self.finished(name)
+
+    def finished(self, name: str) -> None:
+        """A file of the dataset is complete and closed: into a bucket it may be uploaded."""
+        published(self.root / name, self.root / name)
 
 
 class HashingFile:

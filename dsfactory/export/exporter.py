@@ -6,15 +6,16 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dsfactory.core.disk import disk_errors
 from dsfactory.core.errors import UserError
+from dsfactory.core.remote import place_of
 from dsfactory.core.stage import differences
 from dsfactory.export.coco import CocoWriter
 from dsfactory.export.common import SPLITS, DatasetWriter, ExportPlan, ImageFormat, split_of
 from dsfactory.export.cvat import CvatWriter
-from dsfactory.export.folder import check_replaceable, publish, read_manifest, staging_folder
+from dsfactory.export.folder import FolderExport, check_replaceable, folder_export, read_manifest
 from dsfactory.export.huggingface import HuggingFaceWriter
 from dsfactory.export.parquet import ParquetWriter
 from dsfactory.export.png import PngWriter
@@ -22,6 +23,9 @@ from dsfactory.export.sample import ExportSample, read_labels
 from dsfactory.export.voc import VocWriter
 from dsfactory.export.webdataset import WebDatasetWriter
 from dsfactory.export.yolo import YoloWriter
+
+if TYPE_CHECKING:
+    from dsfactory.export.bucket import BucketExport
 
 FORMATS: dict[str, type[DatasetWriter]] = {
     "coco": CocoWriter,
@@ -99,12 +103,14 @@ def export(
     writer_class, plan = _plan(format, classes, model, val_share, image_format, rle, drawn)
     identity = _identity(format, plan, fingerprint, val_share)
     target = Path(os.path.realpath(out))
-    with disk_errors(out, "nothing was written"), staging_folder(target) as staging:
-        present = _same_export(out, identity, redo)
-        if present is not None:
+    with disk_errors(out, "nothing was written"), _export_place(target) as place:
+        present = place.manifest()
+        if present is not None and _is_same(out, present, identity, redo):
             return ExportSummary(format, out, False, **present["counts"])
-        counts = _write(writer_class(staging, plan), samples, val_share)
-        publish(staging, target, {**identity, "counts": counts})
+        if present is not None:
+            place.check_replaceable(present)
+        counts = _write(writer_class(place.staging, plan), samples, val_share)
+        place.finish({**identity, "counts": counts})
     return ExportSummary(format, out, True, counts["images"], counts["instances"])
 
 
@@ -127,8 +133,18 @@ def is_there(
         UserError: it would refuse.
     """
     _, plan = _plan(format, classes, model, val_share, image_format, rle, drawn)
+    identity, target = _identity(format, plan, fingerprint, val_share), Path(os.path.realpath(out))
     with disk_errors(out, "nothing was written"):
-        return _same_export(out, _identity(format, plan, fingerprint, val_share), redo) is not None
+        url = _url_of(target)
+        if url is None:
+            present = read_manifest(target)
+            if present is not None and redo:
+                check_replaceable(target, present)
+        else:
+            from dsfactory.export.bucket import manifest_at
+
+            present = manifest_at(url)
+    return present is not None and _is_same(out, present, identity, redo)
 
 
 def _plan(
@@ -157,23 +173,36 @@ def _identity(format: str, plan: ExportPlan, fingerprint: str, val_share: float)
     }
 
 
-def _same_export(out: Path, identity: dict[str, Any], redo: bool) -> dict[str, Any] | None:
-    """The manifest of the export at ``out`` if it is the one that is asked for; None where one is to be made.
+def _is_same(out: Path, present: dict[str, Any], identity: dict[str, Any], redo: bool) -> bool:
+    """Whether the export that is there is the one that is asked for; False where it is to be replaced.
 
     Raises:
-        UserError: there is another one and ``redo`` is off, or something that is not ours.
+        UserError: it is another one and ``redo`` is off.
     """
-    target = Path(os.path.realpath(out))
-    present = read_manifest(target)
-    if present is None:
-        return None
     if redo:
-        check_replaceable(target, present)
-        return None
+        return False
     changes = differences({name: present.get(name) for name in identity}, identity)
     if changes:
         raise UserError(_changed(out, changes))
-    return present
+    return True
+
+
+def _url_of(target: Path) -> str | None:
+    """Where in a bucket an absolute path lies; None for a path on a disk."""
+    found = place_of(target)
+    if found is None:
+        return None
+    url, root = found
+    return url if target == root else f"{url}/{target.relative_to(root).as_posix()}"
+
+
+def _export_place(target: Path) -> "contextlib.AbstractContextManager[FolderExport | BucketExport]":
+    url = _url_of(target)
+    if url is None:
+        return folder_export(target)
+    from dsfactory.export.bucket import bucket_export
+
+    return bucket_export(url)
 
 
 def find_format(name: str) -> type[DatasetWriter]:

@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -81,17 +82,48 @@ def staging_folder(target: Path) -> Iterator[Path]:
                 _remove(staging, _LOCK)
 
 
+@dataclass(frozen=True)
+class FolderExport:
+    """The place of one export on a disk, locked; made by :func:`folder_export`.
+
+    Attributes:
+        target: where it is to appear.
+        staging: an empty folder beside it, in which the dataset is written.
+    """
+
+    target: Path
+    staging: Path
+
+    def manifest(self) -> dict[str, Any] | None:
+        """See :func:`read_manifest`."""
+        return read_manifest(self.target)
+
+    def check_replaceable(self, manifest: dict[str, Any]) -> None:
+        """See :func:`check_replaceable`."""
+        check_replaceable(self.target, manifest)
+
+    def finish(self, manifest: dict[str, Any]) -> None:
+        """See :func:`publish`."""
+        publish(self.staging, self.target, manifest)
+
+
+@contextlib.contextmanager
+def folder_export(target: Path) -> Iterator[FolderExport]:
+    """The place of an export in a folder; raises as :func:`staging_folder`."""
+    with staging_folder(target) as staging:
+        yield FolderExport(target, staging)
+
+
 def publish(staging: Path, target: Path, manifest: dict[str, Any]) -> None:
     """Write the manifest and rename ``staging`` to ``target``; an export that is there makes way and is deleted.
 
     The caller has checked with :func:`check_replaceable` that it may be deleted. A kill between the two renames leaves
     no export at ``target``, never a mixed one; the same command makes it again and clears the rest.
     """
-    files = _count_files(staging)
+    files = files_of(staging)
     files["."] = files.get(".", 0) - 1  # the lock
-    text = json.dumps({**manifest, "files": files}, indent=1, ensure_ascii=False)
     with open(staging / MANIFEST, "xb") as file:
-        file.write(text.encode() + b"\n")
+        file.write(manifest_bytes(manifest, files))
         file.flush()
         os.fsync(file.fileno())
     (staging / _LOCK).unlink()
@@ -119,16 +151,32 @@ def read_manifest(target: Path) -> dict[str, Any] | None:
     if there != target:
         return None
     try:
-        manifest: dict[str, Any] = json.loads((target / MANIFEST).read_bytes())
-        _Manifest.model_validate(manifest)
+        data = (target / MANIFEST).read_bytes()
     except FileNotFoundError:
         if any(target.iterdir()):
             raise UserError(
                 f"{target} is not empty and not an export of dsfactory: name a new or empty folder with --out"
             ) from None
         return None
+    return parse_manifest(data, str(target / MANIFEST))
+
+
+def manifest_bytes(manifest: dict[str, Any], files: dict[str, int]) -> bytes:
+    """The manifest as a file; ``files`` are the dataset's by folder."""
+    return json.dumps({**manifest, "files": files}, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def parse_manifest(data: bytes, place: str) -> dict[str, Any]:
+    """What :func:`manifest_bytes` wrote.
+
+    Raises:
+        UserError: it is something else; names the place.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads(data)
+        _Manifest.model_validate(manifest)
     except (ValueError, ValidationError, RecursionError) as error:
-        raise UserError(f"{target / MANIFEST} is damaged: name another folder with --out") from error
+        raise UserError(f"{place} is damaged: name another folder with --out") from error
     return manifest
 
 
@@ -140,14 +188,14 @@ def check_replaceable(target: Path, manifest: dict[str, Any]) -> None:
     """
     expected = {".": 0, **manifest["files"]}
     expected["."] += 1  # the manifest
-    for folder, count in _count_files(target).items():
+    for folder, count in files_of(target).items():
         if count > expected.get(folder, 0):
             raise UserError(
                 f"{target / folder} holds files that dsfactory did not write: move them away, or name another --out"
             )
 
 
-def _count_files(top: Path, name: str = ".") -> dict[str, int]:
+def files_of(top: Path, name: str = ".") -> dict[str, int]:
     """Files in each folder of a tree, by its path from the top; no list of them is ever in memory."""
     files, folders = 0, []
     with os.scandir(top / name) as entries:
@@ -158,7 +206,7 @@ def _count_files(top: Path, name: str = ".") -> dict[str, int]:
                 files += 1
     counts = {name: files}
     for folder in sorted(folders):
-        counts |= _count_files(top, folder if name == "." else f"{name}/{folder}")
+        counts |= files_of(top, folder if name == "." else f"{name}/{folder}")
     return counts
 
 

@@ -75,13 +75,14 @@ class _RowFiles:
         self._schema = schema
         self._rows: list[dict[str, Any]] = []
         self._count = 0
+        self._name = ""
         self._open = contextlib.ExitStack()
 
     def add(self, row: dict[str, Any]) -> None:
         if self._count % ROWS_PER_FILE == 0:
             self.finish()
-            name = f"{self._stem}-{self._count // ROWS_PER_FILE:05d}.parquet"
-            file = self._open.enter_context(self._dataset.file(name))
+            self._name = f"{self._stem}-{self._count // ROWS_PER_FILE:05d}.parquet"
+            file = self._open.enter_context(self._dataset.file(self._name))
             self._table = self._open.enter_context(pq.ParquetWriter(file, self._schema, compression="zstd"))
         self._rows.append(row)
         self._count += 1
@@ -96,6 +97,8 @@ class _RowFiles:
         if self._rows:
             self._write_group()
         self._open.close()
+        if self._name:
+            self._dataset.finished(self._name)
 
     def discard(self, *error: object) -> None:
         """Close what an error left open."""

@@ -69,6 +69,7 @@ class _Tar:
 
     def __init__(self, name: str, dataset: DatasetWriter) -> None:
         self.name = name
+        self._dataset = dataset
         self._open = contextlib.ExitStack()
         file = self._open.enter_context(dataset.file(name))
         tar = tarfile.open(fileobj=file, mode="w|", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
@@ -83,6 +84,7 @@ class _Tar:
 
     def finish(self) -> None:
         self._open.close()
+        self._dataset.finished(self.name)
 
     def discard(self, *error: object) -> None:
         """Close what an error left open."""

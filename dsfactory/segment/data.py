@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dsfactory.core.errors import DamagedImage, DamagedShard
 from dsfactory.core.png import decode_index_png, decode_rgb_png
+from dsfactory.core.remote import open_stored
 from dsfactory.core.shard import Parts
 
 Image = NDArray[np.uint8]
@@ -45,7 +46,7 @@ class FilePlace:
     size: int
 
     def read(self) -> bytes:
-        with open(self.tar, "rb") as file:
+        with open_stored(self.tar, keep=True) as file:
             file.seek(self.offset)
             return file.read(self.size)
 
@@ -58,12 +59,12 @@ def index_tar(path: Path, extension: str) -> dict[str, FilePlace]:
     """
     places: dict[str, FilePlace] = Parts({}, f"{path}: the list of {extension}")
     try:
-        with tarfile.open(path, mode="r:") as tar:
+        with open_stored(path, keep=True) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:
                 key, _, found = member.name.partition(".")
                 if found == extension and member.isreg() and not member.issparse():
                     places[key] = FilePlace(path, member.offset_data, member.size)
-    except (OSError, tarfile.TarError) as error:
+    except tarfile.TarError as error:
         raise DamagedShard(f"{path}: not a readable tar ({type(error).__name__})") from error
     return places
 

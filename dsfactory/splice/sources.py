@@ -6,11 +6,13 @@ import tarfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from dsfactory.core.errors import DamagedImage, DamagedShard
 from dsfactory.core.png import decode_index_png
+from dsfactory.core.remote import open_stored
 from dsfactory.core.run import Run
 from dsfactory.core.sample import BACKGROUND, VOID
 from dsfactory.core.shard import ShardReader, ShardSpec
@@ -134,7 +136,7 @@ class Sources:
             start, size = self._indices[place][f"{source.key}.{name}"]
         except KeyError:
             raise DamagedShard(f"{path}: sample {source.key} has no {name}") from None
-        with open(path, "rb") as file:
+        with open_stored(path, keep=True) as file:
             file.seek(start)
             return file.read(size)
 
@@ -159,12 +161,12 @@ def fingerprint_of(run: Run, labels: str, mended: str) -> str:
     return hashlib.sha256(json.dumps([labels, marks, mended]).encode()).hexdigest()[:32]
 
 
-def _index(reader: ShardReader, path: object) -> dict[str, tuple[int, int]]:
+def _index(reader: ShardReader, path: Path) -> dict[str, tuple[int, int]]:
     """Where the members of a shard's tar lie, after its checksum is compared."""
     reader.verify()
     try:
-        with tarfile.open(str(path), "r:") as tar:
+        with open_stored(path, keep=True) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             plain = (member for member in tar if member.isreg() and not member.issparse())
             return {member.name: (member.offset_data, member.size) for member in plain}
-    except (OSError, tarfile.TarError) as error:
+    except tarfile.TarError as error:
         raise DamagedShard(f"{path}: not a readable tar ({type(error).__name__})") from error
