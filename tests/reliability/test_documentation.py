@@ -1,5 +1,6 @@
 """The tables name tests that exist."""
 
+import json
 import re
 from pathlib import Path
 
@@ -20,3 +21,12 @@ def test_every_named_test_is_there(document):
 def test_every_row_has_its_proof(document):
     rows = [line for line in (ROOT / document).read_text("utf-8").splitlines() if line.startswith("| ")]
     assert [row for row in rows[1:] if "`tests/" not in row] == []
+
+
+def test_the_reports_that_the_page_links_found_nothing():
+    figures = ROOT / "docs" / "figures"
+    crash = json.loads((figures / "crash.json").read_text("utf-8"))
+    assert (crash["differences"], crash["samples_lost"]) == ([], 0)
+    assert crash["total_kills"] == sum(sum(by_way.values()) for by_way in crash["kills"].values())
+    fuzz = json.loads((figures / "fuzz.json").read_text("utf-8"))
+    assert (fuzz["tracebacks"], fuzz["inputs"]) == (0, sum(fuzz["by_target"].values()))
