@@ -1,7 +1,7 @@
 """The documents' commands, run in the order of each page: with a tiny model and small numbers, otherwise as they stand.
 
-``tests/test_tutorial.py`` runs the tutorial as it is, and ``tests/test_ray.py`` and ``tests/test_workers.py`` what is
-named in ``ELSEWHERE``.
+``tests/test_tutorial.py`` runs the tutorial as it is; ``tests/test_ray.py``, ``tests/test_workers.py`` and
+``tests/test_remote.py`` what is named in ``ELSEWHERE``.
 """
 
 import contextlib
@@ -17,16 +17,22 @@ from dsfactory.cli import main
 from tests.shown import PAGES, ROOT, shell_lines, words
 from tests.splice.runs import labelled_run
 
-ELSEWHERE = ("--workers", "--devices", "--engine")
-"""Flags of lines that are not run here: they start other processes, or need GPUs or a cluster."""
+ELSEWHERE = ("--workers", "--devices", "--engine", "s3://")
+"""What is in lines that are not run here: they start other processes, or need GPUs, a cluster or a bucket."""
 COUNTS = {"--num": "2", "--append": "1", "--paste": "1"}
 DRAWING = ["--width", "64", "--height", "64", "--steps", "2"]
 QUICK = ["--timesteps", "200", "--seeds", "1", "--min-gain", "off"]
 ALL_PARTS = ["--set", "refine.min_box=0"]
 """A model that never learnt anything makes small parts."""
 
-RUN_HERE = [page for page in PAGES if page.name != "tutorial.md" and any(
-    line.startswith("dsfactory ") for line in shell_lines(page))]  # fmt: skip
+
+def lines_of(page: Path) -> list[str]:
+    """A page's commands that can be run here, in order."""
+    lines = [line for line in shell_lines(page) if line.startswith("dsfactory ")]
+    return [line for line in lines if "…" not in line and not any(part in line for part in ELSEWHERE)]
+
+
+RUN_HERE = [page for page in PAGES if page.name != "tutorial.md" and lines_of(page)]
 
 
 def shrunk(line: str, model: Path) -> list[str]:
@@ -74,12 +80,10 @@ def run(arguments: list[str], folder: Path) -> None:
 @pytest.mark.parametrize("page", RUN_HERE, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_commands_of_a_page_run(page: Path, tiny_model: Path, tmp_path: Path) -> None:
     set_up(tmp_path)
-    lines = [line for line in shell_lines(page) if line.startswith("dsfactory ")]
+    lines = lines_of(page)
     if not any("--out runs/a" in line for line in lines):
         labelled_run(tmp_path / "runs" / "a", 4)
     for line in lines:
-        if any(flag in words(line) for flag in ELSEWHERE) or "…" in line:
-            continue
         arguments = shrunk(line, tiny_model)
         if arguments[0] == "import":  # what came back from CVAT: here, what went there
             with zipfile.ZipFile(tmp_path / arguments[2], "w") as file:
@@ -88,4 +92,4 @@ def test_the_commands_of_a_page_run(page: Path, tiny_model: Path, tmp_path: Path
 
 
 def test_the_tutorial_and_the_pages_with_commands_are_known() -> None:
-    assert {page.name for page in RUN_HERE} == {"README.md", "formats.md", "ray.md", "recipes.md", "splicing.md"}
+    assert {page.name for page in RUN_HERE} == {"README.md", "formats.md", "recipes.md", "splicing.md"}
