@@ -52,6 +52,10 @@ def shrunk(line: str, model: Path) -> list[str]:
             return [*arguments, "--model", str(model), *QUICK, *ALL_PARTS]
         case "refine":
             return [*arguments, *ALL_PARTS]
+        case "filter":
+            return [*arguments, "--set", "filter.segment.steps=2", "--keep", "1.0"]
+        case "splice" if "--mix" in arguments:  # so few samples, and all of them are needed
+            return [*arguments, "--val-share", "0"]
     return arguments
 
 
@@ -92,4 +96,4 @@ def test_the_commands_of_a_page_run(page: Path, tiny_model: Path, tmp_path: Path
 
 
 def test_the_tutorial_and_the_pages_with_commands_are_known() -> None:
-    assert {page.name for page in RUN_HERE} == {"README.md", "formats.md", "recipes.md", "splicing.md"}
+    assert {page.name for page in RUN_HERE} == {"README.md", "formats.md", "recipes.md", "splicing.md", "stages.md"}
