@@ -18,12 +18,14 @@ from dsfactory.commands.config import config_app
 from dsfactory.commands.config import init as init_command
 from dsfactory.commands.evaluate import evaluate as evaluate_command
 from dsfactory.commands.filter import filter_command
+from dsfactory.commands.flags import generate_flags, refine_flags
 from dsfactory.commands.importing import import_fixes as import_command
+from dsfactory.commands.prompts import prompts_app
 from dsfactory.commands.report import report as report_command
 from dsfactory.commands.splice import splice as splice_command
 from dsfactory.commands.view import view as view_command
 from dsfactory.core.atomic import discard_unfinished
-from dsfactory.core.errors import DamagedShard, DsfactoryError, StopSignal, UserError
+from dsfactory.core.errors import DamagedShard, DsfactoryError, StopSignal
 from dsfactory.core.remote import shown
 from dsfactory.engine.signals import stop_on_signals
 from dsfactory.places import whole_place
@@ -42,7 +44,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-prompts_app = typer.Typer(help="Look into the caption corpus.", no_args_is_help=True, rich_markup_mode="markdown")
 models_app = typer.Typer(help="The models that can draw.", no_args_is_help=True, rich_markup_mode="markdown")
 app.add_typer(config_app, name="config")
 app.add_typer(prompts_app, name="prompts")
@@ -53,10 +54,12 @@ app.add_typer(models_app, name="models")
 def generate(
     classes: o.Classes = None, classes_file: o.ClassesFile = None, num: o.Num = None, append: o.Append = None,
     model: o.Model = None, out: o.Out = None, config: o.Config = None, seed: o.Seed = None, corpus: o.Corpus = None,
-    column: o.Column = None, objects: o.Objects = None, width: o.Width = None, height: o.Height = None,
-    steps: o.Steps = None, guidance: o.Guidance = None, device: o.Device = None, batch_size: o.BatchSize = None,
-    shard_size: o.ShardSize = None, setting: o.Set = None, budget: o.Budget = None, until: o.Until = None,
-    max_gb: o.MaxGb = None, workers: o.Workers = None, devices: o.Devices = None, engine: o.Engine = "local",
+    column: o.Column = None, objects: o.Objects = None, style: o.Style = None, scene: o.Scene = None,
+    weather: o.Weather = None, negative_prompt: o.NegativePrompt = None, width: o.Width = None,
+    height: o.Height = None, steps: o.Steps = None, guidance: o.Guidance = None, device: o.Device = None,
+    batch_size: o.BatchSize = None, shard_size: o.ShardSize = None, setting: o.Set = None, budget: o.Budget = None,
+    until: o.Until = None, max_gb: o.MaxGb = None, workers: o.Workers = None, devices: o.Devices = None,
+    engine: o.Engine = "local",
     address: o.Address = None, dry_run: o.DryRun = False, redo: o.Redo = False, as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
@@ -64,13 +67,13 @@ def generate(
 
     A run that was killed or stopped goes on with the same command; a larger --num adds images and changes none.
     """
+    from dsfactory.engine.dry_runs import estimate_generate
     from dsfactory.engine.engines import choose_engine
-    from dsfactory.engine.estimate import estimate_generate
     from dsfactory.engine.limits import Limits
     from dsfactory.engine.pipeline import generate_job
     from dsfactory.engine.progress import choose_progress
 
-    flags = _generate_flags(locals())
+    flags = generate_flags(locals())
     limits = Limits(budget, until, max_gb)
     chosen = choose_engine(workers, devices, engine, address)
     with choose_progress(as_json or quiet) as progress:
@@ -88,14 +91,14 @@ def refine(
     dry_run: o.DryRun = False, redo: o.Redo = False, as_json: o.Json = False, quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Turn the evidence of a run into masks. Needs no GPU and draws nothing again."""
+    from dsfactory.engine.dry_runs import estimate_refine
     from dsfactory.engine.engines import choose_engine
-    from dsfactory.engine.estimate import estimate_refine
     from dsfactory.engine.limits import Limits
     from dsfactory.engine.pipeline import refine_job
     from dsfactory.engine.progress import choose_progress
 
     path = _run_path(run)
-    flags = _refine_flags(locals())
+    flags = refine_flags(locals())
     if dry_run:
         output.print_estimate(estimate_refine(path, config, flags, redo), as_json)
     limits = Limits(budget, until, max_gb)
@@ -119,11 +122,17 @@ app.command("import")(import_command)
 def export(
     run: o.RunPath = None, format: o.Format = "coco", out: o.ExportOut = None, val_share: o.ValShare = 0.1,
     image_format: o.ImageFormat = None, rle: o.Rle = False, no_splice: o.NoSplice = False,
-    no_filter: o.NoFilter = False, redo: o.Redo = False, as_json: o.Json = False, quiet: o.Quiet = False,
+    no_filter: o.NoFilter = False, dry_run: o.DryRun = False, redo: o.Redo = False, as_json: o.Json = False,
+    quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Write the finished samples as a dataset that other tools read."""
+    from dsfactory.engine.dry_runs import estimate_export
     from dsfactory.engine.exporting import export_job
 
+    if dry_run:
+        found = estimate_export(_run_path(run), format, out, val_share, redo, image_format, rle, not no_splice,
+                                not no_filter)  # fmt: skip
+        output.print_estimate(found, as_json)
     summaries = export_job(_run_path(run), format, out, val_share, redo, image_format=image_format, rle=rle,
                            splice=not no_splice, filtered=not no_filter)  # fmt: skip
     if as_json:
@@ -137,7 +146,8 @@ def export(
 def run_all(
     classes: o.Classes = None, classes_file: o.ClassesFile = None, num: o.Num = None, model: o.Model = None,
     out: o.Out = None, config: o.Config = None, seed: o.Seed = None, corpus: o.Corpus = None, column: o.Column = None,
-    objects: o.Objects = None, width: o.Width = None, height: o.Height = None, steps: o.Steps = None,
+    objects: o.Objects = None, style: o.Style = None, scene: o.Scene = None, weather: o.Weather = None,
+    negative_prompt: o.NegativePrompt = None, width: o.Width = None, height: o.Height = None, steps: o.Steps = None,
     guidance: o.Guidance = None, device: o.Device = None, batch_size: o.BatchSize = None,
     shard_size: o.ShardSize = None, threshold: o.Threshold = None, crf: o.Crf = None, affinity: o.Affinity = None,
     setting: o.Set = None,
@@ -148,21 +158,23 @@ def run_all(
 ) -> None:  # fmt: skip
     """Do everything: generate, refine, export. Images are refined while the next ones are drawn."""
     from dsfactory.engine.config import merge_settings
+    from dsfactory.engine.dry_runs import estimate_generate
     from dsfactory.engine.engines import choose_engine
-    from dsfactory.engine.estimate import estimate_generate
     from dsfactory.engine.exporting import check_formats, export_job
     from dsfactory.engine.limits import Limits
     from dsfactory.engine.pipeline import generate_job
     from dsfactory.engine.progress import choose_progress
 
     given = locals()
-    check_formats(format)
+    formats = check_formats(format)
     limits = Limits(budget, until, max_gb)
-    flags = merge_settings(_generate_flags(given), _refine_flags(given))
+    flags = merge_settings(generate_flags(given), refine_flags(given))
     chosen = choose_engine(workers, devices, engine, address)
     with choose_progress(as_json or quiet) as progress:
         if dry_run:
-            output.print_estimate(estimate_generate(out, config, flags, progress, redo, refine=True), as_json)
+            output.print_estimate(
+                estimate_generate(out, config, flags, progress, redo, formats=tuple(formats)), as_json
+            )
         summary = generate_job(out, config, flags, progress, redo, None, limits, chosen, refine=True)
     exports = [] if summary.stopped else export_job(summary.run, format, None, val_share, redo)
     if as_json:
@@ -232,28 +244,6 @@ def doctor(as_json: o.Json = False) -> None:
         print(f"{'ok ' if item.fine else '-- '} {item.subject:<14} {item.text}")
 
 
-@prompts_app.command("search")
-def prompts_search(
-    word: Annotated[str, typer.Argument(help="A class name, such as dog.")],
-    corpus: o.Corpus = None, column: o.Column = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many captions to show.")] = 20, as_json: o.Json = False,
-) -> None:  # fmt: skip
-    """Show captions that mention a class."""
-    from dsfactory.core.config import parse_section
-    from dsfactory.prompts.config import PromptsConfig
-    from dsfactory.prompts.search import search
-
-    given = {name: value for name, value in (("corpus", corpus), ("column", column)) if value is not None}
-    found = search(word, parse_section(PromptsConfig, given, "prompts"), limit)
-    if as_json:
-        print(json.dumps([item.__dict__ for item in found], ensure_ascii=False))
-        return
-    for item in found:
-        print(f"{item.source:<24} {item.text}")
-    if not found:
-        print(f"no caption mentions {word!r}: templates would be used")
-
-
 @models_app.command("list")
 def models_list(as_json: o.Json = False) -> None:
     """The presets, and which of them are on this machine."""
@@ -315,47 +305,6 @@ def _run_path(path: Path | None) -> Path:
     from dsfactory.core.run import newest_run
 
     return path if path is not None else newest_run(Path("runs"))
-
-
-def _settings(given: dict[str, Any]) -> dict[str, Any]:
-    from dsfactory.engine.config import merge_settings, parse_setting
-
-    return merge_settings(*[parse_setting(text) for text in given["setting"] or []])
-
-
-def _generate_flags(given: dict[str, Any]) -> dict[str, Any]:
-    from dsfactory.core.config import parse_class_list, read_class_file
-    from dsfactory.engine.config import merge_settings
-
-    if given["classes"] is not None and given["classes_file"] is not None:
-        raise UserError("use --classes or --classes-file, not both")
-    flags: dict[str, Any] = {name: given[name] for name in ("num", "seed", "shard_size") if given[name] is not None}
-    if given["classes"] is not None:
-        flags["classes"] = parse_class_list(given["classes"])
-    elif given["classes_file"] is not None:
-        flags["classes"] = read_class_file(given["classes_file"])
-    sections = {
-        "prompts": ("corpus", "column", "objects"),
-        "generate": ("model", "width", "height", "steps", "guidance", "device", "batch_size"),
-    }
-    for section, names in sections.items():
-        flags[section] = {name: given[name] for name in names if given[name] is not None}
-    return merge_settings(flags, _settings(given))
-
-
-def _refine_flags(given: dict[str, Any]) -> dict[str, Any]:
-    from dsfactory.engine.config import merge_settings
-
-    refine: dict[str, Any] = {}
-    if given["threshold"] is not None:
-        refine["threshold"] = given["threshold"]
-    if given["affinity"] is not None:
-        refine["affinity"] = given["affinity"]
-    if given["crf"] == "off":
-        refine["crf_iterations"] = 0
-    elif given["crf"] is not None:
-        refine["crf_backend"] = given["crf"]
-    return merge_settings({"refine": refine}, _settings(given))
 
 
 def main(arguments: list[str] | None = None, command: Callable[..., Any] = app) -> None:

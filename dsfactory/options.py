@@ -49,6 +49,18 @@ Corpus = Annotated[
 ]
 Column = Annotated[str | None, typer.Option(help="The caption column of your corpus.")]
 Objects = Annotated[str | None, typer.Option(help="Classes per image: '1' or a range such as '1-3' [default: 1]")]
+Style = Annotated[
+    str | None,
+    typer.Option(help="Looks, separated by commas (watercolour,35mm film): every prompt gets one, each equally often."),
+]
+Scene = Annotated[
+    str | None,
+    typer.Option(help='Places, likewise: "in the snow,at night". Captions that name a place give way.'),
+]
+Weather = Annotated[str | None, typer.Option(help='Weather or light, likewise: "in the rain,foggy".')]
+NegativePrompt = Annotated[
+    str | None, typer.Option(help='What guidance steers away from; "" for nothing [default: the model\'s]')
+]
 Width = Annotated[int | None, typer.Option(help="Image width in pixels [default: the model's]")]
 Height = Annotated[int | None, typer.Option(help="Image height in pixels [default: the model's]")]
 Steps = Annotated[int | None, typer.Option(help="Denoising steps [default: the model's]")]
@@ -95,7 +107,7 @@ Rle = Annotated[
     bool, typer.Option("--rle", help="COCO segmentations as run lengths; several loaders read polygons only.")
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Only say what would be done, with an estimate of images and disk.")
+    bool, typer.Option("--dry-run", help="Only say what would be done, with an estimate of images, time and disk.")
 ]
 NoSplice = Annotated[bool, typer.Option("--no-splice", help="Leave spliced images out; by default they go to train.")]
 NoFilter = Annotated[

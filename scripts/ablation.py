@@ -54,7 +54,7 @@ from dsfactory.splice.layout import STAGE as SPLICED
 from scripts.annotate_measure import Overlap, build_annotator, in_list, labels_by_rule
 from scripts.pocket.captions import class_specs
 from scripts.pocket.measure import rendered_scenes
-from scripts.pocket.stickers import CLASS_ICONS, TEST_STYLES, load_stickers
+from scripts.pocket.stickers import CLASS_ICONS, TEST_STYLES, drawn_classes, load_stickers
 from scripts.sticker_world import render_world
 
 Labels = NDArray[np.uint8]
@@ -286,7 +286,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--packages", type=Path, required=True, help="folder with one sub-folder per sticker package")
     parser.add_argument("--styles", default=",".join(TEST_STYLES), help="of the test, separated by commas")
-    parser.add_argument("--classes", default=",".join(CLASS_ICONS), help="separated by commas")
+    parser.add_argument("--classes", default=None, help="separated by commas [default: all that are there]")
     parser.add_argument("--model", default="pocket")
     parser.add_argument("--num", type=int, default=250, help="drawn images per class")
     parser.add_argument("--splice", type=int, default=500, help="mosaics")
@@ -301,11 +301,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = vars(parser.parse_args(argv))
     out = args.pop("out")
     for name in ("styles", "classes"):
-        args[name] = tuple(part.strip() for part in args[name].split(","))
+        args[name] = tuple(part.strip() for part in (args[name] or "").split(",") if part.strip())
     unknown = [name for name in args["classes"] if name not in CLASS_ICONS]
     if unknown:
         parser.error(f"no stickers for {', '.join(unknown)}; there are {', '.join(CLASS_ICONS)}")
     try:
+        args["classes"] = args["classes"] or drawn_classes(args["packages"], args["styles"])
         with Plain() as progress:
             figures = ablation(Settings(**args), progress)
     except (DsfactoryError, FileNotFoundError) as error:

@@ -180,7 +180,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--packages", type=Path, required=True, help="folder with one sub-folder per sticker package")
     parser.add_argument("--style", default=",".join(TEST_STYLES), help="package names, separated by commas")
-    parser.add_argument("--classes", default=",".join(CLASS_ICONS), help="class names, separated by commas")
+    parser.add_argument(
+        "--classes", default=None, help="class names, separated by commas [default: all that are there]"
+    )
     parser.add_argument("--model", default="pocket")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--scenes", type=int, default=200)
@@ -189,7 +191,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=105)
     parser.add_argument("--out", type=Path, default=None, help="write the figures there as JSON")
     args = parser.parse_args(argv)
-    icons = {name: CLASS_ICONS[name] for name in args.classes.split(",")}
+    icons = {name: CLASS_ICONS[name] for name in args.classes.split(",")} if args.classes is not None else None
     stickers = load_stickers(args.packages, tuple(args.style.split(",")), icons)
     names = tuple(group_by_class(stickers))
     annotator = build_annotator(args.model, args.device)

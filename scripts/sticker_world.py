@@ -20,7 +20,7 @@ from PIL import Image
 from dsfactory.core.png import encode_index_png, voc_palette
 from scripts.pocket.dataset import draw_classes
 from scripts.pocket.scenes import BACKGROUNDS, compose_scene, group_by_class
-from scripts.pocket.stickers import CLASS_ICONS, TEST_STYLES, load_stickers
+from scripts.pocket.stickers import CLASS_ICONS, TEST_STYLES, drawn_classes, load_stickers
 
 JPEG_QUALITY = 95
 
@@ -67,18 +67,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--packages", type=Path, required=True, help="folder with one sub-folder per sticker package")
     parser.add_argument("--styles", default=",".join(TEST_STYLES), help="package names, separated by commas")
-    parser.add_argument("--classes", default=",".join(CLASS_ICONS), help="class names, separated by commas")
+    parser.add_argument(
+        "--classes", default=None, help="class names, separated by commas [default: all that are there]"
+    )
     parser.add_argument("--num", type=int, default=200, help="number of scenes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, default=128, help="side of a scene in pixels")
     parser.add_argument("--out", type=Path, required=True, help="new or empty folder")
     args = parser.parse_args(argv)
-    classes = tuple(name.strip() for name in args.classes.split(","))
+    styles = tuple(style.strip() for style in args.styles.split(","))
+    classes = tuple(name.strip() for name in args.classes.split(",")) if args.classes is not None else ()
     unknown = [name for name in classes if name not in CLASS_ICONS]
     if unknown:
         parser.error(f"no stickers for {', '.join(unknown)}; there are {', '.join(CLASS_ICONS)}")
     try:
-        styles = tuple(style.strip() for style in args.styles.split(","))
+        classes = classes or drawn_classes(args.packages, styles)
         render_world(args.packages, styles, classes, args.num, args.seed, args.size, args.out)
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)

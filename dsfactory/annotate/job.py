@@ -1,6 +1,7 @@
 """Label given pictures: ``dsfactory annotate``."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,46 @@ def annotate_job(
         UserError: bad input; nothing was written.
         RunLocked: another process works on the run.
     """
+    plan = plan_annotation(images, out, config_file, flags, redo)
+    out, config = plan.out, plan.config
+    stage = build_stage("generate", config, out)
+    stage.identity()
+    with disk_errors(out, KEPT), Run.claim(out, config.classes, config.seed) as run, run_log(out, "annotate") as ended:
+        pictures = merge_pictures(read_pictures(out), plan.found, redo)
+        check_stage(run, stage, "", redo)
+        write_pictures(out, pictures)
+        run.grow(len(pictures), config.shard_size)
+        save_config(run, config)
+        summary = JobSummary(out, config.generate.model, [engine.run_stage(run, stage, progress, redo, limits)])
+        ended |= {"exit_code": summary.exit_code, "made": {"generate": summary.stages[0].made}}
+        return summary
+
+
+@dataclass(frozen=True)
+class AnnotationPlan:
+    """What is to be labelled.
+
+    Attributes:
+        out: the run's directory.
+        config: its settings.
+        found: the pictures that are there now.
+        pictures: those that the run is to have.
+    """
+
+    out: Path
+    config: RunConfig
+    found: list[Picture]
+    pictures: tuple[Picture, ...]
+
+
+def plan_annotation(
+    images: Path, out: Path | None, config_file: Path | None, flags: Mapping[str, Any], redo: bool
+) -> AnnotationPlan:
+    """Settle what :func:`annotate_job` looks at with the same arguments. Writes nothing.
+
+    Raises:
+        UserError: bad input.
+    """
     flags = merge_settings(flags, {"annotate": {"images": str(images.absolute())}})
     if out is None:
         model = resolve_config(None, config_file, flags).generate.model
@@ -64,17 +105,7 @@ def annotate_job(
     found = _find(images, out, config)
     if not is_run(out):
         _check_any(images, found)
-    stage = build_stage("generate", config, out)
-    stage.identity()
-    with disk_errors(out, KEPT), Run.claim(out, config.classes, config.seed) as run, run_log(out, "annotate") as ended:
-        pictures = merge_pictures(read_pictures(out), found, redo)
-        check_stage(run, stage, "", redo)
-        write_pictures(out, pictures)
-        run.grow(len(pictures), config.shard_size)
-        save_config(run, config)
-        summary = JobSummary(out, config.generate.model, [engine.run_stage(run, stage, progress, redo, limits)])
-        ended |= {"exit_code": summary.exit_code, "made": {"generate": summary.stages[0].made}}
-        return summary
+    return AnnotationPlan(out, config, found, merge_pictures(read_pictures(out), found, redo))
 
 
 def _find(images: Path, out: Path, config: RunConfig) -> list[Picture]:

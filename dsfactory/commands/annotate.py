@@ -37,8 +37,8 @@ def annotate(
     seed: o.Seed = None, timesteps: Timesteps = None, seeds: Seeds = None, min_gain: MinGain = None,
     device: o.Device = None, shard_size: o.ShardSize = None, setting: o.Set = None, format: o.Format = "coco",
     val_share: o.ValShare = 0.1, budget: o.Budget = None, until: o.Until = None, max_gb: o.MaxGb = None,
-    workers: o.Workers = None, devices: o.Devices = None, redo: o.Redo = False, as_json: o.Json = False,
-    quiet: o.Quiet = False,
+    workers: o.Workers = None, devices: o.Devices = None, dry_run: o.DryRun = False, redo: o.Redo = False,
+    as_json: o.Json = False, quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Label pictures that you have: the same attention that labels drawn ones, read from a few noisy passes.
 
@@ -51,6 +51,7 @@ def annotate(
     import json
 
     from dsfactory.annotate.job import annotate_job
+    from dsfactory.engine.dry_runs import estimate_annotate
     from dsfactory.engine.engines import choose_engine
     from dsfactory.engine.exporting import check_formats, export_job
     from dsfactory.engine.limits import Limits
@@ -58,7 +59,9 @@ def annotate(
     from dsfactory.engine.progress import choose_progress
 
     flags = _flags(locals())
-    check_formats(format)
+    formats = check_formats(format)
+    if dry_run:
+        output.print_estimate(estimate_annotate(images, out, config, flags, redo, tuple(formats)), as_json)
     limits = Limits(budget, until, max_gb)
     engine = choose_engine(workers, devices, "local", None)
     with choose_progress(as_json or quiet) as progress:

@@ -36,8 +36,8 @@ ResultOut = Annotated[Path | None, typer.Option(help="Where to [default: RUN/eva
 def evaluate(
     run: o.RunPath = None, *, real: Real, steps: Steps = None, repeats: Repeats = None, segmenter: Segmenter = None,
     side: Side = None, batch_size: BatchSize = None, seed: Seed = None, device: o.Device = None,
-    synthetic: Synthetic = None, no_splice: NoSplice = False, out: ResultOut = None, as_json: o.Json = False,
-    quiet: o.Quiet = False,
+    synthetic: Synthetic = None, no_splice: NoSplice = False, out: ResultOut = None, dry_run: o.DryRun = False,
+    as_json: o.Json = False, quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Measure what a run is worth: train on it, test on real images.
 
@@ -55,6 +55,7 @@ def evaluate(
     from dsfactory import output
     from dsfactory.core.config import parse_section
     from dsfactory.core.run import newest_run
+    from dsfactory.engine.dry_runs import estimate_evaluate
     from dsfactory.engine.evaluating import evaluate_job
     from dsfactory.engine.progress import choose_progress
     from dsfactory.evaluate.config import EvaluateConfig
@@ -68,5 +69,7 @@ def evaluate(
     }
     config = parse_section(EvaluateConfig, settings, "settings")
     with choose_progress(as_json or quiet) as progress:
+        if dry_run:
+            output.print_estimate(estimate_evaluate(path, real, config, progress, synthetic, not no_splice), as_json)
         found = evaluate_job(path, real, config, progress, synthetic, not no_splice, out)
     output.print_evaluation(found, as_json, quiet)

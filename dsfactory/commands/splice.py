@@ -26,8 +26,8 @@ ValShare = Annotated[
 def splice(
     run: o.RunPath = None, num: Num = None, size: Size = None, mix: Mix = None, paste: Paste = None,
     val_share: ValShare = None, config: o.Config = None, setting: o.Set = None, budget: o.Budget = None,
-    until: o.Until = None, max_gb: o.MaxGb = None, redo: o.Redo = False, as_json: o.Json = False,
-    quiet: o.Quiet = False,
+    until: o.Until = None, max_gb: o.MaxGb = None, dry_run: o.DryRun = False, redo: o.Redo = False,
+    as_json: o.Json = False, quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Make more training images of the kept ones: mosaics, and objects pasted onto other images.
 
@@ -43,6 +43,7 @@ def splice(
     from dsfactory import output
     from dsfactory.core.run import newest_run
     from dsfactory.engine.config import merge_settings, parse_setting
+    from dsfactory.engine.dry_runs import estimate_splice
     from dsfactory.engine.limits import Limits
     from dsfactory.engine.progress import choose_progress
     from dsfactory.engine.splicing import splice_job
@@ -53,5 +54,7 @@ def splice(
     merged = merge_settings(flags, *[parse_setting(text) for text in setting or []])
     limits = Limits(budget, until, max_gb)
     with choose_progress(as_json or quiet) as progress:
+        if dry_run:
+            output.print_estimate(estimate_splice(path, config, merged, progress, redo), as_json)
         summary = splice_job(path, config, merged, progress, redo, limits)
     output.print_job(summary, as_json, quiet, f"next: dsfactory export {path} --format coco")

@@ -1,24 +1,24 @@
-"""What a command would do: images, disk, and time as far as the run has measured it. Writes and downloads nothing."""
+"""What a command would do, as numbers and in words: work, disk, and time as far as something has measured it."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dsfactory.core.errors import UserError
-from dsfactory.core.run import CONFIG, Run, is_run
-from dsfactory.engine.config import RunConfig, resolve_config
-from dsfactory.engine.local import check_stage, upstream_fingerprint
+from dsfactory.core.run import Run
+from dsfactory.engine.config import RunConfig
 from dsfactory.engine.log import LOG
-from dsfactory.engine.pipeline import STAGES, appended, build_stage, default_out
-from dsfactory.engine.progress import Progress
 from dsfactory.models.locate import find_model, resolve_name
 
-BYTES_PER_PIXEL = {"prompts": 0.0, "generate": 1.8, "refine": 0.06}
+BYTES_PER_PIXEL = {"prompts": 0.0, "generate": 1.8, "refine": 0.06, "export": 1.9}
 """Rule of thumb for a stage that has made nothing yet: photographs as PNG, and masks."""
-BYTES_PER_SAMPLE = {"prompts": 300.0, "generate": 20_000.0, "refine": 3_000.0}
+BYTES_PER_SAMPLE = {"prompts": 300.0, "generate": 20_000.0, "refine": 3_000.0, "export": 3_000.0}
 """What comes on top whatever the size: evidence of one class, rows, the tar's blocks."""
+
+PACE = "this run's pace so far"
+RULE = "a rule of thumb"
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,14 @@ class StageEstimate:
     """What a stage would do.
 
     Attributes:
-        stage: its name.
+        stage: its name; of an export, that of the format.
         finished: samples that it has.
         to_make: samples that it would make.
         bytes: what these would take on the disk.
-        measured: the bytes are those of this run's samples so far; otherwise a rule of thumb.
-        seconds: how long they would take at the pace that the run's log has; None when it has none.
+        measured: the bytes are those of this run's samples; otherwise a rule of thumb.
+        seconds: how long they would take at a pace that was measured; None when none was.
+        basis: where the pace comes from, in words.
+        unit: what is counted.
     """
 
     stage: str
@@ -40,6 +42,8 @@ class StageEstimate:
     bytes: int
     measured: bool
     seconds: float | None
+    basis: str = PACE
+    unit: str = "samples"
 
 
 @dataclass(frozen=True)
@@ -48,11 +52,13 @@ class Estimate:
 
     Attributes:
         run: the run's directory.
-        model: who would draw.
+        model: who would draw or look.
         download_mb: what has to be downloaded first; 0 when the model is here, None when its size is not known.
-        width: of the images in pixels; None when only the model can tell.
+        width: of the images in pixels; None when only the model can tell, or the pictures are given.
         height: likewise.
         stages: in order.
+        about: what is made, in words.
+        notes: what else the user should know.
     """
 
     run: Path
@@ -61,61 +67,25 @@ class Estimate:
     width: int | None
     height: int | None
     stages: list[StageEstimate]
+    about: str
+    notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "run": str(self.run), "dry_run": True}
 
 
-def estimate_generate(
-    out: Path | None,
-    config_file: Path | None,
-    flags: Mapping[str, Any],
-    progress: Progress,
-    redo: bool = False,
-    append: int | None = None,
-    refine: bool = False,
+def estimate_stages(
+    out: Path, run: Run | None, config: RunConfig, counts: Mapping[str, tuple[int, int]], formats: tuple[str, ...] = ()
 ) -> Estimate:
-    """What :func:`dsfactory.engine.pipeline.generate_job` would do with the same arguments.
+    """Sizes and times of stages that draw or look at images.
 
-    Raises:
-        UserError: it would refuse.
+    Args:
+        out: the run's directory.
+        run: the run, if it is there.
+        config: its settings.
+        counts: per stage, samples that are finished and that are to be made.
+        formats: exports that follow the last stage.
     """
-    if append is not None and ("num" in flags or redo):
-        raise UserError(f"use --append or {'--redo' if redo else '--num'}, not both")
-    config = resolve_config(out / CONFIG if out else None, config_file, flags)
-    if out is None:
-        out = default_out(config)
-        config = resolve_config(out / CONFIG, config_file, flags)
-    if append is not None and not is_run(out):
-        raise UserError(f"{out} is not a run that could grow: begin it with --num instead of --append")
-    run = Run.open_matching(out, config.classes, config.seed)
-    if run is not None and append is not None:
-        config = appended(run, config, append, progress)
-    names = STAGES[: 3 if refine else 2]
-    if run is not None and find_model(config.generate.model, config.generate.revision) is not None:
-        upstream = ""
-        for name in names:
-            upstream = check_stage(run, build_stage(name, config, out), upstream, redo)
-    total = max(config.num * len(config.classes), run.total if run else 0)
-    finished = {name: 0 if redo or run is None else _finished(run, name) for name in names}
-    return _estimate(out, run, config, {name: (finished[name], total - finished[name]) for name in names})
-
-
-def estimate_refine(run_path: Path, config_file: Path | None, flags: Mapping[str, Any], redo: bool = False) -> Estimate:
-    """What :func:`dsfactory.engine.pipeline.refine_job` would do with the same arguments.
-
-    Raises:
-        UserError: it would refuse.
-    """
-    run = Run.open(run_path)
-    config = resolve_config(run_path / CONFIG, config_file, flags)
-    stage = build_stage("refine", config, run_path)
-    check_stage(run, stage, upstream_fingerprint(run, stage), redo)
-    finished = 0 if redo else _finished(run, "refine")
-    return _estimate(run_path, run, config, {"refine": (finished, _finished(run, "generate") - finished)})
-
-
-def _estimate(out: Path, run: Run | None, config: RunConfig, counts: Mapping[str, tuple[int, int]]) -> Estimate:
     source = resolve_name(config.generate.model)
     model = find_model(config.generate.model, config.generate.revision)
     defaults = model.defaults if model else source.preset.defaults if source.preset else None
@@ -123,21 +93,40 @@ def _estimate(out: Path, run: Run | None, config: RunConfig, counts: Mapping[str
     height = config.generate.height or (defaults.height if defaults else None)
     download = 0 if model else source.preset.size_mb if source.preset else None
     pixels = (width or 512) * (height or 512)
-    pace = _pace(out / LOG)
+    pace = read_pace(out / LOG)
     stages = []
     for name, (finished, to_make) in counts.items():
-        made = _bytes_per_sample(run, name) if run else None
-        per_sample = made or BYTES_PER_PIXEL[name] * pixels + BYTES_PER_SAMPLE[name]
-        seconds = round(pace[name] * to_make, 1) if name in pace else None
-        stages.append(StageEstimate(name, finished, to_make, round(per_sample * to_make), bool(made), seconds))
-    return Estimate(out, config.generate.model, download, width, height, stages)
+        made = bytes_per_sample(run, name) if run else None
+        per_sample = made or _rule(name, pixels)
+        stages.append(
+            StageEstimate(name, finished, to_make, round(per_sample * to_make), bool(made), _time(pace, name, to_make))
+        )
+    samples = sum(counts["refine"]) if formats else 0
+    for name in formats:
+        seconds = _time(pace, f"export {name}", samples)
+        stages.append(StageEstimate(name, 0, samples, round(_rule("export", pixels) * samples), False, seconds))
+    if config.annotate is not None:
+        return Estimate(out, config.generate.model, download, None, None, stages,
+                        f"given pictures, looked at by {config.generate.model}")  # fmt: skip
+    size = f"{width} × {height}" if width else "the model's own size"
+    about = f"images of {size} by {config.generate.model}"
+    return Estimate(out, config.generate.model, download, width, height, stages, about)
 
 
-def _finished(run: Run, stage: str) -> int:
+def _rule(stage: str, pixels: int) -> float:
+    return BYTES_PER_PIXEL[stage] * pixels + BYTES_PER_SAMPLE[stage]
+
+
+def _time(pace: Mapping[str, float], name: str, count: int) -> float | None:
+    return round(pace[name] * count, 1) if name in pace else None
+
+
+def finished_samples(run: Run, stage: str) -> int:
+    """Samples that a stage has finished."""
     return sum(map(len, run.finished(stage)))
 
 
-def _bytes_per_sample(run: Run, stage: str) -> float | None:
+def bytes_per_sample(run: Run, stage: str) -> float | None:
     """Mean size of what a stage has made of a sample; None when it has made nothing."""
     specs = run.finished(stage)
     if not specs:
@@ -146,9 +135,13 @@ def _bytes_per_sample(run: Run, stage: str) -> float | None:
     return sum(file.stat().st_size for file in files if file.exists()) / sum(map(len, specs))
 
 
-def _pace(log: Path) -> dict[str, float]:
-    """Seconds per sample of each stage, as a run's log has them."""
-    samples: dict[str, int] = {}
+def read_pace(log: Path) -> dict[str, float]:
+    """Seconds per unit of work, as a run's log has them.
+
+    Returns:
+        by stage per sample; by ``"export FORMAT"`` per image; by ``"evaluate SIDE BATCH"`` per step of a training.
+    """
+    counts: dict[str, int] = {}
     seconds: dict[str, float] = {}
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -157,43 +150,68 @@ def _pace(log: Path) -> dict[str, float]:
     for line in lines:
         try:
             event = json.loads(line)
-            if event["event"] == "shard":
-                stage = str(event["stage"])
-                samples[stage] = samples.get(stage, 0) + int(event["samples"])
-                seconds[stage] = seconds.get(stage, 0.0) + float(event["seconds"])
+            name, count, took = _work(event)
+            if name:
+                counts[name] = counts.get(name, 0) + count
+                seconds[name] = seconds.get(name, 0.0) + took
         except (ValueError, KeyError, TypeError, RecursionError):
             continue  # a line that a full disk cut off
-    return {stage: seconds[stage] / count for stage, count in samples.items() if count}
+    return {name: seconds[name] / count for name, count in counts.items() if count}
+
+
+def _work(event: Mapping[str, Any]) -> tuple[str, int, float]:
+    """What was done, how much of it and in which time; an empty name for a line that says nothing of it."""
+    if event["event"] == "shard":
+        return str(event["stage"]), int(event["samples"]), float(event["seconds"])
+    if event["event"] == "exported":
+        return f"export {event['format']}", int(event["samples"]), float(event["seconds"])
+    if event["event"] == "training":
+        return f"evaluate {event['side']} {event['batch_size']}", int(event["steps"]), float(event["seconds"])
+    return "", 0, 0.0
 
 
 def in_words(found: Estimate) -> list[str]:
     """The estimate as lines for a person."""
-    size = f"{found.width} × {found.height}" if found.width else "the model's own size"
-    lines = [f"{found.run}: images of {size} by {found.model}"]
+    lines = [f"{found.run}: {found.about}"]
     if found.download_mb != 0:
         lines.append(f"  {found.model} is not here: to download"
                      + (f" {found.download_mb} MB" if found.download_mb else ", of unknown size"))  # fmt: skip
+    wide = max(9, *(len(stage.stage) for stage in found.stages))
     for stage in found.stages:
-        basis = "" if stage.measured else ", a rule of thumb"
-        disk = f", about {_size(stage.bytes)}{basis}" if stage.to_make else ""
-        lines.append(f"  {stage.stage:<9} {stage.to_make} to make, {stage.finished} finished{disk}{_time(stage)}")
+        rule = "" if stage.measured else f", {RULE}"
+        disk = f", about {_size(stage.bytes)}{rule}" if stage.to_make and stage.bytes else ""
+        unit = "" if stage.unit == "samples" else f" {stage.unit}"
+        work = f"{stage.to_make}{unit} to make, {stage.finished} finished"
+        lines.append(f"  {stage.stage:<{wide}} {work}{disk}{_time_words(stage)}")
     total = sum(stage.bytes for stage in found.stages)
     if len(found.stages) > 1 and total:
-        lines.append(f"  in all    about {_size(total)} of disk")
+        times = [stage.seconds for stage in found.stages if stage.to_make]
+        known = [seconds for seconds in times if seconds is not None]
+        time = f" and {_duration(sum(known))}" if known and len(known) == len(times) else ""
+        lines.append(f"  {'in all':<{wide}} about {_size(total)} of disk{time}")
+    if total > (free := _free(found.run)):
+        lines.append(f"  the disk has {_size(free)} free: that is not enough")
+    lines += [f"  {note}" for note in found.notes]
     lines.append("nothing was written (--dry-run)")
     return lines
 
 
-def _time(stage: StageEstimate) -> str:
+def _free(path: Path) -> int:
+    there = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+    return shutil.disk_usage(there).free
+
+
+def _time_words(stage: StageEstimate) -> str:
     if not stage.to_make:
         return ""
     if stage.seconds is None:
         return "; time unknown, this run has measured none"
-    minutes = stage.seconds / 60
-    shown = (
-        f"{stage.seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
-    )
-    return f"; about {shown} at this run's pace so far"
+    return f"; about {_duration(stage.seconds)} at {stage.basis}"
+
+
+def _duration(seconds: float) -> str:
+    minutes = seconds / 60
+    return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
 def _size(count: int) -> str:

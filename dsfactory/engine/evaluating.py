@@ -1,6 +1,7 @@
 """Train on a run, test on real images: ``dsfactory evaluate``."""
 
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,7 +75,6 @@ def evaluate_job(
     """
     from dsfactory.evaluate.plot import draw_plot
     from dsfactory.evaluate.results import ARMS, Results
-    from dsfactory.evaluate.sources import both
     from dsfactory.evaluate.training import Training, versions
     from dsfactory.models.loading import choose_device
 
@@ -83,27 +83,24 @@ def evaluate_job(
     with disk_errors(target, "finished trainings are kept"), open_locked(run_path) as run, \
             run_log(run_path, "evaluate") as ended:  # fmt: skip
         classes = run.manifest.classes
-        train, test = _read_split(real, "train", classes, progress), _read_split(real, "val", classes, progress)
-        _check_shown(real, test[1], classes, progress)
-        _note_overlap(train[0], test[0], progress)
-        if synthetic is not None:
-            made = _as_set(*_read_split(synthetic, "trainval", classes, progress))
-        else:
-            made = _run_set(run, splice)
-        real_set = _as_set(*train)
-        sets = {"synthetic": made, "real": real_set, "both": both(made, real_set)}
+        sets, test = read_sets(run, real, progress, synthetic, splice)
         folder = _result_folder(target)
         confusions: dict[str, list[Any]] = {arm: [] for arm in ARMS}
         trained = 0
         for repeat in range(config.repeats):
             for arm in ARMS:
                 name = arm if config.repeats == 1 else f"{arm} {repeat + 1}/{config.repeats}"
-                training = Training(arm, repeat, sets[arm], _as_set(*test), len(classes) + 1, config, device, folder)
-                counts, now = training.run(_Report(name, progress))
-                log_event("training", on=arm, repeat=repeat, made=now)
+                training = Training(arm, repeat, sets[arm], test, len(classes) + 1, config, device, folder)
+                report, start = _Report(name, progress), time.monotonic()
+                counts, now = training.run(report)
+                if now:
+                    log_event(
+                        "training", on=arm, repeat=repeat, steps=report.steps, side=config.segment.side,
+                        batch_size=config.segment.batch_size, seconds=round(time.monotonic() - start, 3),
+                    )  # fmt: skip
                 confusions[arm].append(counts)
                 trained += now
-        images = {"synthetic": len(made.images), "real": len(real_set.images), "val": len(test[0])}
+        images = {arm: len(sets[arm].images) for arm in ("synthetic", "real")} | {"val": len(test.images)}
         settings = {
             "run": run_path.name if synthetic is None else synthetic.name,
             "real": real.name,
@@ -131,15 +128,39 @@ def evaluate_job(
         return Evaluation(results, target, trained)
 
 
+def read_sets(
+    run: Run, real: Path, progress: Progress, synthetic: Path | None, splice: bool
+) -> "tuple[dict[str, TrainingSet], TrainingSet]":
+    """What is trained on, by arm, and what is tested on; arguments as :func:`evaluate_job`.
+
+    Raises:
+        UserError: see there.
+    """
+    from dsfactory.evaluate.sources import both
+
+    classes = run.manifest.classes
+    train, test = _read_split(real, "train", classes, progress), _read_split(real, "val", classes, progress)
+    _check_shown(real, test[1], classes, progress)
+    _note_overlap(train[0], test[0], progress)
+    if synthetic is not None:
+        made = _as_set(*_read_split(synthetic, "trainval", classes, progress))
+    else:
+        made = _run_set(run, splice)
+    real_set = _as_set(*train)
+    return {"synthetic": made, "real": real_set, "both": both(made, real_set)}, _as_set(*test)
+
+
 class _Report:
-    """Passes a training's steps on to whoever is watching."""
+    """Passes a training's steps on to whoever is watching, and counts those of this process."""
 
     def __init__(self, name: str, progress: Progress) -> None:
         self._name, self._progress, self._begun = name, progress, False
+        self.steps = 0
 
     def __call__(self, done: int, total: int) -> None:
         check_stop()
         if self._begun:
+            self.steps += 1
             self._progress.advance()
         else:
             self._progress.begin(self._name, total, done, "steps")

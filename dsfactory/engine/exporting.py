@@ -2,19 +2,21 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from dsfactory.core.errors import UserError
 from dsfactory.core.run import Run
 from dsfactory.core.shard import ShardSpec
 from dsfactory.engine.labels import REFINED, check_labels, labels_stage
-from dsfactory.engine.log import run_log
+from dsfactory.engine.log import log_event, run_log
 from dsfactory.engine.pipeline import finished_shards, run_config
 from dsfactory.engine.signals import check_stop
-from dsfactory.engine.splicing import spliced_samples_of
+from dsfactory.engine.splicing import SplicedSamples, spliced_samples_of
 from dsfactory.export import ExportSummary, export, find_format
 from dsfactory.export.sample import ExportSample
 from dsfactory.importing.fixes import Fixes
@@ -61,34 +63,89 @@ def export_job(
     Raises:
         UserError: not a run, not refined yet, nothing kept, an unknown format, or a target that is not ours.
     """
-    names = check_formats(formats)
-    config = run_config(run_path)
-    source = kept_samples_of(run_path, filtered)
-    spliced = spliced_samples_of(run_path, val_share) if splice else None
+    exports = plan_exports(run_path, formats, out, val_share, image_format, rle, splice, filtered)
     summaries = []
     # The log belongs to the run; an export from a folder that may only be read works all the same.
     with run_log(run_path, "export") as ended:
-        for name in names:
-            target = out if out is not None else run_path / "export" / name
-            if out is not None and len(names) > 1:
-                target = out / name
-            source.fixes.refused.clear()
-            summary = export(
-                name,
-                chain(source.samples(), spliced.samples() if spliced else ()),
-                [item.name for item in config.classes],
-                target,
-                fingerprint=spliced.combined(source.fingerprint) if spliced else source.fingerprint,
-                val_share=val_share,
-                model=config.generate.model,
-                image_format=image_format,  # type: ignore[arg-type]  # checked by the export
-                rle=rle,
-                redo=redo,
-                drawn=config.annotate is None,
-            )
-            summaries.append(replace(summary, refused_fixes=list(source.fixes.refused)))
+        for name, target in exports.targets:
+            exports.kept.fixes.refused.clear()
+            start = time.monotonic()
+            summary = export_to(exports, name, target, exports.samples(), redo)
+            summaries.append(replace(summary, refused_fixes=list(exports.kept.fixes.refused)))
+            if summary.made:
+                images, seconds = sum(summary.images.values()), round(time.monotonic() - start, 3)
+                log_event("exported", format=name, samples=images, seconds=seconds)
         ended |= {"exit_code": 0, "exports": [item.as_json() for item in summaries]}
     return summaries
+
+
+@dataclass(frozen=True)
+class Exports:
+    """What is to be exported, and where to.
+
+    Attributes:
+        kept: the run's samples.
+        spliced: its splices, if they are taken.
+        targets: format and folder of each export.
+        settings: arguments of :func:`dsfactory.export.export` that all of them share.
+    """
+
+    kept: "KeptSamples"
+    spliced: SplicedSamples | None
+    targets: list[tuple[str, Path]]
+    settings: dict[str, Any]
+
+    def samples(self) -> Iterator[ExportSample]:
+        """All samples, read anew."""
+        return chain(self.kept.samples(), self.spliced.samples() if self.spliced else ())
+
+    def count(self) -> int:
+        """How many samples there are, as far as their rows say: no image is read."""
+        return self.kept.count() + (self.spliced.count() if self.spliced else 0)
+
+
+def plan_exports(
+    run_path: Path,
+    formats: str,
+    out: Path | None,
+    val_share: float,
+    image_format: str | None = None,
+    rle: bool = False,
+    splice: bool = True,
+    filtered: bool = True,
+) -> Exports:
+    """Settle what :func:`export_job` writes with the same arguments. Writes nothing.
+
+    Raises:
+        UserError: see there.
+    """
+    names = check_formats(formats)
+    config = run_config(run_path)
+    kept = kept_samples_of(run_path, filtered)
+    spliced = spliced_samples_of(run_path, val_share) if splice else None
+    folder = out if out is not None else run_path / "export"
+    alone = out is not None and len(names) == 1
+    settings = {
+        "classes": [item.name for item in config.classes],
+        "fingerprint": spliced.combined(kept.fingerprint) if spliced else kept.fingerprint,
+        "val_share": val_share,
+        "model": config.generate.model,
+        "image_format": image_format,
+        "rle": rle,
+        "drawn": config.annotate is None,
+    }
+    return Exports(kept, spliced, [(name, folder if alone else folder / name) for name in names], settings)
+
+
+def export_to(
+    exports: Exports, format: str, target: Path, samples: Iterator[ExportSample], redo: bool
+) -> ExportSummary:
+    """Write samples in one format.
+
+    Raises:
+        UserError: see :func:`dsfactory.export.export`.
+    """
+    return export(format, samples, out=target, redo=redo, **exports.settings)
 
 
 @dataclass(frozen=True)
@@ -112,6 +169,13 @@ class KeptSamples:
     labelled: str
     fingerprint: str
     fixes: Fixes
+
+    def count(self) -> int:
+        """How many samples :meth:`samples` yields, unless the image of one that was mended has been drawn anew."""
+        rows = (row for spec in self.specs for row in self.run.reader(self.stage, spec).rows)
+        keys = {row["key"] for row in rows if row["status"] == "ok"}
+        emptied = {key for key in self.fixes.entries if self.fixes.read(key) is None}
+        return len((keys | self.fixes.entries.keys()) - emptied)
 
     def samples(self) -> Iterator[ExportSample]:
         """Every sample with status ok or a fix, its image from ``generate`` beside its masks.

@@ -78,6 +78,19 @@ def default_out(config: RunConfig) -> Path:
     return RUNS / f"{shown}-{slug(config.generate.model)}"
 
 
+def settle(out: Path | None, config_file: Path | None, flags: Mapping[str, Any]) -> tuple[Path, RunConfig]:
+    """The folder and the resolved settings of the run that ``generate`` would work on with these arguments.
+
+    Raises:
+        UserError: the first mistake in the settings.
+    """
+    config = resolve_config(out / CONFIG if out else None, config_file, flags)
+    if out is None:
+        out = default_out(config)
+        config = resolve_config(out / CONFIG, config_file, flags)
+    return out, config
+
+
 def build_stage(name: str, config: RunConfig, run_path: Path) -> Stage:
     """A stage as this config wants it. Cheap: what is heavy is loaded by ``prepare``.
 
@@ -95,7 +108,7 @@ def build_stage(name: str, config: RunConfig, run_path: Path) -> Stage:
             config.prompts,
             config.classes,
             config.seed,
-            embed_factory=lambda: _load_embedder(model, config.generate.device),
+            embed_factory=lambda: load_embedder(model, config.generate.device),
             embedder=model.identity(),
             pool_path=run_path / "prompts" / "pool.json",
         )
@@ -117,7 +130,8 @@ def build_stage(name: str, config: RunConfig, run_path: Path) -> Stage:
     return RefineStage(config.refine, config.classes, run_path.absolute() / "refine" / FILE)
 
 
-def _load_embedder(model: "Model", device: str) -> "Embedder":
+def load_embedder(model: "Model", device: str) -> "Embedder":
+    """The text encoder that ranks captions."""
     from dsfactory.models.loading import load_text_embedder
 
     return load_text_embedder(model, device=device)
@@ -153,10 +167,7 @@ def generate_job(
     """
     if append is not None and ("num" in flags or redo):
         raise UserError(f"use --append or {'--redo' if redo else '--num'}, not both")
-    config = resolve_config(out / CONFIG if out else None, config_file, flags)
-    if out is None:
-        out = default_out(config)
-        config = resolve_config(out / CONFIG, config_file, flags)
+    out, config = settle(out, config_file, flags)
     if append is not None and not is_run(out):
         raise UserError(f"{out} is not a run that could grow: begin it with --num instead of --append")
     # Masks wait for the pictures when a network learns from these first.

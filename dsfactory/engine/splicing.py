@@ -47,7 +47,7 @@ def splice_job(
         config = resolve_config(run_path / CONFIG, config_file, flags)
         space = SpliceSpace.of(run)
         stage = splice_stage(run, config, space)
-        _check_wish(run, config, stage, space, redo, progress)
+        check_wish(run, config, stage, space, redo, progress)
         check_stage(space, stage, "", redo)
         save_config(run, config)
         if redo:
@@ -98,10 +98,14 @@ def _mended(run: Run, fixes: Fixes) -> dict[str, tuple[bytes, bytes] | None]:
     return found
 
 
-def _check_wish(
+def check_wish(
     run: Run, config: RunConfig, stage: "SpliceStage", space: SpliceSpace, redo: bool, progress: Progress
 ) -> None:
-    """Refuse what cannot be made, and say which grids are left out."""
+    """Refuse what cannot be made, and say which grids are left out.
+
+    Raises:
+        UserError: nothing is asked for, or there are too few samples for it, or others than those spliced before.
+    """
     if not config.splice.num and not config.splice.paste:
         raise UserError("nothing to splice: ask for mosaics with --num or for paste compositions with --paste")
     before = run.stage_state(STAGE)
@@ -139,6 +143,10 @@ class SplicedSamples:
         marks = [self.space.reader(STAGE, spec).mark for spec in self.specs]
         content = json.dumps([fingerprint, [[mark.fingerprint, mark.tar_sha256] for mark in marks]])
         return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+    def count(self) -> int:
+        """How many splices :meth:`samples` yields."""
+        return sum(row["status"] == "ok" for spec in self.specs for row in self.space.reader(STAGE, spec).rows)
 
     def samples(self) -> Iterator[ExportSample]:
         """Every splice with status ok; all are for the train split.

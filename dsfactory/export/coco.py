@@ -10,8 +10,9 @@ import numpy as np
 from dsfactory.export.common import SPLITS, DatasetWriter, ExportPlan, ImageFormat, Split, encode_image
 from dsfactory.export.polygons import mask_polygons
 from dsfactory.export.sample import ExportSample, Instance, Labels
+from dsfactory.prompts.config import ATTRIBUTES
 
-_PROVENANCE = ("prompt", "source", "model", "image_seed", "kind", "sources")
+_PROVENANCE = ("prompt", "source", *ATTRIBUTES, "model", "image_seed", "kind", "sources")
 """Columns that an image's entry carries on; COCO readers pass over fields they do not know."""
 
 
@@ -43,7 +44,7 @@ class CocoWriter(DatasetWriter):
         name = f"{sample.key}.{self.plan.image_format}"
         self.write(f"images/{split}/{name}", encode_image(sample.image_png, self.plan.image_format))
         image_id = int(sample.row["number"]) + 1
-        provenance = {column: sample.row[column] for column in _PROVENANCE if column in sample.row}
+        provenance = {column: sample.row[column] for column in _PROVENANCE if sample.row.get(column) is not None}
         image = {"id": image_id, "file_name": name, "width": labels.width, "height": labels.height, "license": 1}
         file = self._splits[split]
         file.add_image({**image, **provenance})

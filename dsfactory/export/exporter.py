@@ -14,7 +14,7 @@ from dsfactory.core.stage import differences
 from dsfactory.export.coco import CocoWriter
 from dsfactory.export.common import SPLITS, DatasetWriter, ExportPlan, ImageFormat, split_of
 from dsfactory.export.cvat import CvatWriter
-from dsfactory.export.folder import FolderExport, folder_export
+from dsfactory.export.folder import FolderTarget
 from dsfactory.export.huggingface import HuggingFaceWriter
 from dsfactory.export.parquet import ParquetWriter
 from dsfactory.export.png import PngWriter
@@ -24,7 +24,7 @@ from dsfactory.export.webdataset import WebDatasetWriter
 from dsfactory.export.yolo import YoloWriter
 
 if TYPE_CHECKING:
-    from dsfactory.export.bucket import BucketExport
+    from dsfactory.export.bucket import BucketTarget
 
 FORMATS: dict[str, type[DatasetWriter]] = {
     "coco": CocoWriter,
@@ -99,40 +99,95 @@ def export(
         RunLocked: another process is exporting to ``out``.
         DsfactoryError: a sample's files do not fit each other.
     """
-    writer_class = find_format(format)
-    plan = ExportPlan(tuple(classes), model, image_format or writer_class.image_formats[0], rle, drawn)
-    _check_settings(format, writer_class, plan, val_share)
-    identity: dict[str, Any] = {
-        "format": format,
-        "version": writer_class.version,
-        "fingerprint": fingerprint,
-        "classes": list(classes),
-        "model": model,
-        "settings": {"val_share": val_share, "image_format": plan.image_format, "rle": rle},
-    }
-    target = out.resolve()
-    with disk_errors(out, "nothing was written"), _export_place(target) as place:
-        present = place.manifest()
-        if present is not None and not redo:
-            changes = differences({name: present.get(name) for name in identity}, identity)
-            if not changes:
-                return ExportSummary(format, out, False, **present["counts"])
-            raise UserError(_changed(out, changes))
+    writer_class, plan = _plan(format, classes, model, val_share, image_format, rle, drawn)
+    identity = _identity(format, plan, fingerprint, val_share)
+    target = _target(out)
+    with disk_errors(out, "nothing was written"), target.writing() as place:
+        present = _same_export(out, target, identity, redo)
         if present is not None:
-            place.check_replaceable(present)
+            return ExportSummary(format, out, False, **present["counts"])
         counts = _write(writer_class(place.staging, plan), samples, val_share)
         place.finish({**identity, "counts": counts})
     return ExportSummary(format, out, True, counts["images"], counts["instances"])
 
 
-def _export_place(target: Path) -> "contextlib.AbstractContextManager[FolderExport | BucketExport]":
+def is_there(
+    format: str,
+    out: Path,
+    *,
+    classes: Sequence[str],
+    fingerprint: str,
+    model: str,
+    val_share: float = 0.1,
+    image_format: ImageFormat | None = None,
+    rle: bool = False,
+    redo: bool = False,
+    drawn: bool = True,
+) -> bool:
+    """Whether :func:`export` with the same arguments would have nothing to do. Writes nothing.
+
+    Raises:
+        UserError: it would refuse.
+    """
+    _, plan = _plan(format, classes, model, val_share, image_format, rle, drawn)
+    return _same_export(out, _target(out), _identity(format, plan, fingerprint, val_share), redo) is not None
+
+
+def _target(out: Path) -> "FolderTarget | BucketTarget":
+    target = out.resolve()
     found = place_of(target)
     if found is None:
-        return folder_export(target)
-    from dsfactory.export.bucket import bucket_export
+        return FolderTarget(target)
+    from dsfactory.export.bucket import BucketTarget
 
     url, root = found
-    return bucket_export(url if target == root else f"{url}/{target.relative_to(root).as_posix()}")
+    return BucketTarget(url if target == root else f"{url}/{target.relative_to(root).as_posix()}")
+
+
+def _plan(
+    format: str,
+    classes: Sequence[str],
+    model: str,
+    val_share: float,
+    image_format: ImageFormat | None,
+    rle: bool,
+    drawn: bool,
+) -> tuple[type[DatasetWriter], ExportPlan]:
+    writer_class = find_format(format)
+    plan = ExportPlan(tuple(classes), model, image_format or writer_class.image_formats[0], rle, drawn)
+    _check_settings(format, writer_class, plan, val_share)
+    return writer_class, plan
+
+
+def _identity(format: str, plan: ExportPlan, fingerprint: str, val_share: float) -> dict[str, Any]:
+    return {
+        "format": format,
+        "version": find_format(format).version,
+        "fingerprint": fingerprint,
+        "classes": list(plan.classes),
+        "model": plan.model,
+        "settings": {"val_share": val_share, "image_format": plan.image_format, "rle": plan.rle},
+    }
+
+
+def _same_export(
+    out: Path, target: "FolderTarget | BucketTarget", identity: dict[str, Any], redo: bool
+) -> dict[str, Any] | None:
+    """The manifest of the export at ``out`` if it is the one that is asked for; None where one is to be made.
+
+    Raises:
+        UserError: there is another one and ``redo`` is off, or something that is not ours.
+    """
+    present = target.manifest()
+    if present is None:
+        return None
+    if redo:
+        target.check_replaceable(present)
+        return None
+    changes = differences({name: present.get(name) for name in identity}, identity)
+    if changes:
+        raise UserError(_changed(out, changes))
+    return present
 
 
 def find_format(name: str) -> type[DatasetWriter]:

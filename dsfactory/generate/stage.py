@@ -16,6 +16,7 @@ from dsfactory.core.shard import ShardReader, ShardSpec
 from dsfactory.core.stage import Stage
 from dsfactory.generate.config import GenerateConfig
 from dsfactory.models.locate import Model, locate_model
+from dsfactory.prompts.config import ATTRIBUTES
 
 if TYPE_CHECKING:
     from dsfactory.generate.sampler import Drawing, Sampler
@@ -35,7 +36,7 @@ class GenerateStage(Stage):
     """
 
     name: ClassVar[str] = "generate"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     upstream: ClassVar[str | None] = "prompts"
     schema: ClassVar[pa.Schema] = pa.schema(
         [
@@ -46,6 +47,7 @@ class GenerateStage(Stage):
             ("index", pa.int64()),
             ("prompt", pa.string()),
             ("source", pa.string()),
+            *((name, pa.string()) for name in ATTRIBUTES),
             ("seed", pa.int64()),
             ("model", pa.string()),
             ("width", pa.int32()),

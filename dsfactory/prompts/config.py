@@ -1,10 +1,36 @@
 """Settings of the prompts stage."""
 
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from dsfactory.core.config import Section
+
+ATTRIBUTES = ("style", "scene", "weather")
+"""What can be steered beside the classes."""
+MAX_WISH = 60
+"""Longest value of an attribute in characters."""
+
+
+def _split(value: Any) -> Any:
+    """``"in the snow, at night"`` as a list; an empty text is an empty list."""
+    return tuple(value.split(",")) if isinstance(value, str) and value.strip() else value or ()
+
+
+def _check_wishes(values: tuple[str, ...]) -> tuple[str, ...]:
+    tidy = tuple(" ".join(value.split()) for value in values)
+    for value in tidy:
+        if not any(character.isalnum() for character in value):
+            raise ValueError(f"an attribute {value!r} has no word: write values such as 'in the snow, at night'")
+        if len(value) > MAX_WISH or not value.isprintable() or "{" in value or "}" in value:
+            raise ValueError(f"the attribute {value[:40]!r} must be plain words, at most {MAX_WISH} characters")
+    if len(set(tidy)) < len(tidy):
+        raise ValueError(f"the attribute {next(value for value in tidy if tidy.count(value) > 1)!r} is given twice")
+    return tidy
+
+
+Wishes = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_check_wishes)]
 
 
 class PromptsConfig(Section):
@@ -21,6 +47,11 @@ class PromptsConfig(Section):
     objects: str = Field(
         "1", description="How many of the run's classes an image shows: a number, or a range such as '1-3'."
     )
+    style: Wishes = Field(
+        (), description="Looks, such as [watercolour, 35mm film]: every prompt gets one, each comes equally often."
+    )
+    scene: Wishes = Field((), description="Places, such as [in the snow, at night]: likewise.")
+    weather: Wishes = Field((), description="Weather or light, such as [in the rain, foggy]: likewise.")
     pool: int = Field(1000, ge=0, le=10_000, description="Captions ranked per class; 0 uses templates only.")
     mmr_lambda: float = Field(
         0.5, ge=0, le=1, description="Ranking: 1 is relevance to the class only, 0 is diversity only."

@@ -11,6 +11,7 @@ from dsfactory.core.seeds import derive_seed
 from dsfactory.prompts.mentions import EXCLUDED, PhraseMatcher, class_matcher, is_plural, split_words
 from dsfactory.prompts.prompt import Prompt
 from dsfactory.prompts.resources import data_file
+from dsfactory.prompts.steer import SLOT, Steering
 from dsfactory.prompts.vocabulary import ClassWords, run_matcher
 
 TEMPLATES_FILE = "templates.yaml"
@@ -73,13 +74,22 @@ class Expander:
     Args:
         classes: what the classes are called.
         templates: sentence frames and scenes.
+        steering: leaves out frames that speak of what it steers; a steered scene takes the place of the bundled
+            ones, and prompts then still hold their slot.
     """
 
-    def __init__(self, classes: Sequence[ClassWords], templates: Templates) -> None:
+    def __init__(self, classes: Sequence[ClassWords], templates: Templates, steering: Steering | None = None) -> None:
         self._classes = classes
         matcher = run_matcher(classes)
-        self._one = [_neutral(templates.frames(templates.one, words.scenes), matcher) for words in classes]
-        self._several = [_neutral(templates.frames(templates.several, words.scenes), matcher) for words in classes]
+
+        def frames(wanted: Sequence[str], words: ClassWords) -> list[str]:
+            if steering is None:
+                return _neutral(templates.frames(wanted, words.scenes), matcher)
+            open_frames = _with_slot(wanted) if "scene" in steering else templates.frames(wanted, words.scenes)
+            return _neutral(_silent(open_frames, steering.taken()), matcher)
+
+        self._one = [frames(templates.one, words) for words in classes]
+        self._several = [frames(templates.several, words) for words in classes]
         self._kinds = [_kinds(words) for words in classes]
 
     def count(self, position: int, objects: int) -> int:
@@ -118,6 +128,25 @@ def _neutral(frames: list[str], matcher: PhraseMatcher) -> list[str]:
     """The frames whose own words name no class of the run: no "on a wooden table" where tables are labelled."""
     named = [any(match.label != EXCLUDED for match in matcher.find(split_words(frame))) for frame in frames]
     return [frame for frame, names in zip(frames, named, strict=True) if not names] or frames
+
+
+def _with_slot(templates: Sequence[str]) -> list[str]:
+    """Templates whose slot for a scene stands behind the class; those without it where there is none.
+
+    A scene before the class could push that out of what the text encoder reads.
+    """
+    behind = [text for text in templates if f" {SLOT}" in text and text.index("{object") < text.index(SLOT)]
+    return behind or [" ".join(text.replace(SLOT, "").split()) for text in templates]
+
+
+def _silent(frames: list[str], taken: PhraseMatcher) -> list[str]:
+    """The frames whose own words do not speak of a steered attribute; all of them where each does."""
+    silent = []
+    for frame in frames:
+        own = frame.replace(SLOT, "").replace("{objects}", "").replace("{object}", "")
+        if not taken.find(split_words(own)):
+            silent.append(frame)
+    return silent or frames
 
 
 def object_phrase(words: ClassWords) -> str:

@@ -13,6 +13,7 @@ from dsfactory.prompts.corpus import Corpus
 from dsfactory.prompts.expand import Expander, object_phrase
 from dsfactory.prompts.prompt import Prompt
 from dsfactory.prompts.retrieve import Embedder, Findings, Rules, collect, diversify, rank_bm25
+from dsfactory.prompts.steer import Steering
 from dsfactory.prompts.vocabulary import ClassWords, run_matcher, stop_matcher
 
 _log = logging.getLogger(__name__)
@@ -27,8 +28,10 @@ def object_counts(config: PromptsConfig, classes: int) -> list[int]:
     return list(range(low, min(high, classes) + 1))
 
 
-def gather(config: PromptsConfig, corpus: Corpus, classes: Sequence[ClassWords]) -> Findings:
+def gather(config: PromptsConfig, corpus: Corpus, classes: Sequence[ClassWords], steering: Steering) -> Findings:
     """One pass over the corpus: the captions that may be used, unranked.
+
+    Captions that speak of what ``steering`` steers are left out, and those that its wishes would make too long.
 
     Raises:
         UserError: the corpus or the stop-word file cannot be used.
@@ -36,10 +39,11 @@ def gather(config: PromptsConfig, corpus: Corpus, classes: Sequence[ClassWords])
     counts = object_counts(config, len(classes))
     rules = Rules(
         stop=stop_matcher(config.stop_words, classes),
+        taken=steering.taken(),
         fewest=counts[0],
         most=counts[-1],
         first_words=config.first_words,
-        max_words=config.max_words,
+        max_words=config.max_words - steering.most_words,
         limit=config.pool,
     )
     return collect(corpus.captions(), len(classes), run_matcher(classes), rules)
@@ -79,17 +83,31 @@ def _lack(name: str, count: int, dropped: int) -> str:
     return f"no caption mentions {name}{company}: templates are used"
 
 
-def choose(captions: Captions, expander: Expander, counts: Sequence[int], position: int, index: int) -> Prompt:
+def choose(
+    captions: Captions,
+    expander: Expander,
+    counts: Sequence[int],
+    position: int,
+    index: int,
+    steering: Steering,
+    wishes: Mapping[str, str | None],
+) -> Prompt:
     """The prompt of the sample ``index`` of a class: it depends on nothing but these.
 
     The numbers of classes take turns; for each, captions come first, then made prompts, then all of them
-    again with a counter in the source.
+    again with a counter in the source. ``steering`` puts the sample's ``wishes`` into the text.
     """
     count = counts[index % len(counts)]
     found = captions.get((position, count), ())
     size = len(found) + expander.count(position, count)
     use, place = divmod(index // len(counts), size)
-    prompt = found[place] if place < len(found) else expander.make(position, count, place - len(found))
+    if place < len(found):
+        prompt = found[place]
+        text = steering.extend(prompt.text, wishes)
+    else:
+        prompt = expander.make(position, count, place - len(found))
+        text = steering.fill(prompt.text, wishes)
+    prompt = replace(prompt, text=text)
     return replace(prompt, source=f"{prompt.source}#{use + 1}") if use else prompt
 
 

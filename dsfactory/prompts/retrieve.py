@@ -33,6 +33,7 @@ class Rules:
 
     Attributes:
         stop: matcher of the words that rule a caption out.
+        taken: matcher of the words that speak of what the run steers itself.
         fewest, most: how many classes a caption names.
         first_words: the class is named within this many words.
         max_words: longest caption in words.
@@ -40,6 +41,7 @@ class Rules:
     """
 
     stop: PhraseMatcher
+    taken: PhraseMatcher
     fewest: int
     most: int
     first_words: int
@@ -122,7 +124,9 @@ def _objection(words: Sequence[str], labels: Sequence[int], rules: Rules) -> str
         return "names other classes"
     if len(labels) < rules.fewest:
         return "names too few classes"
-    return "stop word" if rules.stop.find(words) else ""
+    if rules.stop.find(words):
+        return "stop word"
+    return "speaks of a steered attribute" if rules.taken.find(words) else ""
 
 
 def _too_late(text: str, matches: Sequence[Match], label: int, rules: Rules) -> str:

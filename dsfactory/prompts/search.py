@@ -9,6 +9,7 @@ from dsfactory.prompts.corpus import Corpus
 from dsfactory.prompts.expand import Expander, Templates, object_phrase
 from dsfactory.prompts.pool import gather, object_counts
 from dsfactory.prompts.retrieve import Embedder, diversify, rank_bm25
+from dsfactory.prompts.steer import Steering
 from dsfactory.prompts.vocabulary import class_words
 
 
@@ -58,7 +59,7 @@ def search(word: str, config: PromptsConfig, limit: int = 20, embed: Embedder | 
     """
     words = class_words(parse_section(ClassSpec, {"name": word}, "search"))
     alone = config.model_copy(update={"objects": "1", "pool": max(config.pool, limit)})
-    findings = gather(alone, Corpus(config.corpus, config.column), [words])
+    findings = gather(alone, Corpus(config.corpus, config.column), [words], Steering(config, [words], 0))
     ranked = rank_bm25(findings.candidates.get((0, 1), []), alone.pool)
     if embed is not None:
         ranked = diversify(ranked, object_phrase(words), embed, config.mmr_lambda)
@@ -72,8 +73,9 @@ def supply(classes: Sequence[ClassSpec], config: PromptsConfig) -> list[Supply]:
         UserError: the corpus, a word list or the templates cannot be used.
     """
     words = [class_words(spec) for spec in classes]
-    expander = Expander(words, Templates.read(config.templates))
-    findings = gather(config, Corpus(config.corpus, config.column), words)
+    steering = Steering(config, words, 0)  # what it steers counts, not in which order
+    expander = Expander(words, Templates.read(config.templates), steering)
+    findings = gather(config, Corpus(config.corpus, config.column), words, steering)
     counts = object_counts(config, len(words))
     return [
         Supply(

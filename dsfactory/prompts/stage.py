@@ -14,12 +14,13 @@ from dsfactory.core.sample import Record, sample_key, sample_place
 from dsfactory.core.seeds import derive_seed
 from dsfactory.core.shard import ShardReader, ShardSpec
 from dsfactory.core.stage import Stage
-from dsfactory.prompts.config import PromptsConfig
+from dsfactory.prompts.config import ATTRIBUTES, PromptsConfig
 from dsfactory.prompts.corpus import Corpus
 from dsfactory.prompts.expand import TEMPLATES_FILE, Expander, Templates
 from dsfactory.prompts.pool import choose, gather, load_pool, object_counts, rank, save_pool
 from dsfactory.prompts.resources import data_file
 from dsfactory.prompts.retrieve import Embedder
+from dsfactory.prompts.steer import ATTRIBUTE_FILE, Steering
 from dsfactory.prompts.vocabulary import CLASSES_FILE, EXCLUDED_FILE, STOP_FILE, class_words, stop_matcher
 
 
@@ -32,15 +33,15 @@ class PromptsStage(Stage):
         run_seed: seed of the run, from which the samples' seeds are derived.
         embed_factory: loads the text encoder that ranks captions; called only when a pool must be made.
         embedder: what identifies that encoder (JSON values), for the fingerprint.
-        pool_path: where the ranked captions are kept, so that a resumed run does not rank again.
+        pool_path: where the ranked captions are kept, so that a resumed run does not rank again; None keeps nothing.
 
     Raises:
-        UserError: the corpus, its column, a word list or the templates cannot be used, or ``objects`` asks
-            for more classes than there are. Nothing has been written by then.
+        UserError: the corpus, its column, a word list or the templates cannot be used, ``objects`` asks for more
+            classes than there are, or a steered attribute names a class. Nothing has been written by then.
     """
 
     name: ClassVar[str] = "prompts"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     upstream: ClassVar[str | None] = None
     schema: ClassVar[pa.Schema] = pa.schema(
         [
@@ -51,6 +52,7 @@ class PromptsStage(Stage):
             ("index", pa.int64()),
             ("prompt", pa.string()),
             ("source", pa.string()),
+            *((name, pa.string()) for name in ATTRIBUTES),
             ("seed", pa.int64()),
         ]
     )
@@ -62,7 +64,7 @@ class PromptsStage(Stage):
         run_seed: int,
         embed_factory: Callable[[], Embedder],
         embedder: Mapping[str, Any],
-        pool_path: Path,
+        pool_path: Path | None,
     ) -> None:
         self._config = config
         self._specs = tuple(classes)
@@ -80,7 +82,8 @@ class PromptsStage(Stage):
         self._corpus = Corpus(config.corpus, config.column)
         self._corpus.check()
         stop_matcher(config.stop_words, self._classes)
-        self._expander = Expander(self._classes, Templates.read(config.templates))
+        self._steering = Steering(config, self._classes, run_seed)
+        self._expander = Expander(self._classes, Templates.read(config.templates), self._steering)
 
     def identity(self) -> dict[str, Any]:
         """Settings, classes, seed, encoder, and the hashes of the corpus and of every word list."""
@@ -92,8 +95,13 @@ class PromptsStage(Stage):
         settings = self._config.identity()
         for name in ("corpus", "stop_words", "templates"):
             del settings[name]
+        steered = [name for name in ATTRIBUTES if name in self._steering]
+        for name in ATTRIBUTES:
+            if name not in steered:
+                del settings[name]
         return {
             **settings,
+            **({"attribute_words": _sha256(data_file(ATTRIBUTE_FILE))} if steered else {}),
             "column": self._corpus.column,
             "classes": [spec.model_dump(mode="json") for spec in self._specs],
             "seed": self._run_seed,
@@ -107,21 +115,23 @@ class PromptsStage(Stage):
 
     def prepare(self) -> None:
         """Read the pool, or make and save it: one pass over the corpus and one over the text encoder."""
-        captions = load_pool(self._pool_path, self._identity)
+        captions = load_pool(self._pool_path, self._identity) if self._pool_path else None
         if captions is None:
             captions = {}
             if self._config.pool:
-                findings = gather(self._config, self._corpus, self._classes)
+                findings = gather(self._config, self._corpus, self._classes, self._steering)
                 captions = rank(findings, self._config, self._classes, self._embed_factory)
-            save_pool(self._pool_path, self._identity, captions)
+            if self._pool_path:
+                save_pool(self._pool_path, self._identity, captions)
         self._captions = captions
 
     def process(self, shard: ShardSpec, upstream: ShardReader | None) -> Iterator[Record]:
         """One record per sample, without files."""
         for number in range(shard.start, shard.stop):
             position, index = sample_place(number, len(self._classes))
-            prompt = choose(self._captions, self._expander, self._counts, position, index)
             name = self._classes[position].name
+            wishes = self._steering.draw(name, index)
+            prompt = choose(self._captions, self._expander, self._counts, position, index, self._steering, wishes)
             key = sample_key(number)
             row = {
                 "key": key,
@@ -131,6 +141,7 @@ class PromptsStage(Stage):
                 "index": index,
                 "prompt": prompt.text,
                 "source": prompt.source,
+                **wishes,
                 "seed": derive_seed(self._run_seed, name, index),
             }
             yield Record(key, row)

@@ -153,6 +153,7 @@ def _as_json(sample: Sample, names: dict[str, int], picture: Picture | None) -> 
         "why": sample.why,
         "prompt": sample.prompt,
         "source": sample.source,
+        "wishes": " · ".join(value for value in (sample.style, sample.scene, sample.weather) if value),
         "seed": str(sample.image_seed or sample.seed),  # 63 bits: JavaScript's numbers have 53
         "twin": sample.duplicate_of or "",
         "scores": {name: round(value, 4) for name, value in sample.scores().items()},

@@ -13,6 +13,7 @@ _FLAGS = {
     "seed": "--seed",
     "shard_size": "--shard-size",
     "prompts.objects": "--objects",
+    "generate.negative_prompt": "--negative-prompt",
     "generate.model": "--model",
     "generate.width": "--width",
     "generate.height": "--height",

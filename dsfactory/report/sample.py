@@ -47,6 +47,9 @@ class Sample(BaseModel):
     classes: tuple[str, ...]
     prompt: str
     source: str
+    style: str | None = None
+    scene: str | None = None
+    weather: str | None = None
     seed: int
     image_seed: int | None = None
     status: Literal["ok", "rejected", "failed", "dropped"] | None = None

@@ -36,6 +36,7 @@ EXCLUDED: dict[str, frozenset[str]] = {
     "fluent-emoji-flat": frozenset({"sailboat", "ship", "passenger-ship"}),
     "twemoji": frozenset({"sailboat", "passenger-ship"}),
     "fxemoji": frozenset({"sailboat", "ship"}),
+    "openmoji": frozenset({"sailboat", "ship", "passenger-ship"}),
 }
 
 
@@ -85,7 +86,7 @@ def load_stickers(
     Args:
         packages: folder with one sub-folder per style that holds `icons.json` (`node_modules/@iconify-json`).
         styles: sub-folder names.
-        class_icons: class → icon names; `CLASS_ICONS` by default.
+        class_icons: class → icon names, each of which must have one; by default what the styles have of `CLASS_ICONS`.
 
     Raises:
         FileNotFoundError: a style's `icons.json` is missing.
@@ -101,9 +102,14 @@ def load_stickers(
         if icon in package["icons"] and icon not in EXCLUDED.get(style, ())
     ]
     missing = set(table) - {sticker.class_name for sticker in stickers}
-    if missing:
+    if class_icons is not None and missing:
         raise ValueError(f"no sticker for {', '.join(sorted(missing))} in styles {', '.join(styles)}")
     return stickers
+
+
+def drawn_classes(packages: Path, styles: tuple[str, ...]) -> tuple[str, ...]:
+    """Classes of `CLASS_ICONS` that the styles have a sticker of; raises what :func:`load_stickers` does."""
+    return tuple(dict.fromkeys(sticker.class_name for sticker in load_stickers(packages, styles)))
 
 
 def contact_sheet(stickers: list[Sticker], tile: int = 72, columns: int = 20) -> Image.Image:

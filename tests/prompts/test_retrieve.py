@@ -26,7 +26,9 @@ def gather(captions: list[str], classes: list[str], limit: int = 100, **rules: i
     values = {"fewest": 1, "most": 1, "first_words": 8, "max_words": 50} | rules
     stop = stop_matcher(PromptsConfig().stop_words, words)
     numbered = (Caption(text, f"file:{number}") for number, text in enumerate(captions, 1))
-    return collect(numbered, len(words), run_matcher(words), Rules(stop=stop, limit=limit, **values))
+    return collect(
+        numbered, len(words), run_matcher(words), Rules(stop=stop, taken=PhraseMatcher({}), limit=limit, **values)
+    )
 
 
 def texts(findings: Findings, label: int = 0, objects: int = 1) -> list[str]:

@@ -5,7 +5,8 @@ import shlex
 import pytest
 from typer.main import get_command
 
-from dsfactory.cli import _generate_flags, _refine_flags, _settings, app
+from dsfactory.cli import app
+from dsfactory.commands.flags import generate_flags, refine_flags, settings_of
 from dsfactory.engine.config import RunConfig, merge_settings, resolve_config
 from dsfactory.report.recipe import commands
 
@@ -14,7 +15,7 @@ def read_back(line: str) -> RunConfig:
     words = shlex.split(line)
     command = get_command(app).commands[words[1]]
     given = command.make_context(words[1], words[2:]).params
-    flags = merge_settings(_generate_flags({**given, "setting": None}), _refine_flags(given), _settings(given))
+    flags = merge_settings(generate_flags({**given, "setting": None}), refine_flags(given), settings_of(given))
     return resolve_config(None, None, flags)
 
 
@@ -23,6 +24,7 @@ def read_back(line: str) -> RunConfig:
     [
         {},
         {"num": 100, "seed": 7, "shard_size": 5, "generate": {"model": "./my model's folder", "steps": 9}},
+        {"prompts": {"style": ["a, b", "c"], "scene": ["in the snow"]}, "generate": {"negative_prompt": ""}},
         {"prompts": {"objects": "1-3", "corpus": "my captions; rm -rf.csv", "column": "text"}},
         {"generate": {"guidance": 1.5, "negative_prompt": 'blurry, "grey"', "affinity": False, "scheduler": "ddim"}},
         {"refine": {"threshold": 0.4, "resolution_weights": {8: 1.0, 16: 0.5}, "crf_iterations": 0}},

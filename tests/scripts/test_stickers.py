@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("resvg_py")
 
-from scripts.pocket.stickers import CLASS_ICONS, EXCLUDED, contact_sheet, draw_icon, load_stickers
+from scripts.pocket.stickers import CLASS_ICONS, EXCLUDED, contact_sheet, draw_icon, drawn_classes, load_stickers
 
 
 def test_icon_is_cropped_to_its_alpha_and_keeps_its_colour(packages: Path) -> None:
@@ -40,6 +40,15 @@ def test_load_keeps_class_and_style_and_skips_what_a_style_lacks(packages: Path)
 def test_class_without_sticker_is_named(packages: Path) -> None:
     with pytest.raises(ValueError, match="no sticker for cat in styles style-b"):
         load_stickers(packages, ("style-b",), {"cat": ("cat",)})
+
+
+def test_without_a_table_a_style_gives_the_classes_it_has(tmp_path: Path) -> None:
+    square = {"body": '<rect width="16" height="16" fill="#ff0000"/>'}
+    for style, icons in (("a", ("dog-face", "taxi", "globe")), ("openmoji", ("sailboat", "dog-face"))):
+        (tmp_path / style).mkdir()
+        (tmp_path / style / "icons.json").write_text(json.dumps({"icons": dict.fromkeys(icons, square)}))
+    assert drawn_classes(tmp_path, ("a",)) == ("car", "dog")
+    assert drawn_classes(tmp_path, ("openmoji",)) == ("dog",)  # its boats are drawn together with their water
 
 
 def test_missing_package_is_named(packages: Path) -> None:

@@ -36,6 +36,7 @@ function fillViewer() {
     { class: "facts" },
     fact("key", sample.key),
     fact("prompt from", sample.source),
+    ...(sample.wishes ? [fact("steered", sample.wishes)] : []),
     fact("seed", sample.seed),
     ...(sample.fixed ? [fact("mask", "fixed by hand")] : []),
     ...(sample.twin ? [fact("repeats", sample.twin)] : []),
