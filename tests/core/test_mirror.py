@@ -160,6 +160,18 @@ def test_a_prefix_with_something_else_is_refused_and_stays_as_it_is(s3, url):
     assert s3.objects(bucket, "runs/a") == {"thesis/chapter 1.txt": b"mine"}
 
 
+def test_neighbours_and_an_empty_folder_that_a_console_made_do_not_matter(s3, url, objects, tmp_path):
+    bucket = url.split("/")[2]
+    for name in ("runs/a/", "runs/ab/run.json", "runs/a.txt"):
+        s3.put(bucket, name, b"")
+    with open_mirror(url, "run") as root:
+        work(root, Numbers())
+    assert {name: data for name, data in objects().items() if name} == local_tree(tmp_path, Numbers())
+    with open_mirror(url, "run") as root:
+        assert len(Run.open(root).finished("numbers")) == 6
+        assert not (root / ".json").exists()
+
+
 def test_object_names_cannot_lead_out_of_the_folder(s3, url):
     with open_mirror(url, "run") as root:
         work(root, Numbers())
