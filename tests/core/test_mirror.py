@@ -184,10 +184,14 @@ def test_object_names_cannot_lead_out_of_the_folder(s3, url):
 
 
 def test_logs_of_several_commands_are_one(s3, url):
+    s3.put(url.split("/")[2], "runs/a/log.1.jsonl", b"older\n")
+    s3.put(url.split("/")[2], "runs/a/run.json", b'{"format": 1, "classes": [{"name": "dog"}], "seed": 0}')
     for _ in range(2):
         with open_mirror(url, "run") as root, Run.claim(root, CLASSES, 0), run_log(root, "numbers"):
             pass
-    lines = s3.objects(url.split("/")[2], "runs/a")["log.jsonl"].splitlines()
+    objects = s3.objects(url.split("/")[2], "runs/a")
+    lines = objects["log.jsonl"].splitlines()
+    assert objects["log.1.jsonl"] == b"older\n"
     assert [json.loads(line)["event"] for line in lines] == ["start", "end"] * 2
 
 
