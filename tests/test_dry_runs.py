@@ -35,7 +35,10 @@ def test_splice(tmp_path):
     assert more["seconds"] is not None
     (again,) = dry("splice", "a", "--num", "4", "--redo", cwd=tmp_path)["stages"]
     assert (again["to_make"], again["finished"]) == (6, 0)  # the two pastes are in the run's settings
-    for flags, said in ((["--num", "0"], "nothing to splice"), (["--mix", "1x2=1"], "made with other settings")):
+    for flags, said in (
+        (["--num", "0", "--paste", "0"], "nothing to splice"),
+        (["--mix", "1x2=1"], "made with other settings"),
+    ):
         refused = command("splice", "a", "--dry-run", *flags, cwd=tmp_path)
         assert (refused.returncode, said in refused.stderr) == (2, True), refused.stderr
     assert tree(tmp_path) == there

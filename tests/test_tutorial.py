@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.tutorial_figures import stated
+
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "tutorial.md"
 
@@ -26,3 +28,6 @@ def test_the_tutorial_holds(tmp_path: Path) -> None:
     results = json.loads((tmp_path / "runs/tutorial/evaluate/results.json").read_text("utf-8"))
     assert results["val_images"] == 50
     assert 0 < results["miou_synthetic"] < results["miou_real"]
+    said = stated(text)
+    if said is not None:
+        assert abs(results["miou_synthetic"] - said.miou) <= said.spread, results["miou_synthetic"]

@@ -1,0 +1,91 @@
+"""The documents' commands, run in the order of each page: with a tiny model and small numbers, otherwise as they stand.
+
+``tests/test_tutorial.py`` runs the tutorial as it is, and ``tests/test_ray.py`` and ``tests/test_workers.py`` what is
+named in ``ELSEWHERE``.
+"""
+
+import contextlib
+import io
+import signal
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from dsfactory.cli import main
+from tests.shown import PAGES, ROOT, shell_lines, words
+from tests.splice.runs import labelled_run
+
+ELSEWHERE = ("--workers", "--devices", "--engine")
+"""Flags of lines that are not run here: they start other processes, or need GPUs or a cluster."""
+COUNTS = {"--num": "2", "--append": "1", "--paste": "1"}
+DRAWING = ["--width", "64", "--height", "64", "--steps", "2"]
+QUICK = ["--timesteps", "200", "--seeds", "1", "--min-gain", "off"]
+ALL_PARTS = ["--set", "refine.min_box=0"]
+"""A model that never learnt anything makes small parts."""
+
+RUN_HERE = [page for page in PAGES if page.name != "tutorial.md" and any(
+    line.startswith("dsfactory ") for line in shell_lines(page))]  # fmt: skip
+
+
+def shrunk(line: str, model: Path) -> list[str]:
+    """A shown command's arguments, small; flags at the end win over the same ones before."""
+    arguments = words(line)[1:]
+    for place, word in enumerate(arguments[:-1]):
+        if word in COUNTS:
+            arguments[place + 1] = COUNTS[word]
+    match arguments[0]:
+        case "generate" | "run":
+            counted = [] if {"--num", "--append", "--config"} & {*arguments} else ["--num", "2"]
+            parts = ALL_PARTS if arguments[0] == "run" else []
+            return [*arguments, *counted, "--model", str(model), *DRAWING, *parts]
+        case "prompts":
+            return [*arguments, "--model", str(model)] if arguments[1] == "preview" else arguments
+        case "annotate":
+            return [*arguments, "--model", str(model), *QUICK, *ALL_PARTS]
+        case "refine":
+            return [*arguments, *ALL_PARTS]
+    return arguments
+
+
+def set_up(folder: Path) -> None:
+    """What the pages take for granted: captions, a class file, pictures, and a run of the name they use."""
+    (folder / "captions.csv").write_text("id,text\n1,A hovercraft crosses a bay\n2,A small hovercraft\n")
+    (folder / "classes.txt").write_text("dog: puppy, hound\nbird\n")
+    (folder / "photos").mkdir()
+    Image.radial_gradient("L").resize((80, 64)).convert("RGB").save(folder / "photos" / "1.png")
+
+
+def run(arguments: list[str], folder: Path) -> None:
+    """One command in this process, which has the heavy libraries at hand."""
+    err = io.StringIO()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):
+        try:
+            main(arguments)
+        except SystemExit as end:
+            assert not end.code, f"{' '.join(arguments)}: {err.getvalue()[-500:]}"
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("page", RUN_HERE, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_commands_of_a_page_run(page: Path, tiny_model: Path, tmp_path: Path) -> None:
+    set_up(tmp_path)
+    lines = [line for line in shell_lines(page) if line.startswith("dsfactory ")]
+    if not any("--out runs/a" in line for line in lines):
+        labelled_run(tmp_path / "runs" / "a", 4)
+    for line in lines:
+        if any(flag in words(line) for flag in ELSEWHERE) or "…" in line:
+            continue
+        arguments = shrunk(line, tiny_model)
+        if arguments[0] == "import":  # what came back from CVAT: here, what went there
+            with zipfile.ZipFile(tmp_path / arguments[2], "w") as file:
+                file.write(tmp_path / arguments[1] / "export" / "cvat" / "annotations.xml", "annotations.xml")
+        run(arguments, tmp_path)
+
+
+def test_the_tutorial_and_the_pages_with_commands_are_known() -> None:
+    assert {page.name for page in RUN_HERE} == {"README.md", "formats.md", "ray.md", "recipes.md", "splicing.md"}
