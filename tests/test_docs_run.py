@@ -72,8 +72,12 @@ def run(arguments: list[str], folder: Path) -> None:
 
 
 @pytest.mark.parametrize("page", RUN_HERE, ids=lambda page: str(page.relative_to(ROOT)))
-def test_the_commands_of_a_page_run(page: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_the_commands_of_a_page_run(
+    page: Path, tiny_model: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     set_up(tmp_path)
+    if page.name == "remote.md":
+        request.getfixturevalue("s3_server").bucket("bucket")
     lines = [line for line in shell_lines(page) if line.startswith("dsfactory ")]
     if not any("--out runs/a" in line for line in lines):
         labelled_run(tmp_path / "runs" / "a", 4)
@@ -88,4 +92,6 @@ def test_the_commands_of_a_page_run(page: Path, tiny_model: Path, tmp_path: Path
 
 
 def test_the_tutorial_and_the_pages_with_commands_are_known() -> None:
-    assert {page.name for page in RUN_HERE} == {"README.md", "formats.md", "ray.md", "recipes.md", "splicing.md"}
+    assert {page.name for page in RUN_HERE} == {
+        "README.md", "formats.md", "ray.md", "recipes.md", "remote.md", "splicing.md",
+    }  # fmt: skip
