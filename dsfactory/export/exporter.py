@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,11 +131,12 @@ def is_there(
         UserError: it would refuse.
     """
     _, plan = _plan(format, classes, model, val_share, image_format, rle, drawn)
-    return _same_export(out, _target(out), _identity(format, plan, fingerprint, val_share), redo) is not None
+    with disk_errors(out, "nothing was written"):
+        return _same_export(out, _target(out), _identity(format, plan, fingerprint, val_share), redo) is not None
 
 
 def _target(out: Path) -> "FolderTarget | BucketTarget":
-    target = out.resolve()
+    target = Path(os.path.realpath(out))
     found = place_of(target)
     if found is None:
         return FolderTarget(target)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from dsfactory.core.atomic import fsync_folder
 from dsfactory.core.errors import UserError
 from dsfactory.core.lock import exclusive_lock
@@ -20,6 +22,35 @@ MANIFEST = "dsfactory.json"
 (Datumaro takes a folder with a ``*-export.json`` for one of VoTT, so it is not called that.)"""
 
 _LOCK = ".lock"
+
+
+class _Splits(BaseModel):
+    train: int
+    val: int
+
+
+class _Counts(BaseModel):
+    images: _Splits
+    instances: _Splits
+
+
+class _Settings(BaseModel):
+    val_share: float
+    image_format: str
+    rle: bool
+
+
+class _Manifest(BaseModel):
+    """What a manifest holds at least."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    format: str
+    fingerprint: str
+    classes: list[str]
+    settings: _Settings
+    counts: _Counts
+    files: dict[str, int]
 
 
 @contextlib.contextmanager
@@ -148,11 +179,10 @@ def parse_manifest(data: bytes, place: str) -> dict[str, Any]:
         UserError: it is something else; names the place.
     """
     try:
-        manifest = json.loads(data)
-    except ValueError:
-        manifest = None
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
-        raise UserError(f"{place} is damaged: name another folder with --out")
+        manifest: dict[str, Any] = json.loads(data)
+        _Manifest.model_validate(manifest)
+    except (ValueError, ValidationError, RecursionError) as error:
+        raise UserError(f"{place} is damaged: name another folder with --out") from error
     return manifest
 
 

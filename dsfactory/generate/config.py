@@ -30,7 +30,9 @@ class GenerateConfig(Section):
     scheduler: SchedulerName | None = Field(None, description="The sampling method.")
     negative_prompt: str | None = Field(None, max_length=1000, description="What guidance steers away from.")
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="Number format of the model: fp32 on a CPU, bf16 or fp16 on a GPU when auto."
+        "auto",
+        description="Number format of the model. With auto, that of the images that the run has, so that it holds no "
+        "mixture; a new run gets fp32 on a CPU, bf16 or fp16 on a GPU.",
     )
     affinity: bool = Field(
         True,
