@@ -54,9 +54,8 @@ consumers: setup ## open every export format with its readers, installed in an e
 		--json docs/figures/consumers.json --table docs/formats.md
 
 KILLS ?= 200
-crash: setup ## kill dsfactory at random moments, resume, compare (KILLS=12 is the short form)
-	rm -rf build/crash-$(KILLS)
-	$(BIN)/python scripts/crash_matrix.py --kills $(KILLS) --work build/crash-$(KILLS)
+crash: setup ## kill dsfactory at random moments, resume, compare (KILLS=12 is the short form); stopped, it goes on
+	$(BIN)/python -m scripts.crash_matrix --kills $(KILLS) --work build/crash-$(KILLS)
 
 SECONDS ?= 600
 fuzz: setup ## hostile input for SECONDS=600; prints inputs tried and tracebacks

@@ -330,8 +330,7 @@ def main(arguments: list[str] | None = None, command: Callable[..., Any] = app) 
 
 
 def _fail(text: str, code: int) -> None:
-    line = "".join(character if character.isprintable() else "�" for character in " ".join(text.split()))
-    print(f"dsfactory: {shown(line)}", file=sys.stderr)
+    print(f"dsfactory: {shown(output.printable(text))}", file=sys.stderr)
     sys.exit(code)
 
 

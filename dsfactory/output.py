@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from dsfactory.verify import Findings
 
 
+def printable(text: str) -> str:
+    """Text that may hold anything as one line that does nothing to a terminal."""
+    return "".join(character if character.isprintable() else "�" for character in " ".join(text.split()))
+
+
 def print_job(summary: "JobSummary", as_json: bool, quiet: bool, following: str, drawn: bool = True) -> None:
     """Say what a job did and end the command with the job's exit code."""
     if as_json:

@@ -18,17 +18,21 @@ import tempfile
 import time
 import traceback
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow
 
+from benchmarks.machine import machine
 from dsfactory.core.errors import DsfactoryError
 from scripts.fuzz_targets import TARGETS
 
 MEMORY = 1 << 30
 """Bytes of address space that inputs may add to what is there after the imports."""
 TIME = 20
-"""Seconds that an input may take, on a busy machine."""
+"""Seconds of a core that an input may take; on a busy machine it may wait for the core much longer."""
+WAIT = 600
+"""Seconds after which an input hangs."""
 
 
 class TooSlow(BaseException):
@@ -37,7 +41,8 @@ class TooSlow(BaseException):
 
 def one_input(target: str, number: int) -> str | None:
     """Try one input; the traceback if it is a fault."""
-    signal.alarm(TIME)
+    signal.setitimer(signal.ITIMER_PROF, TIME)
+    signal.alarm(WAIT)
     try:
         with tempfile.TemporaryDirectory() as folder:
             TARGETS[target](random.Random(f"{target}{number}"), Path(folder))
@@ -47,6 +52,7 @@ def one_input(target: str, number: int) -> str | None:
     except (Exception, TooSlow):
         return traceback.format_exc()
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.alarm(0)
     return None
 
@@ -59,7 +65,7 @@ def limit_memory() -> None:
 
 
 def _too_slow(number: int, frame: object) -> None:
-    raise TooSlow(f"more than {TIME} s")
+    raise TooSlow(f"more than {TIME} s of a core, or {WAIT} s in all")
 
 
 def main() -> int:
@@ -67,14 +73,17 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0, help="number of the first input")
     parser.add_argument("--count", type=int, help="inputs per target, instead of the time")
+    parser.add_argument("--report", type=Path, help="a file for the totals")
     parser.add_argument("--only", choices=TARGETS, help="one target")
     given = parser.parse_args()
-    signal.signal(signal.SIGALRM, _too_slow)
+    for kind in (signal.SIGALRM, signal.SIGPROF):
+        signal.signal(kind, _too_slow)
     limit_memory()
     targets = [given.only] if given.only else list(TARGETS)
     tried: Counter[str] = Counter()
     faults: Counter[str] = Counter()
-    end = time.monotonic() + given.seconds
+    begun = time.monotonic()
+    end = begun + given.seconds
     for number in itertools.count(given.seed):
         if number - given.seed >= given.count if given.count else time.monotonic() > end:
             break
@@ -86,8 +95,12 @@ def main() -> int:
                 print(f"{fault}repeat: python -m scripts.fuzz --only {target} --seed {number} --count 1\n",
                       file=sys.stderr, flush=True)  # fmt: skip
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps({"inputs": tried.total(), "tracebacks": faults.total(), "by_target": tried, "faults": faults,
-                      "first_seed": given.seed, "peak_mb": peak}, indent=1))  # fmt: skip
+    totals = {"inputs": tried.total(), "tracebacks": faults.total(), "by_target": tried, "faults": faults,
+              "first_seed": given.seed, "seconds": round(time.monotonic() - begun), "peak_mb": peak}  # fmt: skip
+    print(json.dumps(totals, indent=1))
+    if given.report:
+        content = {"date": datetime.now(UTC).date().isoformat(), "machine": machine(), **totals}
+        given.report.write_text(json.dumps(content, indent=1) + "\n")
     return 1 if faults else 0
 
 

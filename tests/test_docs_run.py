@@ -1,7 +1,7 @@
 """The documents' commands, run in the order of each page: with a tiny model and small numbers, otherwise as they stand.
 
-``tests/test_tutorial.py`` runs the tutorial as it is; ``tests/test_ray.py``, ``tests/test_workers.py`` and
-``tests/test_remote.py`` what is named in ``ELSEWHERE``.
+``tests/test_tutorial.py`` runs the tutorial as it is, and ``tests/test_ray.py`` and ``tests/test_workers.py`` what is
+named in ``ELSEWHERE``.
 """
 
 import contextlib
@@ -17,8 +17,8 @@ from dsfactory.cli import main
 from tests.shown import PAGES, ROOT, shell_lines, words
 from tests.splice.runs import labelled_run
 
-ELSEWHERE = ("--workers", "--devices", "--engine", "s3://")
-"""What is in lines that are not run here: they start other processes, or need GPUs, a cluster or a bucket."""
+ELSEWHERE = ("--workers", "--devices", "--engine")
+"""Flags of lines that are not run here: they start other processes, or need GPUs or a cluster."""
 COUNTS = {"--num": "2", "--append": "1", "--paste": "1"}
 DRAWING = ["--width", "64", "--height", "64", "--steps", "2"]
 QUICK = ["--timesteps", "200", "--seeds", "1", "--min-gain", "off"]
@@ -82,8 +82,12 @@ def run(arguments: list[str], folder: Path) -> None:
 
 
 @pytest.mark.parametrize("page", RUN_HERE, ids=lambda page: str(page.relative_to(ROOT)))
-def test_the_commands_of_a_page_run(page: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_the_commands_of_a_page_run(
+    page: Path, tiny_model: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     set_up(tmp_path)
+    if page.name == "remote.md":
+        request.getfixturevalue("s3_server").bucket("bucket")
     lines = lines_of(page)
     if not any("--out runs/a" in line for line in lines):
         labelled_run(tmp_path / "runs" / "a", 4)
@@ -96,4 +100,5 @@ def test_the_commands_of_a_page_run(page: Path, tiny_model: Path, tmp_path: Path
 
 
 def test_the_tutorial_and_the_pages_with_commands_are_known() -> None:
-    assert {page.name for page in RUN_HERE} == {"README.md", "formats.md", "recipes.md", "splicing.md", "stages.md"}
+    names = {"README.md", "formats.md", "recipes.md", "remote.md", "splicing.md", "stages.md"}
+    assert {page.name for page in RUN_HERE} == names

@@ -44,18 +44,19 @@ def find_images(root: Path, leave_out: Path) -> list[str]:
         raise UserError(f"{root} is not there: name a folder of pictures, or a picture")
     if not os.path.isdir(root):
         return [root.name]
-    names = sorted(_walk(root, leave_out.resolve()))
+    names = sorted(_walk(root, os.path.realpath(leave_out)))  # of a link to itself too, where Path.resolve raises
     if not names:
         raise UserError(f"no picture in {root}: dsfactory looks for names in {', '.join(EXTENSIONS)}")
     return names
 
 
-def _walk(root: Path, leave_out: Path) -> Iterator[str]:
+def _walk(root: Path, leave_out: str) -> Iterator[str]:
     def closed(error: OSError) -> None:
         raise UserError(f"{error.filename} cannot be read: {error.strerror}") from error
 
     for top, folders, files in os.walk(root, onerror=closed):
-        folders[:] = [name for name in folders if name[0] != "." and Path(top, name).resolve() != leave_out]
+        places = {name: os.path.realpath(os.path.join(top, name)) for name in folders}
+        folders[:] = [name for name in folders if name[0] != "." and places[name] != leave_out]
         for name in files:
             if name[0] != "." and name.lower().endswith(EXTENSIONS):
                 yield PurePosixPath(top, name).relative_to(PurePosixPath(root)).as_posix()

@@ -57,7 +57,7 @@ def annotate_job(
     """
     plan = plan_annotation(images, out, config_file, flags, redo)
     out, config = plan.out, plan.config
-    stage = build_stage("generate", config, out)
+    stage = build_stage("generate", config, out, redo)
     stage.identity()
     with disk_errors(out, KEPT), Run.claim(out, config.classes, config.seed) as run, run_log(out, "annotate") as ended:
         pictures = merge_pictures(read_pictures(out), plan.found, redo)
@@ -99,7 +99,8 @@ def plan_annotation(
     if out is None:
         model = resolve_config(None, config_file, flags).generate.model
         out = RUNS / f"{slug(images.absolute().stem) or 'pictures'}-{slug(model)}"
-    if is_run(out) and run_config(out).annotate is None:
+    # A run whose configuration is not there yet was killed as it began, or is beginning: its lock tells.
+    if is_run(out) and (out / CONFIG).exists() and run_config(out).annotate is None:
         raise UserError(f"{out} holds drawn images: name another --out for given ones")
     config = resolve_config(out / CONFIG, config_file, flags)
     found = _find(images, out, config)
@@ -122,7 +123,7 @@ def _find(images: Path, out: Path, config: RunConfig) -> list[Picture]:
     lost = sorted(said.keys() - set(names))
     if lost:
         more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
-        raise UserError(f"{config.annotate.image_classes} names {lost[0]}{more}, which is not in {images}")
+        raise UserError(f"{config.annotate.image_classes} names {lost[0][:100]}{more}, which is not in {images}")
     return [Picture(name=name, classes=said.get(name)) for name in names]
 
 

@@ -107,7 +107,8 @@ def read_image_classes(path: Path, classes: Sequence[ClassSpec]) -> dict[str, tu
     for file, words in rows.items():
         unknown = [word for word in words if slug(word) not in names]
         if unknown:
-            raise UserError(f"{path}: {file} shows {unknown[0][:60]!r}, which is none of {', '.join(names.values())}")
+            known = ", ".join(names.values())
+            raise UserError(f"{path}: {file[:100]} shows {unknown[0][:60]!r}, which is none of {known}")
         found[PurePosixPath(file).as_posix()] = tuple(dict.fromkeys(names[slug(word)] for word in words))
     return found
 
@@ -129,6 +130,11 @@ def _from_csv(path: Path, text: str) -> Mapping[str, list[str]]:
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         if not {"file", "classes"} <= set(reader.fieldnames or ()):
             raise UserError(f"{path}: the first line must name the columns file and classes")
-        return {row["file"]: [word for word in (row["classes"] or "").split(";") if word.strip()] for row in reader}
+        found: dict[str, list[str]] = {}
+        for row in reader:
+            if not row["file"]:
+                raise UserError(f"{path}, line {reader.line_num}: it names no file")
+            found[row["file"]] = [word for word in (row["classes"] or "").split(";") if word.strip()]
+        return found
     except csv.Error as error:
         raise UserError(f"{path} is not CSV: {error}") from error

@@ -34,6 +34,7 @@ def import_fixes(
     """
     import json
 
+    from dsfactory import output
     from dsfactory.core.errors import UserError
     from dsfactory.engine.importing import forget_fixes, import_job
 
@@ -44,7 +45,7 @@ def import_fixes(
         print(json.dumps(summary.as_json(), ensure_ascii=False))
         raise typer.Exit(summary.exit_code)
     for name, reason in summary.refused.items():
-        typer.echo(f"dsfactory: {name} {reason}: refused", err=True)
+        typer.echo(output.printable(f"dsfactory: {name[:200]} {reason}: refused"), err=True)
     if not quiet:
         parts = [f"{len(summary.fixed)} {'would be fixed' if dry_run else 'fixed'}", f"{summary.unchanged} unchanged"]
         parts += [f"{len(summary.emptied)} of them without any label"] if summary.emptied else []

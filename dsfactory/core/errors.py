@@ -19,6 +19,10 @@ class DamagedShard(DsfactoryError):
     exit_code = 3
 
 
+class DamagedImage(DamagedShard, ValueError):
+    """An image of a shard cannot be decoded; a stage may take it for one failed sample."""
+
+
 class RunLocked(DsfactoryError):
     """Another live process holds the run."""
 

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dsfactory.core.errors import DamagedImage
+
 MAX_PIXELS = 1 << 26
 """Largest image that is decoded, 8192² pixels: a small file can claim any size."""
 
@@ -65,11 +67,11 @@ def decode_index_png(data: bytes) -> NDArray[np.uint8]:
         uint8 array of shape ``(height, width)``.
 
     Raises:
-        ValueError: The bytes are not a readable PNG, or the image holds colours instead of indices.
+        DamagedImage: The bytes are not a readable PNG, or the image holds colours instead of indices.
     """
     image = _decode(data)
     if image.mode not in ("P", "L"):
-        raise ValueError(f"an index image has PNG mode P or L, not {image.mode}")
+        raise DamagedImage(f"an index image has PNG mode P or L, not {image.mode}")
     return np.array(image, dtype=np.uint8)
 
 
@@ -100,7 +102,7 @@ def decode_rgb_png(data: bytes) -> NDArray[np.uint8]:
         uint8 array of shape ``(height, width, 3)``.
 
     Raises:
-        ValueError: The bytes are not a readable PNG.
+        DamagedImage: The bytes are not a readable PNG.
     """
     return np.array(_decode(data).convert("RGB"), dtype=np.uint8)
 
@@ -119,5 +121,5 @@ def _decode(data: bytes) -> Image.Image:
         image.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         # PIL reports a broken chunk as SyntaxError and a cut file as OSError.
-        raise ValueError(f"not a readable PNG: {error}") from error
+        raise DamagedImage(f"not a readable PNG: {error}") from error
     return image

@@ -215,7 +215,7 @@ class Run:
         return mark is not None and mark.fingerprint == fingerprint
 
     def reader(self, stage: str, spec: ShardSpec) -> ShardReader:
-        return ShardReader(self.stage_folder(stage), spec)
+        return ShardReader(self.stage_folder(stage), spec, [item.name for item in self.manifest.classes])
 
     def finished(self, stage: str) -> list[ShardSpec]:
         """Shards of a stage whose row table is there: what a reader may see while others are written."""

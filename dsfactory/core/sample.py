@@ -1,5 +1,7 @@
 """What travels between stages: one record per sample."""
 
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,3 +37,42 @@ def sample_place(number: int, classes: int) -> tuple[int, int]:
     Classes are interleaved, so a larger target adds numbers at the end and moves none.
     """
     return number % classes, number // classes
+
+
+_KINDS: dict[str, type] = {
+    "number": int, "index": int, "seed": int, "image_seed": int, "width": int, "height": int, "class_name": str,
+    "prompt": str, "source": str, "model": str, "status": str, "reason": str,
+}  # fmt: skip
+_PER_CLASS = ("threshold", "agreement", "peak", "area")
+"""Columns of several stages; the latter hold a number per class in a sample that is fine."""
+
+
+def row_fault(row: Mapping[str, Any], classes: Collection[str] | None) -> str:
+    """What is wrong with the columns that stages hand on to each other; empty when nothing is.
+
+    A checksum tells nothing about a row that somebody made on purpose.
+
+    Args:
+        row: a sample's columns; those that it does not have are not missed here.
+        classes: names that the column ``classes`` may hold; None for any.
+    """
+    for name, kind in _KINDS.items():
+        if name in row and type(row[name]) is not kind:
+            return f"the column {name} holds {str(row[name])[:40]!r}, which is no {kind.__name__}"
+    if "classes" not in row:
+        return ""
+    named = row["classes"]
+    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+        return f"the column classes holds {str(named)[:40]!r}, which is no list of names"
+    if classes is not None and (unknown := [name for name in named if name not in classes]):
+        return f"it names the class {unknown[0][:60]!r}, which the run does not have"
+    if row.get("status", "ok") == "ok":
+        if not named:
+            return "it is fine and shows no class"
+        for name in _PER_CLASS:
+            values = row.get(name, named)
+            if not isinstance(values, list) or len(values) != len(named):
+                return f"the column {name} does not hold a value per class"
+        if not all(isinstance(value, float) and math.isfinite(value) for value in row.get("area", ())):
+            return "the column area does not hold a number per class"
+    return ""

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from dsfactory.core.atomic import atomic_file
 from dsfactory.core.errors import DamagedShard
 from dsfactory.core.remote import open_stored
-from dsfactory.core.sample import Record, sample_key
+from dsfactory.core.sample import Record, row_fault, sample_key
 
 _MARK = b"dsfactory"
 
@@ -188,13 +188,38 @@ class _BoundedReader:
         return self._file.read(max(0, min(size, self._size - self._file.tell())))
 
 
-class ShardReader:
-    """Read a finished shard: rows from the table, files from the tar, in sample order."""
+class Parts(dict[str, Any]):
+    """A row's columns, a sample's files; what is missing is damage, named as such.
 
-    def __init__(self, folder: Path, spec: ShardSpec) -> None:
+    Args:
+        content: name to value.
+        place: whose they are, for the error.
+    """
+
+    def __init__(self, content: dict[str, Any], place: str) -> None:
+        super().__init__(content)
+        self._place = place
+
+    def __missing__(self, name: str) -> Any:
+        raise DamagedShard(f"{self._place} has no {name}")
+
+
+class ShardReader:
+    """Read a finished shard: rows from the table, files from the tar, in sample order.
+
+    Args:
+        folder: the stage's.
+        spec: the shard.
+        classes: names of the run's classes; rows that name others are damage. None where any name may stand.
+
+    Raises:
+        DamagedShard: see :func:`read_mark`; or the shard is not there.
+    """
+
+    def __init__(self, folder: Path, spec: ShardSpec, classes: Collection[str] | None = None) -> None:
         self._table_path = folder / f"{spec.name}.parquet"
         self._tar_path = folder / f"{spec.name}.tar"
-        self._spec = spec
+        self._spec, self._classes = spec, classes
         mark = read_mark(folder, spec)
         if mark is None:
             raise DamagedShard(f"{self._table_path}: is missing")
@@ -210,7 +235,7 @@ class ShardReader:
         try:
             with pq.ParquetFile(self._table_path) as file:
                 found = file.metadata.num_rows
-                if found > len(self._spec):  # before reading: a few bytes can claim any number of rows
+                if found != len(self._spec):  # before reading: a few bytes can claim any number of rows
                     raise DamagedShard(f"{self._table_path}: has {found} rows for {len(self._spec)} samples")
                 rows: list[dict[str, Any]] = file.read().to_pylist()
         except (OSError, pa.ArrowException, ValueError) as error:
@@ -218,11 +243,15 @@ class ShardReader:
         if _digest(rows) != self.mark.rows_sha256:
             raise DamagedShard(f"{self._table_path}: its rows changed since they were written (checksum)")
         # Keys become file names in an export: none but those that dsfactory gives may pass.
-        allowed = {sample_key(number) for number in range(self._spec.start, self._spec.stop)}
-        keys = [str(row.get("key")) for row in rows]
-        if len({*keys} & allowed) < len(keys):
+        numbers = range(self._spec.start, self._spec.stop)
+        if [row.get("key") for row in rows] != [sample_key(number) for number in numbers]:
             raise DamagedShard(f"{self._table_path}: its keys are not those of its samples")
-        return rows
+        for number, row in zip(numbers, rows, strict=True):
+            if row.get("number", number) != number:
+                raise DamagedShard(f"{self._table_path}: sample {row['key']} has the number {str(row['number'])[:20]}")
+            if fault := row_fault(row, self._classes):
+                raise DamagedShard(f"{self._table_path}: sample {row['key']}: {fault}")
+        return [Parts(row, f"{self._table_path}: sample {row['key']}") for row in rows]
 
     def verify(self) -> None:
         """Compare the tar with its checksum.
@@ -251,7 +280,7 @@ class ShardReader:
             if pending is not None and pending[0] == row["key"]:
                 files = pending[1]
                 pending = next(groups, None)
-            yield Record(row["key"], row, files)
+            yield Record(row["key"], row, Parts(files, f"{self._tar_path}: sample {row['key']}"))
         if pending is not None:
             raise DamagedShard(f"{self._tar_path}: sample {pending[0]} has no row")
 

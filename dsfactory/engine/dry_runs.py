@@ -69,7 +69,7 @@ def estimate_generate(
     if run is not None and find_model(config.generate.model, config.generate.revision) is not None:
         upstream = ""
         for name in names:
-            upstream = check_stage(run, build_stage(name, config, out), upstream, redo)
+            upstream = check_stage(run, build_stage(name, config, out, redo), upstream, redo)
     total = max(config.num * len(config.classes), run.total if run else 0)
     finished = {name: 0 if redo or run is None else finished_samples(run, name) for name in names}
     counts = {name: (finished[name], total - finished[name]) for name in names}
@@ -98,7 +98,7 @@ def estimate_annotate(
     plan = plan_annotation(images, out, config_file, flags, redo)
     run = Run.open_matching(plan.out, plan.config.classes, plan.config.seed)
     if run is not None and find_model(plan.config.generate.model, plan.config.generate.revision) is not None:
-        check_stage(run, build_stage("generate", plan.config, plan.out), "", redo)
+        check_stage(run, build_stage("generate", plan.config, plan.out, redo), "", redo)
     total = len(plan.pictures)
     finished = {name: 0 if redo or run is None else finished_samples(run, name) for name in ("generate", "refine")}
     counts = {name: (done, total - done) for name, done in finished.items()}

@@ -181,7 +181,7 @@ def _is_outdated(run: Run, config: RunConfig, plan: "Plan", redo: bool, progress
     if before is None or redo:
         return redo
     now = Judged(len(plan.samples), plan.judged, "")
-    then = Judged(*(before.identity[name] for name in ("samples", "judged", "scores")))
+    then = Judged(*(before.identity.get(name) for name in ("samples", "judged", "scores")))  # type: ignore[arg-type]
     # Compared as if the samples were the same: settings first, for those the user has to decide about.
     stage = FilterStage(config.filter, run, then)
     check_stage(run, stage, upstream_fingerprint(run, stage))

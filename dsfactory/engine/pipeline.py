@@ -21,6 +21,7 @@ from dsfactory.engine.log import run_log
 from dsfactory.engine.progress import Progress
 from dsfactory.engine.signals import check_stop
 from dsfactory.engine.stream import Follower
+from dsfactory.generate.config import GenerateConfig
 from dsfactory.importing.fixes import Fixes
 from dsfactory.splice.layout import STAGE as SPLICE
 from dsfactory.splice.layout import SpliceSpace
@@ -91,8 +92,14 @@ def settle(out: Path | None, config_file: Path | None, flags: Mapping[str, Any])
     return out, config
 
 
-def build_stage(name: str, config: RunConfig, run_path: Path) -> Stage:
+def build_stage(name: str, config: RunConfig, run_path: Path, redo: bool = False) -> Stage:
     """A stage as this config wants it. Cheap: what is heavy is loaded by ``prepare``.
+
+    Args:
+        name: of the stage.
+        config: of the run.
+        run_path: the run, which need not be there yet.
+        redo: it is made anew, so what was settled when it was begun does not count.
 
     Raises:
         UserError: the config names a corpus or a model that is not there.
@@ -115,11 +122,12 @@ def build_stage(name: str, config: RunConfig, run_path: Path) -> Stage:
     if name == "generate" and config.annotate is not None:
         from dsfactory.annotate.stage import AnnotateStage
 
-        return AnnotateStage(config.annotate, config.generate, config.classes, config.seed, run_path)
+        drawing = _with_dtype(config.generate, run_path, redo)
+        return AnnotateStage(config.annotate, drawing, config.classes, config.seed, run_path)
     if name == "generate":
         from dsfactory.generate.stage import GenerateStage
 
-        return GenerateStage(config.generate, config.classes)
+        return GenerateStage(_with_dtype(config.generate, run_path, redo), config.classes)
     if name == "filter":
         from dsfactory.filter.stage import FilterStage
 
@@ -135,6 +143,23 @@ def load_embedder(model: "Model", device: str) -> "Embedder":
     from dsfactory.models.loading import load_text_embedder
 
     return load_text_embedder(model, device=device)
+
+
+def _with_dtype(config: GenerateConfig, run_path: Path, redo: bool) -> GenerateConfig:
+    """The settings with a number format in place of ``auto``, so that a run never holds a mixture.
+
+    A run that goes on keeps the format in which it was begun, wherever that was; a new one takes that of its device.
+    """
+    if config.dtype != "auto":
+        return config
+    begun = Run.open(run_path).stage_state("generate") if is_run(run_path) and not redo else None
+    dtype = begun.identity.get("dtype") if begun is not None else None
+    if dtype not in ("fp32", "bf16", "fp16"):
+        from dsfactory.models.loading import DTYPES, choose_device, choose_dtype
+
+        chosen = choose_dtype("auto", choose_device(config.device))
+        dtype = next(name for name, kind in DTYPES.items() if kind == chosen)
+    return config.model_copy(update={"dtype": dtype})
 
 
 def generate_job(
@@ -172,7 +197,7 @@ def generate_job(
         raise UserError(f"{out} is not a run that could grow: begin it with --num instead of --append")
     # Masks wait for the pictures when a network learns from these first.
     learns = refine and config.refine.affinity == "net" and (redo or not _has_net(out, config))
-    stages = [build_stage(name, config, out) for name in STAGES[: 3 if refine else 2]]
+    stages = [build_stage(name, config, out, redo) for name in STAGES[: 3 if refine else 2]]
     for stage in stages:
         stage.identity()
     _warn_of_unknown_classes(config, progress)

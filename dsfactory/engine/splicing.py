@@ -109,7 +109,7 @@ def check_wish(
     if not config.splice.num and not config.splice.paste:
         raise UserError("nothing to splice: ask for mosaics with --num or for paste compositions with --paste")
     before = run.stage_state(STAGE)
-    if before is not None and not redo and before.identity["sources"] != stage.identity()["sources"]:
+    if before is not None and not redo and before.identity.get("sources") != stage.identity()["sources"]:
         raise UserError(f"{run.path}: the kept samples have changed since they were spliced: add --redo to splice anew")
     count = len(stage.sources)
     kept = f"{run.path} has {count} kept sample{'' if count == 1 else 's'} for the train split"
@@ -191,12 +191,14 @@ def spliced_samples_of(run_path: Path, val_share: float) -> SplicedSamples | Non
         return None
     from dsfactory.splice.sources import fingerprint_of
 
-    if fingerprint_of(run, labels_stage(run), Fixes.of(run_path).fingerprint) != state.identity["sources"]:
+    if fingerprint_of(run, labels_stage(run), Fixes.of(run_path).fingerprint) != state.identity.get("sources"):
         raise UserError(
             f"{run_path}: the kept samples have changed since they were spliced: run 'dsfactory splice {run_path} "
             "--redo', or leave the splices out with --no-splice"
         )
-    spared = state.identity["val_share"]
+    spared = state.identity.get("val_share")
+    if not isinstance(spared, int | float):
+        raise UserError(f"{run_path}: splice/stage.json is not what splice writes: run 'dsfactory splice --redo'")
     if val_share > spared:
         raise UserError(
             f"{run_path}: its splices keep clear of the val split up to --val-share {spared:g}, not {val_share:g}: run "

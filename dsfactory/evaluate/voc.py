@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ MAX_FILE = 256_000_000
 """Largest image file in bytes."""
 MAX_LIST = 64_000_000
 """Longest list of images in bytes."""
+MAX_NAME = 240
+"""Longest name of an image in characters."""
 _EXTENSIONS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 _ORIENTATION = 0x0112
 
@@ -91,15 +94,17 @@ class VocFolder:
             place = PurePosixPath(name)
             if place.is_absolute() or ".." in place.parts or "\0" in name:
                 raise UserError(f"{path} names {name[:60]!r}, which is not within the folder")
+            if len(name) > MAX_NAME:
+                raise UserError(f"{path} names {name[:60]!r}…, which is longer than any file's name")
         return list(dict.fromkeys(names))
 
     def _item(self, split: str, name: str) -> "VocItem":
         images = [self.root / "JPEGImages" / f"{name}{extension}" for extension in _EXTENSIONS]
-        image = next((path for path in images if path.is_file()), None)
+        image = next((path for path in images if os.path.isfile(path)), None)
         if image is None:
             raise UserError(f"{images[0]} is missing, and {split}.txt names it")
         mask = self.root / "SegmentationClass" / f"{name}.png"
-        if not mask.is_file():
+        if not os.path.isfile(mask):  # False for a name that the disk cannot hold, where Path.is_file raises
             raise UserError(f"{mask} is missing, and {split}.txt names it")
         return VocItem(name, image, mask)
 

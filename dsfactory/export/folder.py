@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from dsfactory.core.atomic import fsync_folder
 from dsfactory.core.errors import UserError
 from dsfactory.core.lock import exclusive_lock
@@ -20,6 +22,35 @@ MANIFEST = "dsfactory.json"
 (Datumaro takes a folder with a ``*-export.json`` for one of VoTT, so it is not called that.)"""
 
 _LOCK = ".lock"
+
+
+class _Splits(BaseModel):
+    train: int
+    val: int
+
+
+class _Counts(BaseModel):
+    images: _Splits
+    instances: _Splits
+
+
+class _Settings(BaseModel):
+    val_share: float
+    image_format: str
+    rle: bool
+
+
+class _Manifest(BaseModel):
+    """What a manifest holds at least."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    format: str
+    fingerprint: str
+    classes: list[str]
+    settings: _Settings
+    counts: _Counts
+    files: dict[str, int]
 
 
 @contextlib.contextmanager
@@ -52,35 +83,41 @@ def staging_folder(target: Path) -> Iterator[Path]:
 
 
 @dataclass(frozen=True)
+class FolderTarget:
+    """Where an export is to appear on a disk."""
+
+    path: Path
+
+    def manifest(self) -> dict[str, Any] | None:
+        """See :func:`read_manifest`."""
+        return read_manifest(self.path)
+
+    def check_replaceable(self, manifest: dict[str, Any]) -> None:
+        """See :func:`check_replaceable`."""
+        check_replaceable(self.path, manifest)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator["FolderExport"]:
+        """The export being written; see :func:`staging_folder`."""
+        with staging_folder(self.path) as staging:
+            yield FolderExport(self.path, staging)
+
+
+@dataclass(frozen=True)
 class FolderExport:
-    """The place of one export on a disk, locked; made by :func:`folder_export`.
+    """An export that is being written.
 
     Attributes:
         target: where it is to appear.
-        staging: an empty folder beside it, in which the dataset is written.
+        staging: a folder beside it for the dataset's files.
     """
 
     target: Path
     staging: Path
 
-    def manifest(self) -> dict[str, Any] | None:
-        """See :func:`read_manifest`."""
-        return read_manifest(self.target)
-
-    def check_replaceable(self, manifest: dict[str, Any]) -> None:
-        """See :func:`check_replaceable`."""
-        check_replaceable(self.target, manifest)
-
     def finish(self, manifest: dict[str, Any]) -> None:
         """See :func:`publish`."""
         publish(self.staging, self.target, manifest)
-
-
-@contextlib.contextmanager
-def folder_export(target: Path) -> Iterator[FolderExport]:
-    """The place of an export in a folder; raises as :func:`staging_folder`."""
-    with staging_folder(target) as staging:
-        yield FolderExport(target, staging)
 
 
 def publish(staging: Path, target: Path, manifest: dict[str, Any]) -> None:
@@ -142,11 +179,10 @@ def parse_manifest(data: bytes, place: str) -> dict[str, Any]:
         UserError: it is something else; names the place.
     """
     try:
-        manifest = json.loads(data)
-    except ValueError:
-        manifest = None
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
-        raise UserError(f"{place} is damaged: name another folder with --out")
+        manifest: dict[str, Any] = json.loads(data)
+        _Manifest.model_validate(manifest)
+    except (ValueError, ValidationError, RecursionError) as error:
+        raise UserError(f"{place} is damaged: name another folder with --out") from error
     return manifest
 
 

@@ -8,7 +8,7 @@ from dsfactory.core.config import Section
 
 _NO_EFFECT: dict[str, JsonValue] = {"affects_output": False}
 
-SchedulerName = Literal["dpm++", "ddim", "euler", "euler-ancestral", "pndm"]
+SchedulerName = Literal["dpm++", "ddim", "euler", "euler-ancestral", "pndm", "lcm"]
 
 
 class GenerateConfig(Section):
@@ -30,7 +30,9 @@ class GenerateConfig(Section):
     scheduler: SchedulerName | None = Field(None, description="The sampling method.")
     negative_prompt: str | None = Field(None, max_length=1000, description="What guidance steers away from.")
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="Number format of the model: fp32 on a CPU, bf16 or fp16 on a GPU when auto."
+        "auto",
+        description="Number format of the model. With auto, that of the images that the run has, so that it holds no "
+        "mixture; a new run gets fp32 on a CPU, bf16 or fp16 on a GPU.",
     )
     affinity: bool = Field(
         True,
@@ -42,6 +44,11 @@ class GenerateConfig(Section):
         ge=1,
         le=1024,
         description="Images drawn together; halved when memory runs out.",
+        json_schema_extra=_NO_EFFECT,
+    )
+    compile: bool = Field(
+        False,
+        description="Let torch.compile fuse the blocks between attention layers: minutes at the start, faster after.",
         json_schema_extra=_NO_EFFECT,
     )
     xformers: bool = Field(

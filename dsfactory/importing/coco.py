@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from dsfactory.core.errors import UserError
+from dsfactory.core.rle import decode_rle
 from dsfactory.importing.labels import FixedLabels
 from dsfactory.importing.reading import check_size, class_id
 from dsfactory.importing.source import Source
 
-_WRONG = (KeyError, TypeError, ValueError, IndexError, AttributeError)
+_WRONG = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
 """What reading an entry of the wrong form may raise."""
 
 
@@ -33,7 +34,7 @@ def read_coco(source: Source, classes: Sequence[str]) -> Iterator[FixedLabels]:
                 image = source.read(images[labels.key]) if labels.key in images else None
                 yield FixedLabels(labels.key, labels.mask, labels.instances, False, image)
         except (RecursionError, *_WRONG) as error:
-            raise UserError(f"{source.path}: {name} cannot be read as COCO ({error})") from error
+            raise UserError(f"{source.path}: {name} cannot be read as COCO ({str(error)[:200]})") from error
 
 
 def _read_file(content: dict[str, Any], classes: Sequence[str]) -> Iterator[FixedLabels]:
@@ -50,13 +51,9 @@ def _read_file(content: dict[str, Any], classes: Sequence[str]) -> Iterator[Fixe
             segmentation = annotation["segmentation"]
             if isinstance(segmentation, list):
                 runs = coco_mask.merge(coco_mask.frPyObjects(_checked(segmentation, shape), *shape))
-            elif isinstance(segmentation["counts"], list):
-                runs = coco_mask.frPyObjects(segmentation, *shape)
+                pixels = coco_mask.decode(runs).astype(bool)
             else:
-                runs = segmentation
-            if list(runs["size"]) != list(shape):
-                raise ValueError(f"annotation {annotation['id']} has the size {runs['size']}")
-            pixels = coco_mask.decode(runs).astype(bool)
+                pixels = decode_rle(segmentation, *shape)
             mask[pixels] = class_id(labels[annotation["category_id"]], classes)
             instances[pixels] = number
         yield FixedLabels(PurePosixPath(image["file_name"]).stem, mask, instances, False)
@@ -64,6 +61,8 @@ def _read_file(content: dict[str, Any], classes: Sequence[str]) -> Iterator[Fixe
 
 def _checked(rings: list[Any], shape: tuple[int, int]) -> list[list[float]]:
     """Polygons that pycocotools may be given: a short one or one far outside would take it beyond its memory."""
+    if not rings:
+        raise ValueError("an annotation has no polygon")
     for ring in rings:
         points = np.array(ring, dtype=np.float64).reshape(-1, 2)
         if len(points) < 3 or not np.all((points >= -1) & (points <= (shape[1] + 1, shape[0] + 1))):

@@ -43,9 +43,9 @@ def read_cvat(source: Source, classes: Sequence[str]) -> Iterator[FixedLabels]:
                     image = source.read(images[key]) if key in images else None
                     yield FixedLabels(key, mask, instances, True, image)
                     element.clear()
-        except (ElementTree.ParseError, KeyError, ValueError) as error:
+        except (ElementTree.ParseError, KeyError, ValueError, OverflowError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise UserError(f"{source.path}: {names[0]} is not what CVAT writes ({reason})") from error
+            raise UserError(f"{source.path}: {names[0]} is not what CVAT writes ({reason[:200]})") from error
 
 
 def _draw(image: ElementTree.Element, classes: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -71,7 +71,7 @@ def _mask_pixels(item: ElementTree.Element, shape: tuple[int, int]) -> NDArray[n
     left, top, width, height = (int(item.attrib[name]) for name in ("left", "top", "width", "height"))
     runs = np.array([int(text) for text in item.attrib["rle"].split(",")], dtype=np.int64)
     inside = 0 <= left < left + width <= shape[1] and 0 <= top < top + height <= shape[0]
-    if not inside or np.any(runs < 0) or runs.sum() != width * height:
+    if not inside or np.any((runs < 0) | (runs > width * height)) or runs.sum() != width * height:
         raise ValueError(f"a mask of {item.attrib['label']} does not fit its box or its image")
     pixels = np.zeros(shape, dtype=bool)
     window = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)

@@ -18,7 +18,7 @@ def class_id(label: str, classes: Sequence[str]) -> int:
         UserError: the run has no such class.
     """
     if label not in classes:
-        raise UserError(f"the label {label!r} is no class of the run: it has {', '.join(classes)} (and void)")
+        raise UserError(f"the label {label[:60]!r} is no class of the run: it has {', '.join(classes)} (and void)")
     return list(classes).index(label) + 1
 
 

@@ -63,7 +63,9 @@ def _ids_by_colour(source: Source, classes: Sequence[str]) -> dict[int, int]:
             colour = np.array([int(value) for value in rest.split(":")[0].split(",")], dtype=np.uint8)
             packed = int(_packed(colour))
         except (ValueError, OverflowError):
-            raise UserError(f"{source.path}: {lists[0]} has the line {line!r}, which is none of name:r,g,b::") from None
+            raise UserError(
+                f"{source.path}: {lists[0]} has the line {line[:60]!r}, which is none of name:r,g,b::"
+            ) from None
         if name in _BACKGROUND_NAMES:
             ids[packed] = BACKGROUND
         else:

@@ -9,8 +9,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from dsfactory.core.errors import DamagedImage, DamagedShard
 from dsfactory.core.png import decode_index_png, decode_rgb_png
 from dsfactory.core.remote import open_stored
+from dsfactory.core.shard import Parts
 
 Image = NDArray[np.uint8]
 """An RGB image: uint8 of shape (height, width, 3), sRGB in [0, 255]."""
@@ -50,13 +52,20 @@ class FilePlace:
 
 
 def index_tar(path: Path, extension: str) -> dict[str, FilePlace]:
-    """Sample keys to the places of their files ``{key}.{extension}`` in a shard's tar, for reading in any order."""
-    places = {}
-    with open_stored(path, keep=True) as file, tarfile.open(fileobj=file, mode="r:") as tar:
-        for member in tar:
-            key, _, found = member.name.partition(".")
-            if found == extension:
-                places[key] = FilePlace(path, member.offset_data, member.size)
+    """Sample keys to the places of their files ``{key}.{extension}`` in a shard's tar, for reading in any order.
+
+    Raises:
+        DamagedShard: not a readable tar; or, when it is asked for, a sample that has no such file.
+    """
+    places: dict[str, FilePlace] = Parts({}, f"{path}: the list of {extension}")
+    try:
+        with open_stored(path, keep=True) as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            for member in tar:
+                key, _, found = member.name.partition(".")
+                if found == extension and member.isreg() and not member.issparse():
+                    places[key] = FilePlace(path, member.offset_data, member.size)
+    except (OSError, tarfile.TarError) as error:
+        raise DamagedShard(f"{path}: not a readable tar ({type(error).__name__})") from error
     return places
 
 
@@ -74,5 +83,8 @@ class StoredImages:
         return len(self._places)
 
     def __getitem__(self, index: int) -> tuple[Image, Labels]:
-        image, mask = self._places[index]
-        return decode_rgb_png(image.read()), decode_index_png(mask.read())
+        places = self._places[index]
+        image, mask = decode_rgb_png(places[0].read()), decode_index_png(places[1].read())
+        if image.shape[:2] != mask.shape:
+            raise DamagedImage(f"{places[1].tar}: a mask of {mask.shape} does not fit its image of {image.shape[:2]}")
+        return image, mask

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dsfactory.core.atomic import write_atomic
+from dsfactory.core.errors import DamagedImage
 from dsfactory.core.sample import BACKGROUND, VOID
 from dsfactory.core.seeds import derive_seed
 from dsfactory.segment.augment import random_crop
@@ -57,7 +58,8 @@ def train_segmenter(
         report: called with steps done and in all, once at the start and after each step.
 
     Raises:
-        ValueError: no data, or a label id that the network does not have.
+        ValueError: no data.
+        DamagedImage: a label id that the network does not have.
     """
     if len(data) == 0:
         raise ValueError("no images to train on")
@@ -133,7 +135,7 @@ def _loss(model: Segmenter, images: Tensor, labels: Tensor, background: float) -
     logits = functional.interpolate(model(images).float(), size=labels.shape[1:], mode="bilinear")
     largest = int(labels.masked_fill(labels == VOID, 0).max())
     if largest >= logits.shape[1]:
-        raise ValueError(f"an image has the label {largest}, and the network knows 0 to {logits.shape[1] - 1}")
+        raise DamagedImage(f"an image has the label {largest}, and the network knows 0 to {logits.shape[1] - 1}")
     weights = logits.new_ones(logits.shape[1])
     weights[BACKGROUND] = background
     total = functional.cross_entropy(logits, labels, weights, ignore_index=VOID, reduction="sum")

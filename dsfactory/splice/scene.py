@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dsfactory.core.errors import DamagedImage
 from dsfactory.core.png import decode_index_png, decode_rgb_png
 from dsfactory.core.sample import BACKGROUND, VOID
 
@@ -45,9 +46,15 @@ class Scene:
 
 
 def decode_scene(image_png: bytes, mask_png: bytes, instances_png: bytes) -> Scene:
-    """A finished sample's files as a scene."""
-    mask, instances = decode_index_png(mask_png), decode_index_png(instances_png)
-    return Scene(decode_rgb_png(image_png), mask, np.where(mask == VOID, 0, instances).astype(np.uint16))
+    """A finished sample's files as a scene.
+
+    Raises:
+        DamagedImage: they cannot be decoded, or differ in size.
+    """
+    image, mask, instances = decode_rgb_png(image_png), decode_index_png(mask_png), decode_index_png(instances_png)
+    if len({image.shape[:2], mask.shape, instances.shape}) > 1:
+        raise DamagedImage("image, mask and instances differ in size")
+    return Scene(image, mask, np.where(mask == VOID, 0, instances).astype(np.uint16))
 
 
 def empty_scene(height: int, width: int) -> Scene:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dsfactory.core.errors import DamagedShard
+from dsfactory.core.errors import DamagedImage, DamagedShard
 from dsfactory.core.png import decode_index_png
 from dsfactory.core.remote import open_stored
 from dsfactory.core.run import Run
+from dsfactory.core.sample import BACKGROUND, VOID
 from dsfactory.core.shard import ShardReader, ShardSpec
 from dsfactory.splice.scene import Scene, decode_scene
 
@@ -111,7 +112,15 @@ class Sources:
             source = self.samples[index]
             files = self._mended.get(source.key)
             mask, instances = files or (self._file(self._labels, source, name) for name in (MASK, INSTANCES))
-            scene = decode_scene(self._file(DRAWN, source, IMAGE), mask, instances)
+            try:
+                scene = decode_scene(self._file(DRAWN, source, IMAGE), mask, instances)
+            except DamagedImage as error:
+                raise DamagedShard(f"{self._labels}/{source.shard.name}: sample {source.key}: {error}") from error
+            largest = int(np.max(scene.mask, where=scene.mask != VOID, initial=BACKGROUND))
+            if largest > len(self.by_class):
+                raise DamagedShard(
+                    f"{self._labels}/{source.shard.name}: sample {source.key} has the class id {largest}"
+                )
             self._scenes[index] = scene
             if len(self._scenes) > CACHED:
                 self._scenes.popitem(last=False)
@@ -155,5 +164,9 @@ def fingerprint_of(run: Run, labels: str, mended: str) -> str:
 def _index(reader: ShardReader, path: Path) -> dict[str, tuple[int, int]]:
     """Where the members of a shard's tar lie, after its checksum is compared."""
     reader.verify()
-    with open_stored(path, keep=True) as file, tarfile.open(fileobj=file, mode="r:") as tar:
-        return {member.name: (member.offset_data, member.size) for member in tar if member.isreg()}
+    try:
+        with open_stored(path, keep=True) as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            plain = (member for member in tar if member.isreg() and not member.issparse())
+            return {member.name: (member.offset_data, member.size) for member in plain}
+    except (OSError, tarfile.TarError) as error:
+        raise DamagedShard(f"{path}: not a readable tar ({type(error).__name__})") from error

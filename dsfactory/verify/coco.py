@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dsfactory.core.rle import decode_rle
 from dsfactory.export import ExportSample
 from dsfactory.export.common import SPLITS
 from dsfactory.export.sample import Instance, read_labels
 from dsfactory.verify.common import ExportCheck, Place
 
-_WRONG = (KeyError, TypeError, ValueError, IndexError, AttributeError)
+_WRONG = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
 """What reading an entry of the wrong form may raise."""
 
 
@@ -121,9 +122,7 @@ def _rasterise(segmentation: Any, height: int, width: int) -> NDArray[np.bool_]:
     from pycocotools import mask as coco_mask
 
     if isinstance(segmentation, dict):
-        if list(segmentation["size"]) != [height, width]:
-            raise ValueError("the segmentation has another size than the image")
-        return np.asarray(coco_mask.decode(segmentation), dtype=bool)
+        return decode_rle(segmentation, height, width)
     rings = [[float(value) for value in ring] for ring in segmentation]
     if not rings or any(len(ring) < 6 or len(ring) % 2 for ring in rings):
         raise ValueError("a polygon needs three points")

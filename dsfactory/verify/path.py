@@ -1,5 +1,6 @@
 """Find out what a path holds and examine it."""
 
+import os
 from pathlib import Path
 
 from dsfactory.core.errors import UserError
@@ -30,7 +31,7 @@ def verify_path(path: Path, progress: Progress, repair: bool = False) -> Finding
             if (folder / EXPORT_MANIFEST).is_file():
                 _add(found, verify_export(folder), folder.relative_to(path))
         return found
-    if (path / EXPORT_MANIFEST).is_file():
+    if os.path.isfile(path / EXPORT_MANIFEST):  # False for a name too long to be there, where Path.is_file raises
         if repair:
             raise UserError(f"{path} is an export: 'dsfactory export RUN --redo' makes it again")
         return verify_export(path)

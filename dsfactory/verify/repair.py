@@ -70,7 +70,7 @@ def _settled_stages(run: Run, faults: list[Fault]) -> list[Stage]:
             continue
         if not run.stage_folder(name).is_dir() or (name == FILTERED and not _can_filter(run)):
             break
-        stage = build_stage(name, config, run.path)
+        stage = build_stage(name, config, run.path, name in without_state)
         upstream = check_stage(run, stage, upstream, redo=name in without_state)
         if name in without_state and not _was_made_with(run, name, upstream):
             raise UserError(

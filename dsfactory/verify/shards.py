@@ -96,7 +96,7 @@ def _record_faults(run: Run, stage: str, record: Record) -> Iterator[str]:
     elif expected:
         try:
             yield from _drawing_faults(record) if stage == "generate" else _label_faults(run, stage, record)
-        except (ValueError, KeyError, OSError, SafetensorError, Image.DecompressionBombError) as error:
+        except (ValueError, KeyError, TypeError, OSError, SafetensorError, Image.DecompressionBombError) as error:
             yield str(error) or type(error).__name__
 
 

@@ -104,7 +104,10 @@ def _record_faults(space: SpliceSpace, record: Record) -> Iterator[str]:
     if image.shape != (row["height"], row["width"], 3):
         yield f"the image has the shape {image.shape}, its row says {row['width']} × {row['height']}"
     faults = [*mask_faults(mask, (row["width"], row["height"]), class_ids), *instance_faults(mask, instances)]
-    yield from faults or _row_faults(row, mask, instances, class_ids)
+    try:
+        yield from faults or _row_faults(row, mask, instances, class_ids)
+    except (TypeError, ValueError) as error:
+        yield f"its columns cannot be compared with its mask ({error})"
 
 
 def _row_faults(row: dict[str, Any], mask: Any, instances: Any, class_ids: list[int]) -> Iterator[str]:

@@ -62,6 +62,8 @@ def test_classes_per_picture_from_csv_and_json(tmp_path: Path) -> None:
         ("c.csv", "a.jpg,dog\n", "the first line must name the columns"),
         ("c.csv", "file,classes\na.jpg,cat\n", "a.jpg shows 'cat', which is none of dog, traffic light"),
         ("c.csv", 'file,classes\n"a.jpg,dog\n', "is not CSV"),
+        ("c.csv", "file,classes\na.jpg,dog\n,bird\n", "line 3: it names no file"),
+        ("c.csv", "file,file,classes\nx\n", "line 2: it names no file"),
         ("c.csv", "", "the first line must name the columns"),
         ("c.json", "{", "is not JSON"),
         ("c.json", '["a.jpg"]', "write it as"),

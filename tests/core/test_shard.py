@@ -67,7 +67,7 @@ def test_pandas_style_readers_see_the_row_table(tmp_path):
 
 
 def test_a_stage_without_files_writes_no_tar(tmp_path):
-    write(tmp_path, [record(6, empty=True)])
+    write(tmp_path, [record(number, empty=True) for number in (6, 7, 8)])
     assert [path.name for path in tmp_path.iterdir()] == ["00003.parquet"]
     assert next(iter(ShardReader(tmp_path, SPEC).records())).files == {}
 

@@ -84,6 +84,24 @@ def test_only_what_is_there_can_grow(flags, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+def test_a_run_keeps_the_number_format_in_which_it_was_begun(flags, tmp_path):
+    """As on a GPU, where ``auto`` is bf16, and then on a machine without one."""
+    begun = tmp_path / "begun"
+    generate_job(begun, None, {**flags, "generate": {**flags["generate"], "dtype": "bf16"}}, Silent())
+    whole = tree(begun)
+    for name in ("00001.parquet", "00001.tar"):
+        (begun / "generate" / name).unlink()
+    auto = {"generate": {"dtype": "auto"}}
+    assert generate_job(begun, None, auto, Silent()).stages[1].made == 2
+    assert {name: data for name, data in tree(begun).items() if name != "config.yaml"} == {
+        name: data for name, data in whole.items() if name != "config.yaml"
+    }
+    with pytest.raises(UserError, match='dtype: "bf16" → "fp32"'):
+        generate_job(begun, None, {"generate": {"dtype": "fp32"}}, Silent())
+    generate_job(begun, None, auto, Silent(), redo=True)
+    assert Run.open(begun).stage_state("generate").identity["dtype"] == "fp32"
+
+
 def test_refused_settings_are_not_saved(run_path, flags):
     before = tree(run_path)
     with pytest.raises(UserError, match="steps: 1 → 3"):

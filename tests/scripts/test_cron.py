@@ -66,7 +66,10 @@ def test_the_crontab_is_one():
         assert "%" not in line  # cron would make a line break of it
     assert (CRON / "crontab").read_text().endswith("\n")
     if shutil.which("crontab"):
-        subprocess.run(["crontab", "-T", str(CRON / "crontab")], check=True)
+        # Only looked at: -T with newer ones, -n with that of Debian 12.
+        usage = subprocess.run(["crontab", "-h"], capture_output=True, text=True, check=False)
+        only = "-T" if "-T" in usage.stdout + usage.stderr else "-n"
+        subprocess.run(["crontab", only, str(CRON / "crontab")], check=True)
 
 
 def test_the_cron_lines_run_and_say_nothing(place):
@@ -107,6 +110,8 @@ def test_the_slurm_script_puts_a_stopped_task_back(place, tmp_path):
     text = (CRON / "slurm-array.sh").read_text().replace(PLACE, str(place)).replace("--budget 3h30m", "--budget 1s")
     script.write_text(text)
     subprocess.run(["bash", "-n", str(script)], check=True)
+    if shutil.which("shellcheck"):
+        subprocess.run(["shellcheck", str(script)], check=True)
     # There is no Slurm here: its commands are stood in for, the script and dsfactory are the real ones.
     stands = {"srun": 'exec "$@"', "scontrol": f'echo "$@" >> {tmp_path}/requeued', "squeue": "cat $SLURM_STATE"}
     for name, body in stands.items():
