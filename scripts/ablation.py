@@ -7,8 +7,14 @@ One run is drawn once. Its evidence becomes labels in several ways: by the fixed
 adaptive threshold, then with the CRF (together the refine stage), then without what `dsfactory filter` drops, then with
 the mosaics of `dsfactory splice`. On each a segmenter is trained from scratch, for the same number of steps, and tested
 on rendered scenes of a style that the model never saw; trained on scenes of that style with their exact masks, it shows
-what there is to reach. Mask IoU is measured where truth is known: on rendered scenes that the model labels as
-`dsfactory annotate` does (`scripts.annotate_measure` says how each rule cuts).
+what there is to reach.
+
+Two rows between tell what limits the rest: scenes of the styles that the model learnt, once with masks as the model and
+refine make them, once with their exact masks. Between these two lies what masks cost; between our drawings and the
+first, what the pictures cost; between the second and the tested style, what the styles cost.
+
+Mask IoU is measured where truth is known: on rendered scenes that the model labels as `dsfactory annotate` does
+(`scripts.annotate_measure` says how each rule cuts).
 
 Given again after a kill, it goes on: what is drawn, labelled and trained stays in the work folder.
 """
@@ -26,10 +32,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dsfactory.core.atomic import write_atomic
+from dsfactory.core.atomic import atomic_file, write_atomic
 from dsfactory.core.config import ClassSpec
 from dsfactory.core.errors import DsfactoryError
-from dsfactory.core.png import decode_rgb_png
+from dsfactory.core.png import decode_rgb_png, encode_rgb_png
 from dsfactory.core.run import Run
 from dsfactory.core.seeds import derive_seed
 from dsfactory.engine.filtering import filter_job
@@ -54,13 +60,18 @@ from dsfactory.splice.layout import STAGE as SPLICED
 from scripts.annotate_measure import Overlap, build_annotator, in_list, labels_by_rule
 from scripts.pocket.captions import class_specs
 from scripts.pocket.measure import rendered_scenes
-from scripts.pocket.stickers import CLASS_ICONS, TEST_STYLES, drawn_classes, load_stickers
+from scripts.pocket.stickers import CLASS_ICONS, TEST_STYLES, TRAIN_STYLES, drawn_classes, load_stickers
 from scripts.sticker_world import render_world
 
 Labels = NDArray[np.uint8]
 
 ADAPTIVE, CRF = "adaptive threshold", "adaptive threshold + CRF (refine)"
-FILTERED, WITH_SPLICE, REAL = "refine + filter", "refine + filter + splice", "exact masks of the tested style"
+FILTERED, WITH_SPLICE = "refine + filter", "refine + filter + splice"
+SCENES, SCENES_EXACT = (
+    "rendered scenes of the learnt styles, refine",
+    "rendered scenes of the learnt styles, exact masks",
+)
+REAL = "rendered scenes of the tested style, exact masks"
 RULES = ("raw ≥ 0.4", "raw ≥ 0.5", "raw ≥ 0.6, void from 0.5", "raw, Otsu", "Dataset Diffusion", ADAPTIVE)
 """Rows whose labels this script cuts itself."""
 
@@ -181,25 +192,51 @@ def stage_set(run: Run, stage: str, splice: bool) -> TrainingSet:
     return stored_images(shards)
 
 
-def real_set(settings: Settings, split: str) -> TrainingSet:
-    """Rendered scenes of the test styles, `train` or `val`; rendered on the first call."""
-    asked = [settings.styles, settings.classes, settings.real]
+def scene_set(settings: Settings, styles: tuple[str, ...], split: str) -> TrainingSet:
+    """Rendered scenes, `train` or `val`; rendered on the first call."""
+    asked = [styles, settings.classes, settings.real]
     mark = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:8]
-    out = settings.work / f"real-{mark}"
+    out = settings.work / f"scenes-{mark}"
     if not (out / "labelmap.txt").exists():  # the last file that is written
         for path in sorted(out.rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() else path.unlink()
-        render_world(settings.packages, settings.styles, settings.classes, settings.real, 7, 128, out)
+        render_world(settings.packages, styles, settings.classes, settings.real, 7, 128, out)
     folder = VocFolder.open(out)
     specs = tuple(ClassSpec(name=name) for name in settings.classes)
     images = folder.images(split, match_classes(specs, folder.names, str(out)))
     return TrainingSet(images, images.summary(lambda: None).digest)
 
 
+def annotated_set(settings: Settings, scenes: TrainingSet, progress: Progress) -> TrainingSet:
+    """The same pictures with the labels that the model and refine give them, told which classes they show."""
+    config = RefineConfig()
+    mark = hashlib.sha256(
+        json.dumps([scenes.digest, locate_model(settings.model).identity(), config.identity()], sort_keys=True).encode()
+    ).hexdigest()[:16]
+    path = settings.work / f"annotated-{mark}.npz"
+    images = [scenes.images[number][0] for number in range(len(scenes.images))]
+    if not path.exists():
+        annotator = build_annotator(settings.model, settings.device)
+        report = _reporter(progress, "annotate")
+        made: list[Labels] = []
+        for number, image in enumerate(images):
+            report(number, len(images))
+            shown = [settings.classes[index - 1] for index in np.unique(scenes.images[number][1]) if index]
+            evidence = annotator.evidence(annotator.noisy(image, derive_seed(8, number)), class_specs(tuple(shown)))
+            refined = refine_mask(image, evidence.cross, evidence.affinity, range(1, len(shown) + 1), config)
+            made.append(in_list(refined.labels, shown, settings.classes))
+        with atomic_file(path) as file:
+            np.savez_compressed(file, labels=np.stack(made))
+    with np.load(path) as stored:
+        labels = stored["labels"]
+    pairs = [(encode_rgb_png(image), mask) for image, mask in zip(images, labels, strict=True)]
+    return TrainingSet(Relabelled(pairs), hashlib.sha256(f"annotated {mark}".encode()).hexdigest())
+
+
 def train_rows(settings: Settings, sets: dict[str, TrainingSet], progress: Progress) -> dict[str, list[Confusion]]:
     """Per row, the test's confusion matrix of each repetition. Every row's first repetition comes before any second."""
     config = EvaluateConfig(segment=SegmentConfig(steps=settings.steps), repeats=settings.repeats)
-    test = real_set(settings, "val")
+    test = scene_set(settings, settings.styles, "val")
     folder = settings.work / "trainings"
     folder.mkdir(exist_ok=True)
     found: dict[str, list[Confusion]] = {row: [] for row in sets}
@@ -234,7 +271,9 @@ def ablation(settings: Settings, progress: Progress) -> dict[str, Any]:
         sets[CRF] = stage_set(run, "refine", splice=False)
         sets[FILTERED] = stage_set(run, "filter", splice=False)
         sets[WITH_SPLICE] = stage_set(run, "filter", splice=True)
-        sets[REAL] = real_set(settings, "train")
+        scenes = scene_set(settings, TRAIN_STYLES, "train")
+        sets[SCENES], sets[SCENES_EXACT] = annotated_set(settings, scenes, progress), scenes
+        sets[REAL] = scene_set(settings, settings.styles, "train")
         confusions = train_rows(settings, sets, progress)
     names = ("background", *settings.classes)
     results = Results(names, confusions, {}, {})
@@ -291,7 +330,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--num", type=int, default=250, help="drawn images per class")
     parser.add_argument("--splice", type=int, default=500, help="mosaics")
     parser.add_argument("--scenes", type=int, default=200, help="rendered scenes for the mask IoU")
-    parser.add_argument("--real", type=int, default=1000, help="rendered scenes to train on (4/5) and to test on (1/5)")
+    parser.add_argument(
+        "--real", type=int, default=1000, help="rendered scenes of each kind: 4/5 to train on, 1/5 to test on"
+    )
     parser.add_argument("--steps", type=int, default=2000, help="of each training")
     parser.add_argument("--filter-steps", type=int, default=None, help="of each fold of the filter [default: its own]")
     parser.add_argument("--repeats", type=int, default=3)

@@ -24,6 +24,7 @@ from dsfactory.engine.pipeline import run_config
 from dsfactory.generate.evidence import Evidence
 from dsfactory.refine.config import RefineConfig
 from dsfactory.refine.crf import dense_crf, softmax
+from dsfactory.refine.fuse import nominal_side
 from dsfactory.refine.mask import coarse_masks, fused_maps, refine_mask, scaled_kernels
 from dsfactory.refine.threshold import SWEEP_SIDE, candidate_thresholds, soft_logits, sweep_agreement
 from dsfactory.splice.layout import STAGE as SPLICE
@@ -51,6 +52,8 @@ class Steps:
         names: the sample's classes.
         image: uint8 ``(h, w, 3)``.
         evidence: what attention says.
+        sides: of the grids that are fused.
+        weight: share of self-attention in the fused map.
         fused: float32 of the first class, in [0, 1].
         judged_by: what thresholds are judged by, likewise.
         coarse: bool, its cut.
@@ -68,6 +71,8 @@ class Steps:
     names: list[str]
     image: Picture
     evidence: Evidence
+    sides: tuple[int, ...]
+    weight: float
     fused: NDArray[np.float32]
     judged_by: NDArray[np.float32]
     coarse: NDArray[np.bool_]
@@ -123,6 +128,8 @@ def read_steps(run_path: Path, key: str | None) -> Steps:
         names=names,
         image=image,
         evidence=evidence,
+        sides=tuple(side for side, weight in config.resolution_weights.items() if weight),
+        weight=config.affinity_weight,
         **_masks(image, evidence, config, again.thresholds),
         mask=mask,
         instances=decode_index_png(refined.files["instances.png"]),
@@ -215,42 +222,45 @@ def apart(image: Picture, instances: Picture) -> Picture:
 def draw_page(steps: Steps) -> Any:
     """All panels on one page."""
     plt.rcParams["font.family"] = "DejaVu Sans"
-    figure = plt.figure(figsize=(15.4, 11.2), facecolor="white")
-    grid = figure.add_gridspec(3, COLUMNS, left=0.035, right=0.99, top=0.945, bottom=0.02, wspace=0.06, hspace=0.36)
+    figure = plt.figure(figsize=(15.4, 11.9), facecolor="white")
+    grid = figure.add_gridspec(3, COLUMNS, left=0.012, right=0.988, top=0.87, bottom=0.01, wspace=0.06, hspace=0.33)
     cells = iter([figure.add_subplot(grid[place // COLUMNS, place % COLUMNS]) for place in range(3 * COLUMNS)])
 
     def panel(stage: str, title: str, text: str, picture: Picture | None = None) -> Any:
         axes = next(cells)
-        axes.set_title(title, loc="left", fontsize=12.5, fontweight="bold", color=INK, pad=23)
+        axes.set_title(title, loc="left", fontsize=12.5, fontweight="bold", color=INK, pad=20)
         axes.text(0, 1.022, text, transform=axes.transAxes, fontsize=9.4, color=FAINT, va="bottom")
-        axes.add_patch(plt.Rectangle((0, 1.155), 1, 0.012, transform=axes.transAxes, clip_on=False,
+        axes.add_patch(plt.Rectangle((0, 1.205), 1, 0.012, transform=axes.transAxes, clip_on=False,
                                      color=STAGE_COLOURS[stage], lw=0))  # fmt: skip
-        axes.text(1, 1.185, stage, transform=axes.transAxes, fontsize=9.4, color=STAGE_COLOURS[stage], ha="right",
+        axes.text(1, 1.232, stage, transform=axes.transAxes, fontsize=9.4, color=STAGE_COLOURS[stage], ha="right",
                   fontweight="bold")  # fmt: skip
+        axes.set_axis_off()
+        axes.set_box_aspect(1)
         if picture is not None:
             axes.imshow(picture, interpolation="lanczos")
-            axes.set_axis_off()
         return axes
 
     name, image = steps.names[0], steps.image
     prompt = steps.row["prompt"]
-    panel("generate", "1  The image", f"“{prompt[:44]}{'…' if len(prompt) > 44 else ''}”", large(image))
+    panel("generate", "1  The image", f"“{prompt[:30].strip()}{'…' if len(prompt) > 30 else ''}”", large(image))
     grids = sorted(steps.evidence.cross)[-3:]
     for place, (height, width) in enumerate(grids, start=2):
         maps = steps.evidence.cross[height, width][0].astype(np.float32)
-        panel("generate", f"{place}  Attention to “{name}”", f"cross-attention, {height} × {width} cells",
+        left_out = "" if nominal_side((height, width)) in steps.sides else ": too coarse, left out"
+        panel("generate", f"{place}  Attention to “{name}”", f"{height} × {width} cells{left_out}",
               heat(image, maps / maps.max(), smooth=False))  # fmt: skip
     place = len(grids) + 2
     panel("refine", f"{place}  What judges", "self-attention, and Otsu's cut of it (line)",
           outlined(heat(image, steps.judged_by, smooth=True), steps.coarse))  # fmt: skip
-    panel("refine", f"{place + 1}  Fused map", "the maps of all grids, averaged",
+    used = [f"{height}²" for height, width in grids if nominal_side((height, width)) in steps.sides]
+    panel("refine", f"{place + 1}  Fused map", f"{', '.join(used)}, and {steps.weight:.0%} of self-attention",
           heat(image, steps.fused, smooth=True))  # fmt: skip
     chosen = f"{steps.threshold:.2f} agrees best with what judges"
     draw_candidates(panel("refine", f"{place + 2}  The threshold", chosen), steps)
     panel("refine", f"{place + 3}  Cut there", "the fused map at that threshold", cut_out(image, steps.cut))
     panel("refine", f"{place + 4}  Dense CRF", "edges move to where colours change", cut_out(image, steps.after_crf))
     void = float(np.mean(steps.mask == VOID))
-    panel("refine", f"{place + 5}  Void", f"white: {void:.0%} of the image is left out of training",
+    panel("refine", f"{place + 5}  Void", f"white: {void:.1%} is left out of training",
           labelled(image, steps.mask, steps.instances, [name] * 9))  # fmt: skip
     count = len(set(np.unique(steps.instances)) - {0, VOID})
     panel("refine", f"{place + 6}  Instances", f"{count} object{'' if count == 1 else 's'}",
@@ -260,8 +270,8 @@ def draw_page(steps: Steps) -> Any:
     panel("splice", f"{place + 9}  A mosaic", f"{row['kind']} of kept images", large(spliced))
     panel("splice", f"{place + 10}  … with its mask", "composed of the masks that are there",
           labelled(spliced, mask, instances, splice_names(steps, mask, instances)))  # fmt: skip
-    figure.text(0.035, 0.978, f"What each stage does to one image ({steps.row['model']} model, class “{name}”)",
-                fontsize=15, fontweight="bold", color=INK, va="center")  # fmt: skip
+    figure.text(0.012, 0.972, f"What each stage does to one image ({steps.row['model']} model, class “{name}”)",
+                fontsize=17, fontweight="bold", color=INK, va="center")  # fmt: skip
     for axes in cells:
         axes.set_axis_off()
     return figure
@@ -284,6 +294,7 @@ def splice_names(steps: Steps, mask: Picture, instances: Picture) -> list[str]:
 
 def draw_candidates(axes: Any, steps: Steps) -> None:
     """Agreement of each candidate threshold with what judges it."""
+    axes = axes.inset_axes((0.16, 0.13, 0.82, 0.85))
     candidates, agreement = steps.candidates
     axes.plot(candidates, agreement, color=STAGE_COLOURS["refine"], lw=2, marker="o", ms=4, clip_on=False)
     axes.axvline(steps.threshold, color=INK, lw=1.2, ls=(0, (4, 3)))
@@ -295,8 +306,6 @@ def draw_candidates(axes: Any, steps: Steps) -> None:
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         axes.spines[side].set_color("#c5cad3")
-    box = axes.get_position()
-    axes.set_position([box.x0 + 0.018, box.y0 + 0.026, box.width - 0.024, box.height - 0.026])
 
 
 def draw_verdict(panel: Any, steps: Steps, place: int) -> None:
@@ -320,7 +329,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("stages.png"), help="PNG or JPEG (default stages.png)")
     arguments = parser.parse_args()
     steps = read_steps(arguments.run, arguments.key)
-    draw_page(steps).savefig(arguments.out, dpi=100)
+    options = {"quality": 85, "optimize": True} if arguments.out.suffix.lower() in (".jpg", ".jpeg") else {}
+    draw_page(steps).savefig(arguments.out, dpi=100, pil_kwargs=options)
     print(f"{arguments.out}: sample {steps.row['key']} of {arguments.run}")
     return 0
 

@@ -66,10 +66,10 @@ class S3Server:
         self._released = threading.Event()
         self.hanging.clear()
 
-    def bucket(self) -> str:
-        """A new bucket's name."""
+    def bucket(self, name: str = "") -> str:
+        """Make a bucket, of a new name unless one is given, and return its name."""
         self._buckets += 1
-        name = f"bucket-{self._buckets}"
+        name = name or f"bucket-{self._buckets}"
         self.client.create_bucket(Bucket=name)
         return name
 

@@ -16,7 +16,7 @@ def test_help_answers_at_once_and_loads_nothing_heavy():
     code = "import sys; from dsfactory.cli import main\ntry: main(['--help'])\nfinally: print(sorted(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     loaded = out.splitlines()[-1]
-    assert not {"'torch'", "'diffusers'", "'transformers'", "'pyarrow'", "'numpy'"} & set(
+    assert not {"'torch'", "'diffusers'", "'transformers'", "'pyarrow'", "'numpy'", "'fsspec'"} & set(
         loaded.strip("[]").split(", ")
     )
 

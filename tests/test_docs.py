@@ -1,6 +1,7 @@
 """Every command, flag, make target, script and file that the documents show is there, and the parsers take it."""
 
 import re
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -20,6 +21,8 @@ INSTALLED = "dsfactory/prompts/data"
 @pytest.fixture(autouse=True)
 def no_bucket(monkeypatch, tmp_path) -> None:
     """Commands on a bucket are only read here: opening it would need a network."""
+    for stream in ("stdout", "stderr"):  # which such a command wraps
+        monkeypatch.setattr(sys, stream, getattr(sys, stream))
     monkeypatch.setattr("dsfactory.core.mirror.open_mirror", lambda url, content: nullcontext(tmp_path))
 
 

@@ -25,8 +25,14 @@ QUICK = ["--timesteps", "200", "--seeds", "1", "--min-gain", "off"]
 ALL_PARTS = ["--set", "refine.min_box=0"]
 """A model that never learnt anything makes small parts."""
 
-RUN_HERE = [page for page in PAGES if page.name != "tutorial.md" and any(
-    line.startswith("dsfactory ") for line in shell_lines(page))]  # fmt: skip
+
+def lines_of(page: Path) -> list[str]:
+    """A page's commands that can be run here, in order."""
+    lines = [line for line in shell_lines(page) if line.startswith("dsfactory ")]
+    return [line for line in lines if "…" not in line and not any(part in line for part in ELSEWHERE)]
+
+
+RUN_HERE = [page for page in PAGES if page.name != "tutorial.md" and lines_of(page)]
 
 
 def shrunk(line: str, model: Path) -> list[str]:
@@ -46,6 +52,10 @@ def shrunk(line: str, model: Path) -> list[str]:
             return [*arguments, "--model", str(model), *QUICK, *ALL_PARTS]
         case "refine":
             return [*arguments, *ALL_PARTS]
+        case "filter":
+            return [*arguments, "--set", "filter.segment.steps=2", "--keep", "1.0"]
+        case "splice" if "--mix" in arguments:  # so few samples, and all of them are needed
+            return [*arguments, "--val-share", "0"]
     return arguments
 
 
@@ -72,14 +82,16 @@ def run(arguments: list[str], folder: Path) -> None:
 
 
 @pytest.mark.parametrize("page", RUN_HERE, ids=lambda page: str(page.relative_to(ROOT)))
-def test_the_commands_of_a_page_run(page: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_the_commands_of_a_page_run(
+    page: Path, tiny_model: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     set_up(tmp_path)
-    lines = [line for line in shell_lines(page) if line.startswith("dsfactory ")]
+    if page.name == "remote.md":
+        request.getfixturevalue("s3_server").bucket("bucket")
+    lines = lines_of(page)
     if not any("--out runs/a" in line for line in lines):
         labelled_run(tmp_path / "runs" / "a", 4)
     for line in lines:
-        if any(flag in words(line) for flag in ELSEWHERE) or "…" in line:
-            continue
         arguments = shrunk(line, tiny_model)
         if arguments[0] == "import":  # what came back from CVAT: here, what went there
             with zipfile.ZipFile(tmp_path / arguments[2], "w") as file:
@@ -88,4 +100,5 @@ def test_the_commands_of_a_page_run(page: Path, tiny_model: Path, tmp_path: Path
 
 
 def test_the_tutorial_and_the_pages_with_commands_are_known() -> None:
-    assert {page.name for page in RUN_HERE} == {"README.md", "formats.md", "ray.md", "recipes.md", "splicing.md"}
+    names = {"README.md", "formats.md", "recipes.md", "remote.md", "splicing.md", "stages.md"}
+    assert {page.name for page in RUN_HERE} == names

@@ -17,6 +17,8 @@ from diffusers import (
     FlowMatchEulerDiscreteScheduler,
     FluxPipeline,
     FluxTransformer2DModel,
+    LatentConsistencyModelPipeline,
+    LCMScheduler,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
     StableDiffusionPipeline,
@@ -80,6 +82,15 @@ def tiny_pocket(path: Path) -> Path:
     )
     unet = {"in_channels": 8, "out_channels": 8, "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D")}
     _sd_pipeline(scheduler=_scheduler("v_prediction"), unet=unet, vae=vae).save_pretrained(path)
+    return path
+
+
+def tiny_lcm(path: Path) -> Path:
+    """A latent consistency model: Stable Diffusion 1.x, distilled to take guidance as a number."""
+    parts = _sd_pipeline(scheduler=_scheduler("epsilon"), unet={"time_cond_proj_dim": 16}).components
+    del parts["image_encoder"]
+    parts["scheduler"] = LCMScheduler.from_config(parts["scheduler"].config)
+    LatentConsistencyModelPipeline(**parts, requires_safety_checker=False).save_pretrained(path)
     return path
 
 

@@ -109,10 +109,12 @@ class Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._done.set()
-        self._pulse.join()  # a sign of life that is under way would bring the object back
+        self._pulse.join(BEAT_S)
         if self._lost and isinstance(error, StopSignal):
             raise self._taken_over() from error
-        with contextlib.suppress(UserError):  # it runs out by itself
+        if self._pulse.is_alive():
+            return  # a sign of life that is under way would bring the object back; without one it runs out by itself
+        with contextlib.suppress(UserError):
             self._store.delete([self._object(self._number)])
 
     def check(self) -> None:

@@ -41,6 +41,7 @@ MAX_LOG = 4 * 2**20
 
 _PREFIX = "dsfactory-remote-"
 _TAR = re.compile(r"[0-9]{5}\.tar")
+_OLD_LOG = re.compile(r"log\.[0-9]+\.jsonl")
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}")
 _LATER_FIRST = ("splice", "filter", "refine", "generate", "prompts")
 """A run may be written while it is listed: a shard of a later stage that is seen has its earlier stages' shards."""
@@ -156,7 +157,7 @@ class StoreMirror:
                 if not name.startswith(".lock."):
                     (self.root / (name if _PLAIN.fullmatch(name) else "other")).mkdir(exist_ok=True)
             return {}
-        found = {name: entry for name, entry in top.items() if entry is not None}
+        found = {name: entry for name, entry in top.items() if entry is not None and not _OLD_LOG.fullmatch(name)}
         folders = [name for name, entry in top.items() if entry is None and (whole or name != EXPORTS)]
         for folder in sorted(folders, key=lambda name: _LATER_FIRST.index(name) if name in _LATER_FIRST else -1):
             found |= self.store.find(folder)

@@ -40,28 +40,21 @@ class Store:
 
     Args:
         url: such as ``s3://bucket/runs/a``.
-        files: the fsspec file system; None to make it from the URL's protocol.
 
     Attributes:
         url: as given.
     """
 
-    def __init__(self, url: str, files: Any = None) -> None:
+    def __init__(self, url: str) -> None:
         self.url = url
         protocol, _, self._root = url.partition("://")
-        if files is None:
-            package = PACKAGES[protocol]
-            if find_spec(package) is None:
-                raise UserError(f"{protocol}:// needs {package}: pip install {_EXTRAS.get(package, package)}")
-            import fsspec
+        package = PACKAGES[protocol]
+        if find_spec(package) is None:
+            raise UserError(f"{protocol}:// needs {package}: pip install {_EXTRAS.get(package, package)}")
+        import fsspec
 
-            with self._errors():
-                files = fsspec.filesystem(protocol, use_listings_cache=False)
-        self._files = files
-
-    def below(self, name: str) -> "Store":
-        """A place within this one."""
-        return Store(f"{self.url}/{name}", self._files)
+        with self._errors():
+            self._files: Any = fsspec.filesystem(protocol, use_listings_cache=False)
 
     def check_bucket(self) -> None:
         """Make sure that the bucket is there; for a place where nothing was found."""
@@ -83,16 +76,18 @@ class Store:
                 found = self._files.ls(self._path(folder), detail=True)
             except FileNotFoundError:
                 return {}
-        names = {item["name"].rstrip("/").rpartition("/")[2]: item for item in found}
-        return {name: None if item["type"] == "directory" else _entry(item) for name, item in names.items()}
+        own = self._files._strip_protocol(self._path(folder)) + "/"  # what a console makes for an empty folder
+        names = {item["name"].removeprefix(own).rstrip("/"): item for item in found if item["name"].startswith(own)}
+        return {name: None if item["type"] == "directory" else _entry(item) for name, item in names.items() if name}
 
     def find(self, folder: str = "") -> dict[str, Entry]:
         """Every object below a folder by its name."""
         with self._errors():
             self._files.invalidate_cache()
             found = self._files.find(self._path(folder), detail=True)
-        cut = len(self._files._strip_protocol(self._path(""))) + 1
-        return {path[cut:]: _entry(item) for path, item in found.items()}
+        root = self._files._strip_protocol(self._root) + "/"
+        files = {path: item for path, item in found.items() if path.startswith(root) and item["type"] == "file"}
+        return {path.removeprefix(root): _entry(item) for path, item in files.items() if not path.endswith("/")}
 
     def read(self, name: str) -> bytes | None:
         """An object's content; None when there is none of this name."""

@@ -30,11 +30,80 @@ BATCH_BYTES = 64 * 2**20
 """So much waits on the disk before it is uploaded."""
 
 
+class BucketTarget:
+    """Where an export is to appear in a bucket.
+
+    Args:
+        url: of the place.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._store = Store(url)
+
+    def manifest(self) -> dict[str, Any] | None:
+        """That of the export that is there; None when there is none, or an interrupted one. Writes nothing.
+
+        Raises:
+            UserError: there is something else.
+        """
+        entries = self._store.entries()
+        if not entries:
+            self._store.check_bucket()
+        if MANIFEST in entries:
+            return parse_manifest(self._store.read(MANIFEST) or b"", f"{self._store.url}/{MANIFEST}")
+        if entries.keys() - {HIDDEN} and not _journals(self._store):
+            raise UserError(
+                f"{self._store.url} is not empty and not an export of dsfactory: name a new or empty place with --out"
+            )
+        return None
+
+    def check_replaceable(self, manifest: dict[str, Any]) -> None:
+        """Make sure that the export holds no file beyond those that dsfactory wrote.
+
+        Raises:
+            UserError: somebody put more files in.
+        """
+        expected = Counter(manifest["files"])
+        expected["."] += 1  # the manifest
+        for folder, count in Counter(os.path.dirname(name) or "." for name in _visible(self._store)).items():
+            if count > expected[folder]:
+                raise UserError(
+                    f"{self._store.url}/{folder} holds files that dsfactory did not write: move them away, or name "
+                    "another --out"
+                )
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator["BucketExport"]:
+        """The export being written, held by its lock for the block. Clears what an interrupted one left.
+
+        Raises:
+            RunLocked: another process is exporting to the place.
+            UserError: it holds something that is not ours, or the store cannot be used.
+        """
+        self.manifest()
+        with (
+            tempfile.TemporaryDirectory(prefix="dsfactory-export-") as name,
+            Lease(self._store, f"{HIDDEN}/lock") as lease,
+        ):
+            _clear(self._store)
+            self.manifest()
+            export = BucketExport(self._store, Path(name).resolve(), lease)
+            register(export.staging, export, self._store.url)
+            try:
+                yield export
+            except Exception:
+                with contextlib.suppress(DsfactoryError):  # the next export does it
+                    _clear(self._store)
+                raise
+            finally:
+                unregister(export.staging)
+
+
 class BucketExport:
-    """The place of one export, locked; made by :func:`bucket_export`.
+    """An export that is being written; made by :meth:`BucketTarget.writing`.
 
     Attributes:
-        staging: an empty local folder, in which the dataset is written. A file that is complete is handed over by
+        staging: an empty local folder for the dataset's files. One that is complete is handed over by
             :func:`dsfactory.core.remote.published`, and soon holds nothing any more.
     """
 
@@ -43,44 +112,6 @@ class BucketExport:
         self._store, self._lease = store, lease
         self._waiting: dict[str, int] = {}
         self._journals = 0
-        self._old: list[str] = []
-
-    def manifest(self) -> dict[str, Any] | None:
-        """That of the export that is there. Clears what an interrupted one left.
-
-        Raises:
-            UserError: there is something else.
-        """
-        found = _examine(self._store)
-        self.clear(noted=found is None)
-        others = [name for name in self._store.entries() if name != HIDDEN]
-        if found is None and others:
-            raise UserError(f"{self._store.url} holds files that dsfactory did not write: name another --out")
-        return found
-
-    def clear(self, noted: bool = True) -> None:
-        """Delete the journals, after the files that are noted there."""
-        journals = _journals(self._store)
-        if noted:
-            for journal in journals:
-                self._store.delete(_named(self._store.read(f"{HIDDEN}/{journal}")))
-        self._store.delete(f"{HIDDEN}/{journal}" for journal in journals)
-
-    def check_replaceable(self, manifest: dict[str, Any]) -> None:
-        """Make sure that the export holds no file beyond those that dsfactory wrote.
-
-        Raises:
-            UserError: somebody put more files in.
-        """
-        self._old = [name for name in self._store.find() if not name.startswith(f"{HIDDEN}/")]
-        expected = Counter(manifest["files"])
-        expected["."] += 1  # the manifest
-        for folder, count in Counter(os.path.dirname(name) or "." for name in self._old).items():
-            if count > expected[folder]:
-                raise UserError(
-                    f"{self._store.url}/{folder} holds files that dsfactory did not write: move them away, or name "
-                    "another --out"
-                )
 
     def finish(self, manifest: dict[str, Any]) -> None:
         """Upload what is left, then the manifest."""
@@ -91,7 +122,7 @@ class BucketExport:
         self._flush()
         self._lease.check()
         self._store.write(MANIFEST, manifest_bytes(manifest, files_of(self.staging)))
-        self.clear(noted=False)
+        _clear(self._store)
 
     def publish(self, path: Path, content: Path) -> None:
         """A file of the dataset is complete: it goes up with the next batch."""
@@ -106,14 +137,13 @@ class BucketExport:
         raise NotImplementedError("an export is locked as a whole")
 
     def _flush(self) -> None:
-        self._lease.check()
-        if self._old:
-            self._note(self._old)
-            self._store.delete([MANIFEST])
-            self._store.delete(name for name in self._old if name != MANIFEST)
-            self._old = []
         if not self._waiting:
             return
+        self._lease.check()
+        if self._journals == 0 and (old := _visible(self._store)):
+            self._note(old)
+            self._store.delete([MANIFEST])
+            self._store.delete(name for name in old if name != MANIFEST)
         self._note(list(self._waiting))
         self._store.upload([(self.staging / name, name) for name in self._waiting])
         for name in self._waiting:
@@ -126,58 +156,18 @@ class BucketExport:
         self._journals += 1
 
 
-@contextlib.contextmanager
-def bucket_export(url: str) -> Iterator[BucketExport]:
-    """The place of an export at a URL, held by its lock for the block.
-
-    Raises:
-        RunLocked: another process is exporting to it.
-        UserError: it holds something that is not ours, or the store cannot be used.
-    """
-    store = Store(url)
-    _examine(store)
-    with (
-        tempfile.TemporaryDirectory(prefix="dsfactory-export-") as name,
-        Lease(store, f"{HIDDEN}/lock") as lease,
-    ):
-        staging = Path(name).resolve()
-        export = BucketExport(store, staging, lease)
-        register(staging, export, url)
-        try:
-            yield export
-        except Exception:
-            with contextlib.suppress(DsfactoryError):  # the next export does it
-                export.clear(noted=MANIFEST not in store.entries())
-            raise
-        finally:
-            unregister(staging)
+def _visible(store: Store) -> list[str]:
+    """Every file of the export that is there."""
+    return [name for name in store.find() if not name.startswith(f"{HIDDEN}/")]
 
 
-def manifest_at(url: str) -> dict[str, Any] | None:
-    """The manifest of the export at a URL, or None where a new one may be made. Writes nothing.
-
-    Raises:
-        UserError: there is something else, or the store cannot be used.
-    """
-    return _examine(Store(url))
-
-
-def _examine(store: Store) -> dict[str, Any] | None:
-    """The manifest of the export that is there; None when there is none, or an interrupted one. Writes nothing.
-
-    Raises:
-        UserError: there is something else.
-    """
-    entries = store.entries()
-    if not entries:
-        store.check_bucket()
-    if MANIFEST in entries:
-        return parse_manifest(store.read(MANIFEST) or b"", f"{store.url}/{MANIFEST}")
-    if entries.keys() - {HIDDEN} and not _journals(store):
-        raise UserError(
-            f"{store.url} is not empty and not an export of dsfactory: name a new or empty place with --out"
-        )
-    return None
+def _clear(store: Store) -> None:
+    """Delete the journals; without a manifest, first the files that are noted there."""
+    journals = _journals(store)
+    if journals and MANIFEST not in store.entries():
+        for journal in journals:
+            store.delete(_named(store.read(f"{HIDDEN}/{journal}")))
+    store.delete(f"{HIDDEN}/{journal}" for journal in journals)
 
 
 def _journals(store: Store) -> list[str]:

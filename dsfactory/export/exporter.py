@@ -15,7 +15,7 @@ from dsfactory.core.stage import differences
 from dsfactory.export.coco import CocoWriter
 from dsfactory.export.common import SPLITS, DatasetWriter, ExportPlan, ImageFormat, split_of
 from dsfactory.export.cvat import CvatWriter
-from dsfactory.export.folder import FolderExport, check_replaceable, folder_export, read_manifest
+from dsfactory.export.folder import FolderTarget
 from dsfactory.export.huggingface import HuggingFaceWriter
 from dsfactory.export.parquet import ParquetWriter
 from dsfactory.export.png import PngWriter
@@ -25,7 +25,7 @@ from dsfactory.export.webdataset import WebDatasetWriter
 from dsfactory.export.yolo import YoloWriter
 
 if TYPE_CHECKING:
-    from dsfactory.export.bucket import BucketExport
+    from dsfactory.export.bucket import BucketTarget
 
 FORMATS: dict[str, type[DatasetWriter]] = {
     "coco": CocoWriter,
@@ -102,13 +102,11 @@ def export(
     """
     writer_class, plan = _plan(format, classes, model, val_share, image_format, rle, drawn)
     identity = _identity(format, plan, fingerprint, val_share)
-    target = Path(os.path.realpath(out))
-    with disk_errors(out, "nothing was written"), _export_place(target) as place:
-        present = place.manifest()
-        if present is not None and _is_same(out, present, identity, redo):
-            return ExportSummary(format, out, False, **present["counts"])
+    target = _target(out)
+    with disk_errors(out, "nothing was written"), target.writing() as place:
+        present = _same_export(out, target, identity, redo)
         if present is not None:
-            place.check_replaceable(present)
+            return ExportSummary(format, out, False, **present["counts"])
         counts = _write(writer_class(place.staging, plan), samples, val_share)
         place.finish({**identity, "counts": counts})
     return ExportSummary(format, out, True, counts["images"], counts["instances"])
@@ -133,18 +131,19 @@ def is_there(
         UserError: it would refuse.
     """
     _, plan = _plan(format, classes, model, val_share, image_format, rle, drawn)
-    identity, target = _identity(format, plan, fingerprint, val_share), Path(os.path.realpath(out))
     with disk_errors(out, "nothing was written"):
-        url = _url_of(target)
-        if url is None:
-            present = read_manifest(target)
-            if present is not None and redo:
-                check_replaceable(target, present)
-        else:
-            from dsfactory.export.bucket import manifest_at
+        return _same_export(out, _target(out), _identity(format, plan, fingerprint, val_share), redo) is not None
 
-            present = manifest_at(url)
-    return present is not None and _is_same(out, present, identity, redo)
+
+def _target(out: Path) -> "FolderTarget | BucketTarget":
+    target = Path(os.path.realpath(out))
+    found = place_of(target)
+    if found is None:
+        return FolderTarget(target)
+    from dsfactory.export.bucket import BucketTarget
+
+    url, root = found
+    return BucketTarget(url if target == root else f"{url}/{target.relative_to(root).as_posix()}")
 
 
 def _plan(
@@ -173,36 +172,24 @@ def _identity(format: str, plan: ExportPlan, fingerprint: str, val_share: float)
     }
 
 
-def _is_same(out: Path, present: dict[str, Any], identity: dict[str, Any], redo: bool) -> bool:
-    """Whether the export that is there is the one that is asked for; False where it is to be replaced.
+def _same_export(
+    out: Path, target: "FolderTarget | BucketTarget", identity: dict[str, Any], redo: bool
+) -> dict[str, Any] | None:
+    """The manifest of the export at ``out`` if it is the one that is asked for; None where one is to be made.
 
     Raises:
-        UserError: it is another one and ``redo`` is off.
+        UserError: there is another one and ``redo`` is off, or something that is not ours.
     """
+    present = target.manifest()
+    if present is None:
+        return None
     if redo:
-        return False
+        target.check_replaceable(present)
+        return None
     changes = differences({name: present.get(name) for name in identity}, identity)
     if changes:
         raise UserError(_changed(out, changes))
-    return True
-
-
-def _url_of(target: Path) -> str | None:
-    """Where in a bucket an absolute path lies; None for a path on a disk."""
-    found = place_of(target)
-    if found is None:
-        return None
-    url, root = found
-    return url if target == root else f"{url}/{target.relative_to(root).as_posix()}"
-
-
-def _export_place(target: Path) -> "contextlib.AbstractContextManager[FolderExport | BucketExport]":
-    url = _url_of(target)
-    if url is None:
-        return folder_export(target)
-    from dsfactory.export.bucket import bucket_export
-
-    return bucket_export(url)
+    return present
 
 
 def find_format(name: str) -> type[DatasetWriter]:

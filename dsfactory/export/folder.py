@@ -83,35 +83,41 @@ def staging_folder(target: Path) -> Iterator[Path]:
 
 
 @dataclass(frozen=True)
+class FolderTarget:
+    """Where an export is to appear on a disk."""
+
+    path: Path
+
+    def manifest(self) -> dict[str, Any] | None:
+        """See :func:`read_manifest`."""
+        return read_manifest(self.path)
+
+    def check_replaceable(self, manifest: dict[str, Any]) -> None:
+        """See :func:`check_replaceable`."""
+        check_replaceable(self.path, manifest)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator["FolderExport"]:
+        """The export being written; see :func:`staging_folder`."""
+        with staging_folder(self.path) as staging:
+            yield FolderExport(self.path, staging)
+
+
+@dataclass(frozen=True)
 class FolderExport:
-    """The place of one export on a disk, locked; made by :func:`folder_export`.
+    """An export that is being written.
 
     Attributes:
         target: where it is to appear.
-        staging: an empty folder beside it, in which the dataset is written.
+        staging: a folder beside it for the dataset's files.
     """
 
     target: Path
     staging: Path
 
-    def manifest(self) -> dict[str, Any] | None:
-        """See :func:`read_manifest`."""
-        return read_manifest(self.target)
-
-    def check_replaceable(self, manifest: dict[str, Any]) -> None:
-        """See :func:`check_replaceable`."""
-        check_replaceable(self.target, manifest)
-
     def finish(self, manifest: dict[str, Any]) -> None:
         """See :func:`publish`."""
         publish(self.staging, self.target, manifest)
-
-
-@contextlib.contextmanager
-def folder_export(target: Path) -> Iterator[FolderExport]:
-    """The place of an export in a folder; raises as :func:`staging_folder`."""
-    with staging_folder(target) as staging:
-        yield FolderExport(target, staging)
 
 
 def publish(staging: Path, target: Path, manifest: dict[str, Any]) -> None:

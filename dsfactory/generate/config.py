@@ -8,7 +8,7 @@ from dsfactory.core.config import Section
 
 _NO_EFFECT: dict[str, JsonValue] = {"affects_output": False}
 
-SchedulerName = Literal["dpm++", "ddim", "euler", "euler-ancestral", "pndm"]
+SchedulerName = Literal["dpm++", "ddim", "euler", "euler-ancestral", "pndm", "lcm"]
 
 
 class GenerateConfig(Section):
@@ -44,6 +44,11 @@ class GenerateConfig(Section):
         ge=1,
         le=1024,
         description="Images drawn together; halved when memory runs out.",
+        json_schema_extra=_NO_EFFECT,
+    )
+    compile: bool = Field(
+        False,
+        description="Let torch.compile fuse the blocks between attention layers: minutes at the start, faster after.",
         json_schema_extra=_NO_EFFECT,
     )
     xformers: bool = Field(

@@ -17,7 +17,7 @@ from dsfactory.generate.attention import AttentionCapture, ClassQuery, spaced_st
 from dsfactory.generate.evidence import Evidence
 from dsfactory.generate.joint import PATCH, JointAttentionCapture
 from dsfactory.generate.joint_text import joint_query
-from dsfactory.generate.text import TextStates, denoiser, family_of, pipeline_inputs
+from dsfactory.generate.text import TextStates, denoiser, family_of, pipeline_inputs, takes_guidance
 from dsfactory.generate.tokens import FindMentions, class_prompt, class_tokens, token_weights
 from dsfactory.models.loading import FLOW_FAMILIES
 
@@ -162,7 +162,7 @@ class Sampler:
 
     def _draw_batch(self, batch: Sequence[Request], attempt: int) -> list[Drawing]:
         network = denoiser(self._pipeline)
-        negative = self._texts.negative() if self._guidance > 1 and self._family != "flux" else None
+        negative = self._texts.negative() if self._guidance > 1 and not takes_guidance(network) else None
         capture: AttentionCapture
         if self._family in FLOW_FAMILIES:
             prompts, query, queried = joint_query(

@@ -103,13 +103,15 @@ class GenerateStage(Stage):
         # Imported here so that asking what a stage is does not load PyTorch. The vocabulary is the one by which
         # captions were chosen: what the prompts stage took for a mention has to be one here too.
         from dsfactory.generate.sampler import Sampler
-        from dsfactory.models.loading import load_pipeline, use_xformers
+        from dsfactory.models.loading import compile_blocks, load_pipeline, use_xformers
         from dsfactory.prompts.vocabulary import find_mentions
 
         config = self.resolved
         pipeline = load_pipeline(self.model, config.device, config.dtype, scheduler=config.scheduler)
         if config.xformers:
             use_xformers(pipeline)
+        if config.compile:
+            compile_blocks(pipeline)
         assert config.width and config.height and config.steps and config.guidance is not None
         self._sampler = Sampler(
             pipeline,

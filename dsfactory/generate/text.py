@@ -34,6 +34,12 @@ def denoiser(pipeline: Any) -> Any:
     return pipeline.transformer if family_of(pipeline) in ("sd3", "flux") else pipeline.unet
 
 
+def takes_guidance(network: Any) -> bool:
+    """Whether a denoiser takes guidance as a number (FLUX, latent consistency models), not as a second half-batch."""
+    embedded = getattr(network.config, "time_cond_proj_dim", None) is not None
+    return embedded or type(network).__name__ == "FluxTransformer2DModel"
+
+
 class TextStates:
     """Encoded prompts of a pipeline, kept so that none is encoded twice.
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dsfactory.core.errors import UserError
 from dsfactory.models.locate import Model, locate_model
+from dsfactory.models.presets import DRAWN_AS
 
 Pipeline: TypeAlias = Any
 """A pipeline of a class in :data:`dsfactory.models.presets.FAMILIES`; diffusers does not type their parts."""
@@ -23,6 +24,7 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
     "euler": ("EulerDiscreteScheduler", {}),
     "euler-ancestral": ("EulerAncestralDiscreteScheduler", {}),
     "pndm": ("PNDMScheduler", {}),
+    "lcm": ("LCMScheduler", {}),
 }
 """Sampling methods by short name: diffusers class, and what it is set to beyond the model's own configuration."""
 
@@ -101,7 +103,8 @@ def load_pipeline(
         if "text_encoder_3/config.json" not in model.layout.files:
             own |= {"text_encoder_3": None, "tokenizer_3": None}
     with quiet(), _readable(model):
-        pipeline = getattr(diffusers, model.layout.pipeline).from_pretrained(
+        kind = DRAWN_AS.get(model.layout.pipeline, model.layout.pipeline)
+        pipeline = getattr(diffusers, kind).from_pretrained(
             str(model.path),
             torch_dtype=choose_dtype(dtype, place),
             variant=model.layout.variant,
@@ -135,6 +138,35 @@ def use_xformers(pipeline: Pipeline) -> None:
                 module.set_use_memory_efficient_attention_xformers(True)
             except (ModuleNotFoundError, ValueError) as error:
                 raise UserError("--xformers: xformers does not work here: install dsfactory[xformers]") from error
+
+
+def compile_blocks(pipeline: Pipeline, backend: str = "inductor") -> None:
+    """Let torch.compile fuse the denoiser's convolution and feed-forward blocks, each for itself.
+
+    Attention layers stay as they are: a compiled region does not see hooks that are registered after it was compiled,
+    and attention is captured by hooks. So what is captured is exact, whatever is compiled.
+
+    Args:
+        pipeline: what draws.
+        backend: of torch.compile.
+
+    Raises:
+        UserError: torch.compile does not work here, as where there is no C++ compiler.
+    """
+    from diffusers.models.attention import FeedForward
+    from diffusers.models.resnet import ResnetBlock2D
+
+    network = pipeline.unet if hasattr(pipeline, "unet") else pipeline.transformer
+    try:
+        torch.compile(torch.nn.SiLU(), backend=backend)(torch.zeros(8, device=network.device))
+    except Exception as error:  # backends raise what they like
+        first = str(error).strip().split("\n")[0][:200]
+        raise UserError(f"generate.compile: torch.compile does not work here ({first}): leave it out") from error
+    # Blocks share their code, and each width and grid is compiled once; 8, the default, is too few for a UNet.
+    torch._dynamo.config.recompile_limit = 64
+    for module in network.modules():
+        if isinstance(module, (FeedForward, ResnetBlock2D)):
+            module.compile(backend=backend)
 
 
 def load_text_embedder(

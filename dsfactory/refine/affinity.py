@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from dsfactory.refine.affinity_net import IGNORED, OFFSETS, AffinityNet, grid_of, net_input, pair_distances
-from dsfactory.refine.crf import Float, Kernels, dense_crf, softmax
+from dsfactory.refine.crf import Float, dense_crf, softmax
 from dsfactory.refine.fuse import resize_maps, stretch
+from dsfactory.refine.kernels import Kernels
 from dsfactory.refine.threshold import soft_logits
 
 PURITY = 0.75

@@ -5,7 +5,8 @@ mean-field inference with a smoothness kernel (position) and an appearance kerne
 compatibility and symmetric kernel normalisation.
 """
 
-from typing import Literal, NamedTuple
+import time
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -13,26 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dsfactory.refine import crf_cpu
+from dsfactory.refine.kernels import Kernels, gaussian_size
 from dsfactory.refine.lattice import PermutohedralLattice
 
 Float = NDArray[np.float32]
 Backend = Literal["lattice", "pydensecrf"]
 
 _MIN_PROBABILITY = 1e-5
-
-
-class Kernels(NamedTuple):
-    """Widths and weights of the two kernels; widths in pixels of the image at hand and in grey levels."""
-
-    gaussian_sxy: float = 3.0
-    gaussian_compat: float = 3.0
-    bilateral_sxy: float = 80.0
-    bilateral_srgb: float = 13.0
-    bilateral_compat: float = 10.0
-
-    def scaled(self, factor: float) -> "Kernels":
-        """The same kernels for an image whose sides are ``factor`` times as long."""
-        return self._replace(gaussian_sxy=self.gaussian_sxy * factor, bilateral_sxy=self.bilateral_sxy * factor)
 
 
 def dense_crf(
@@ -51,8 +40,9 @@ def dense_crf(
             and 0.95 weighs as much as 0.5 does among 21 labels.
         kernels: kernel widths in pixels of this image, and weights.
         iterations: mean-field updates.
-        backend: ``"lattice"`` (PyTorch, always there and the faster one) or ``"pydensecrf"`` (C++, where it is
-            installed). They agree but for rounding and the small kernel, which is exact here and a lattice there.
+        backend: ``"lattice"`` (:mod:`dsfactory.refine.crf_cpu`, always there and the faster one) or ``"pydensecrf"``
+            (C++, where it is installed). They agree but for rounding, the small kernel, which is exact here and a
+            lattice there, and pixels that are left alone here once they are certain.
 
     Returns:
         float32 posterior of the same shape.
@@ -63,16 +53,31 @@ def dense_crf(
     """
     if image.dtype != np.uint8 or image.shape != (*probabilities.shape[1:], 3):
         raise ValueError(f"image {image.dtype} {image.shape} does not fit probabilities {probabilities.shape}")
+    unary = -np.log(np.clip(probabilities, _MIN_PROBABILITY, 1.0))
     if backend == "pydensecrf":
-        unary = -np.log(np.clip(probabilities, _MIN_PROBABILITY, 1.0))
         return _pydensecrf(image, unary, kernels, iterations)
-    return dense_crf_batch(torch.from_numpy(image)[None], torch.from_numpy(probabilities)[None], kernels, iterations)[
-        0
-    ].numpy()
+    filters = crf_cpu.CpuFilters(image, kernels)
+    return crf_cpu.mean_field(unary.reshape(len(unary), -1), filters, iterations).reshape(unary.shape)
+
+
+def backend_seconds(side: int = 256) -> dict[Backend, float]:
+    """Seconds of CPU that each backend takes for a picture of noise with two labels; pydensecrf has to be installed."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(120, 137, (side, side, 3)).astype(np.uint8)
+    image[side // 4 : side // 2, side // 4 : side // 2] //= 2
+    foreground = rng.uniform(0.1, 0.9, (side, side)).astype(np.float32)
+    probabilities = np.stack([1.0 - foreground, foreground])
+    seconds: dict[Backend, float] = {}
+    backends: tuple[Backend, ...] = ("lattice", "pydensecrf")
+    for backend in backends:
+        start = time.process_time()
+        dense_crf(image, probabilities, Kernels().scaled(side / 512), backend=backend)
+        seconds[backend] = time.process_time() - start
+    return seconds
 
 
 def dense_crf_batch(images: Tensor, probabilities: Tensor, kernels: Kernels, iterations: int = 10) -> Tensor:
-    """Refine the label probabilities of several images at once, on the device where they are.
+    """Refine the label probabilities of several images at once, on the device where they are: for GPUs.
 
     Args:
         images: uint8 RGB tensor of shape ``(batch, height, width, 3)``.
@@ -126,7 +131,7 @@ class ImageFilters:
         return self._lattice.filter(values.view(-1, values.shape[-1])).view(values.shape)
 
     def _smooth(self, values: Tensor) -> Tensor:
-        size = _kernel_size(self._sigma)
+        size = gaussian_size(self._sigma)
         if values.device.type == "cpu":  # OpenCV's is several times as fast as a convolution of PyTorch
             blurred = [
                 cv2.GaussianBlur(one.numpy(), (size, size), self._sigma, borderType=cv2.BORDER_CONSTANT)
@@ -139,11 +144,6 @@ class ImageFilters:
         flat = torch.nn.functional.conv2d(flat, kernel.view(1, 1, -1, 1), padding=(size // 2, 0))
         flat = torch.nn.functional.conv2d(flat, kernel.view(1, 1, 1, -1), padding=(0, size // 2))
         return flat.view(planes.shape).permute(0, 2, 3, 1).contiguous()
-
-
-def _kernel_size(sigma: float) -> int:
-    """Odd width of a sampled Gaussian that reaches four standard deviations to either side."""
-    return round(8 * sigma + 1) | 1
 
 
 def mean_field(unary: Tensor, filters: ImageFilters, iterations: int) -> Tensor:

@@ -11,16 +11,18 @@ from dsfactory.refine.affinity import Walk, walked_maps
 from dsfactory.refine.affinity_net import AffinityNet
 from dsfactory.refine.clean import Labels, drop_small_parts, fill_holes, label_instances, scaled_limit
 from dsfactory.refine.config import RefineConfig
-from dsfactory.refine.crf import Kernels, dense_crf, softmax
+from dsfactory.refine.crf import dense_crf, softmax
 from dsfactory.refine.fuse import Maps, fuse_maps, peaks, resize_maps, stretch
+from dsfactory.refine.kernels import Kernels
 from dsfactory.refine.threshold import (
     SWEEP_SIDE,
-    best_candidate,
     candidate_thresholds,
+    choose_threshold,
     mask_iou,
     otsu_threshold,
     soft_logits,
     sweep_agreement,
+    swept,
 )
 
 Float = NDArray[np.float32]
@@ -149,17 +151,11 @@ def _thresholds(
     if config.threshold != "auto":
         return [config.threshold] * len(fused)
     candidates = candidate_thresholds(config.threshold_low, config.threshold_high)
+    tried = swept(candidates)
     agreement = sweep_agreement(
-        image,
-        fused,
-        coarse,
-        candidates,
-        config.sharpness,
-        kernels,
-        config.crf_iterations,
-        SWEEP_SIDE,
+        image, fused, coarse, tried, config.sharpness, kernels, config.crf_iterations, SWEEP_SIDE
     )
-    return [best_candidate(row, candidates) for row in agreement]
+    return [choose_threshold(row, tried, candidates) for row in agreement]
 
 
 def _posterior(

@@ -5,23 +5,24 @@ agrees best with an independent coarse mask of the same object.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
-import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from dsfactory.refine.crf import ImageFilters, Kernels, binary_mean_field
+from dsfactory.refine.crf_cpu import CpuFilters, binary_mean_field
+from dsfactory.refine.kernels import Kernels
 
 Float = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-TIE = 0.003
-"""Agreements (IoU) that differ by no more are equal: no eye sees a mask change by so little."""
+CLOSE = 0.03
+"""A candidate whose agreement (IoU) is lower than the best by so much or more has no say in the choice."""
 
-SWEEP_SIDE = 160
+SWEEP_SIDE = 192
 """Longer side of the thumbnail on which thresholds are compared; smaller images are compared as they are."""
+
+STRIDE = 2
+"""Of the candidates every second one is tried; the agreement of the others lies between their neighbours'."""
 
 
 def candidate_thresholds(low: float = 0.35, high: float = 0.54) -> tuple[float, ...]:
@@ -75,7 +76,7 @@ def sweep_agreement(
 ) -> NDArray[np.float64]:
     """IoU with the target of the mask that each candidate threshold gives after a two-label CRF.
 
-    All candidates of all classes share the image's filters: one lattice instead of a CRF each.
+    All candidates share the image's filters and are updated together: one lattice instead of a CRF each.
 
     Args:
         image: uint8 RGB, shape ``(height, width, 3)``.
@@ -92,34 +93,56 @@ def sweep_agreement(
     """
     height, width = image.shape[:2]
     if side is not None and (factor := side / max(height, width)) < 1.0:
-        small = (max(1, round(width * factor)), max(1, round(height * factor)))
-        image = _shrink(image, small)
-        fused = np.stack([_shrink(one, small) for one in fused])
-        targets = np.stack([_shrink(one.astype(np.float32), small) >= 0.5 for one in targets])
+        # Single pixels, not averages: averaged colours at edges belong to neither side.
+        small = np.ix_(_spaced(height, factor), _spaced(width, factor))
+        image = image[small]
+        fused = np.stack([one[small] for one in fused])
+        targets = np.stack([one[small] for one in targets])
         kernels = kernels.scaled(factor)
-    filters = ImageFilters(torch.from_numpy(np.ascontiguousarray(image))[None], kernels)
-    problems = np.float32(sharpness) * (fused[..., None] - np.array(candidates, dtype=np.float32))
-    logits = torch.from_numpy(np.concatenate(problems, axis=-1))[None]
-    masks = (binary_mean_field(logits, filters, iterations)[0] >= 0).view(*image.shape[:2], len(fused), -1)
-    wanted = torch.from_numpy(np.moveaxis(targets, 0, -1).copy())[..., None]
-    shared = (masks & wanted).sum(dim=(0, 1)).numpy()
-    union = (masks | wanted).sum(dim=(0, 1)).numpy()
-    return np.asarray(np.divide(shared, union, out=np.ones(shared.shape), where=union > 0), dtype=np.float64)
+    filters = CpuFilters(image, kernels)
+    cuts = np.array(candidates, dtype=np.float32)[:, None]
+    agreement = np.empty((len(fused), len(candidates)))
+    for row, one, wanted in zip(agreement, fused, targets, strict=True):
+        problems = np.float32(sharpness) * (one.ravel() - cuts)
+        masks = binary_mean_field(problems, filters, iterations) >= 0
+        shared = np.count_nonzero(masks & wanted.ravel(), axis=1)
+        union = np.count_nonzero(masks | wanted.ravel(), axis=1)
+        np.divide(shared, union, out=row, where=union > 0)
+        row[union == 0] = 1.0
+    return agreement
 
 
-def _shrink(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+def _spaced(length: int, factor: float) -> NDArray[np.int64]:
+    """The pixels in the middle of the intervals into which an image's side is parted."""
+    count = max(1, round(length * factor))
+    return ((np.arange(count) + 0.5) * (length / count)).astype(np.int64)
 
 
-def best_candidate(agreement: NDArray[np.floating], candidates: Sequence[float]) -> float:
-    """The candidate with the highest agreement.
+def swept(candidates: Sequence[float]) -> tuple[float, ...]:
+    """The candidates that are tried: every :data:`STRIDE`-th, and the last."""
+    tried = tuple(candidates[::STRIDE])
+    return tried if tried[-1] == candidates[-1] else (*tried, candidates[-1])
 
-    Agreement seldom has one sharp peak: neighbours of the best differ from it by a few pixels. Candidates next to the
-    best, or to one another in a row, whose agreement is within :data:`TIE` of the highest are as good, and the middle
-    one of that row is taken (the lower of two middle ones), which is the safest; of several equal peaks, the first.
+
+def choose_threshold(agreement: NDArray[np.floating], tried: Sequence[float], candidates: Sequence[float]) -> float:
+    """The threshold at the centre of the candidates that agree best.
+
+    Agreement seldom has one sharp peak: neighbours of the best differ from it by a few pixels, so that the very best
+    one is a matter of chance. So candidates next to the best, in a row, are averaged: each counts by how much less than
+    :data:`CLOSE` it falls short of the best. Of several equal peaks the first counts.
+
+    Args:
+        agreement: IoU of each tried candidate, shape ``(tried,)``.
+        tried: the candidates that were tried, ascending.
+        candidates: all, ascending; the agreement of those between tried ones is interpolated.
+
+    Returns:
+        A threshold between the lowest and the highest candidate, of any number of digits.
     """
-    best = int(agreement.argmax())
-    worse = np.flatnonzero(agreement < agreement[best] - TIE)
-    first = int(worse[worse < best].max(initial=-1)) + 1
-    last = int(worse[worse > best].min(initial=len(agreement))) - 1
-    return candidates[(first + last) // 2]
+    curve = np.interp(candidates, tried, agreement)
+    best = int(curve.argmax())
+    weights = np.maximum(curve - (curve[best] - CLOSE), 0.0)
+    outside = np.flatnonzero(weights == 0.0)
+    first = int(outside[outside < best].max(initial=-1)) + 1
+    last = int(outside[outside > best].min(initial=len(curve)))
+    return float(np.average(np.asarray(candidates)[first:last], weights=weights[first:last]))

@@ -160,6 +160,18 @@ def test_a_prefix_with_something_else_is_refused_and_stays_as_it_is(s3, url):
     assert s3.objects(bucket, "runs/a") == {"thesis/chapter 1.txt": b"mine"}
 
 
+def test_neighbours_and_an_empty_folder_that_a_console_made_do_not_matter(s3, url, objects, tmp_path):
+    bucket = url.split("/")[2]
+    for name in ("runs/a/", "runs/ab/run.json", "runs/a.txt"):
+        s3.put(bucket, name, b"")
+    with open_mirror(url, "run") as root:
+        work(root, Numbers())
+    assert {name: data for name, data in objects().items() if name} == local_tree(tmp_path, Numbers())
+    with open_mirror(url, "run") as root:
+        assert len(Run.open(root).finished("numbers")) == 6
+        assert not (root / ".json").exists()
+
+
 def test_object_names_cannot_lead_out_of_the_folder(s3, url):
     with open_mirror(url, "run") as root:
         work(root, Numbers())
@@ -172,10 +184,14 @@ def test_object_names_cannot_lead_out_of_the_folder(s3, url):
 
 
 def test_logs_of_several_commands_are_one(s3, url):
+    s3.put(url.split("/")[2], "runs/a/log.1.jsonl", b"older\n")
+    s3.put(url.split("/")[2], "runs/a/run.json", b'{"format": 1, "classes": [{"name": "dog"}], "seed": 0}')
     for _ in range(2):
         with open_mirror(url, "run") as root, Run.claim(root, CLASSES, 0), run_log(root, "numbers"):
             pass
-    lines = s3.objects(url.split("/")[2], "runs/a")["log.jsonl"].splitlines()
+    objects = s3.objects(url.split("/")[2], "runs/a")
+    lines = objects["log.jsonl"].splitlines()
+    assert objects["log.1.jsonl"] == b"older\n"
     assert [json.loads(line)["event"] for line in lines] == ["start", "end"] * 2
 
 

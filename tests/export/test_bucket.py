@@ -97,7 +97,7 @@ def test_files_that_someone_put_beside_an_interrupted_export_stay(s3, place, mon
     url, objects = place
     interrupted(url)
     s3.put(url.split("/")[2], "data/d/images/mine.png", b"mine")
-    with pytest.raises(UserError, match="files that dsfactory did not write"):
+    with pytest.raises(UserError, match="not empty and not an export"):
         into(url)
     assert objects() == {"images/mine.png": b"mine"}
 

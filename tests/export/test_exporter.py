@@ -159,7 +159,7 @@ def test_labels_that_do_not_fit_are_named(format, tmp_path):
 def test_two_samples_of_one_key_are_no_dataset(format, tmp_path):
     if format in ("parquet", "webdataset"):
         pytest.skip("has no file per sample")
-    with pytest.raises(FileExistsError):
+    with pytest.raises(UserError, match="File exists"):
         run(format, tmp_path / "d", [sample(0), sample(0)])
     assert list(tmp_path.iterdir()) == []
 

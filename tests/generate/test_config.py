@@ -10,9 +10,9 @@ def test_every_field_has_a_sentence():
 
 
 def test_what_does_not_change_the_image_is_no_part_of_the_identity():
-    identity = GenerateConfig(batch_size=3, device="cuda:1", xformers=True).identity()
+    identity = GenerateConfig(batch_size=3, device="cuda:1", xformers=True, compile=True).identity()
     assert identity == GenerateConfig().identity()
-    assert not {"batch_size", "device", "xformers"} & identity.keys()
+    assert not {"batch_size", "device", "xformers", "compile"} & identity.keys()
 
 
 @pytest.mark.parametrize(

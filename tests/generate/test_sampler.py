@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from diffusers import LatentConsistencyModelPipeline
 
 from dsfactory.core.config import ClassSpec
 from dsfactory.core.errors import UserError
 from dsfactory.core.seeds import derive_seed
 from dsfactory.generate.sampler import Request, Sampler, image_levels
-from dsfactory.models.loading import load_pipeline
+from dsfactory.models.loading import compile_blocks, load_pipeline
 from dsfactory.prompts.vocabulary import find_mentions
 
 DOG, CAT = ClassSpec(name="dog"), ClassSpec(name="cat")
@@ -199,3 +200,46 @@ def test_levels_round_as_diffusers_does_and_name_what_is_no_image():
                        "the image is one flat colour"]  # fmt: skip
     expected = (pixels[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
     np.testing.assert_array_equal(levels[0], expected)
+
+
+def test_a_latent_consistency_model_draws_as_in_its_own_pipeline(model_folder):
+    """In a few steps, with guidance as a number: no second half-batch, and so nothing to steer away from."""
+    folder = model_folder("lcm")
+    pipeline = load_pipeline(str(folder), "cpu")
+    assert type(pipeline).__name__ == "StableDiffusionPipeline"
+    batches = []
+    pipeline.unet.register_forward_pre_hook(lambda module, args: batches.append(len(args[0])))
+    drawings = list(sampler(pipeline, guidance=8.5, steps=4).draw(REQUESTS[:2]))
+    assert set(batches) == {2}
+    bare = LatentConsistencyModelPipeline.from_pretrained(folder, safety_checker=None, requires_safety_checker=False)
+    bare.set_progress_bar_config(disable=True)
+    for drawing, request in zip(drawings, REQUESTS, strict=False):
+        alone = bare(
+            request.prompt,
+            width=64,
+            height=96,
+            num_inference_steps=4,
+            guidance_scale=8.5,
+            generator=torch.Generator().manual_seed(request.seed),
+            output_type="np",
+        ).images[0]
+        assert np.abs(drawing.image - 255.0 * alone).max() <= 1.5
+        assert all(maps.max() > 0 for maps in drawing.evidence.cross.values())
+    other = next(sampler(pipeline, guidance=2.0, steps=4).draw(REQUESTS[:1]))
+    assert np.abs(images([other]) - images(drawings[:1])).max() > 2  # the number is heard
+
+
+@pytest.mark.parametrize("family", ["sd", "sdxl"])
+@pytest.mark.parametrize("backend", ["eager", pytest.param("inductor", marks=pytest.mark.slow)])
+def test_compiled_blocks_change_neither_images_nor_evidence(model_folder, family, backend):
+    plain, compiled = (load_pipeline(str(model_folder(family)), "cpu") for _ in range(2))
+    compile_blocks(compiled, backend)
+    wanted = list(sampler(plain, batch_size=2).draw(REQUESTS[:2]))
+    same_up_to_rounding(wanted, list(sampler(compiled, batch_size=2).draw(REQUESTS[:2])))
+    # Hooks are registered anew for every batch, after the blocks were compiled.
+    same_up_to_rounding(wanted[:1], list(sampler(compiled, batch_size=2).draw(REQUESTS[:1])))
+
+
+def test_compiling_where_it_cannot_work_is_one_line(load):
+    with pytest.raises(UserError, match=r"torch\.compile does not work here"):
+        compile_blocks(load("sd"), "no such backend")

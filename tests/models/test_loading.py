@@ -20,6 +20,7 @@ KINDS = {
     "sd": "StableDiffusionPipeline",
     "sd2": "StableDiffusionPipeline",
     "pocket": "StableDiffusionPipeline",
+    "lcm": "StableDiffusionPipeline",
     "sdxl": "StableDiffusionXLPipeline",
 }
 

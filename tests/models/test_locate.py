@@ -14,7 +14,7 @@ from dsfactory.models.presets import PRESETS
         ("SD15", "did you mean 'sd15'"),
         (
             "dall-e",
-            "there is no model 'dall-e': use pocket, sd15, sd21, sdxl, sdxl-turbo, sd35, flux-schnell, a hub id",
+            "there is no model 'dall-e': use pocket, sd15, sd21, lcm, sdxl, sdxl-turbo, sd35, flux-schnell, a hub id",
         ),
         ("", "there is no model ''"),
         ("x" * 500, "there is no model 'x"),
@@ -88,7 +88,7 @@ def test_the_list_has_every_preset_and_asks_nobody(monkeypatch):
     assert (
         [report.name for report in reports]
         == list(PRESETS)
-        == ["pocket", "sd15", "sd21", "sdxl", "sdxl-turbo", "sd35", "flux-schnell"]
+        == ["pocket", "sd15", "sd21", "lcm", "sdxl", "sdxl-turbo", "sd35", "flux-schnell"]
     )
     assert all(report.licence and report.draws and report.family in ("sd", "sdxl", "sd3", "flux") for report in reports)
     assert all(report.size_mb for report in reports if not PRESETS[report.name].bundled)

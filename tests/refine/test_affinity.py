@@ -15,8 +15,8 @@ from dsfactory.refine.affinity_net import (
 )
 from dsfactory.refine.affinity_train import Example, net_bytes, net_from_bytes, train_affinity
 from dsfactory.refine.config import RefineConfig
-from dsfactory.refine.crf import Kernels
 from dsfactory.refine.fuse import fuse_maps
+from dsfactory.refine.kernels import Kernels
 from dsfactory.refine.mask import refine_mask
 from dsfactory.refine.threshold import otsu_threshold
 from tests.refine.scenes import draw_scene, iou

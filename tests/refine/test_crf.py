@@ -2,15 +2,16 @@ import numpy as np
 import pytest
 import torch
 
+from dsfactory.refine import crf_cpu
 from dsfactory.refine.crf import (
     ImageFilters,
-    Kernels,
     binary_mean_field,
     dense_crf,
     dense_crf_batch,
     mean_field,
     softmax,
 )
+from dsfactory.refine.kernels import Kernels
 from tests.refine.scenes import draw_scene, iou
 
 
@@ -102,7 +103,44 @@ def test_images_of_a_batch_do_not_touch_each_other():
     kernels = Kernels().scaled(0.25)
     together = dense_crf_batch(torch.from_numpy(images), torch.from_numpy(probabilities), kernels)
     for image, given, batched in zip(images, probabilities, together, strict=True):
-        assert dense_crf(image, given, kernels) == pytest.approx(batched.numpy(), abs=1e-3)
+        alone = dense_crf_batch(torch.from_numpy(image)[None], torch.from_numpy(given)[None], kernels)[0]
+        assert torch.allclose(alone, batched, atol=1e-3)
+
+
+@pytest.mark.parametrize(("objects", "labels"), [(1, 2), (2, 3), (3, 4), (3, 21)])
+def test_leaving_certain_pixels_alone_changes_nothing_to_speak_of(objects, labels):
+    """The updates that look only where something is undecided, beside those that look everywhere."""
+    for seed in range(3):
+        scene = draw_scene(seed, objects, (160, 192))
+        given = blurred_probabilities(scene.truth, labels, seed)
+        kernels = Kernels().scaled(0.35)
+        quick = dense_crf(scene.image, given, kernels)
+        images, probabilities = torch.from_numpy(scene.image)[None], torch.from_numpy(given)[None]
+        whole = dense_crf_batch(images, probabilities, kernels)[0].numpy()
+        mine, other = quick.argmax(axis=0), whole.argmax(axis=0)
+        shared = [iou(mine == k, other == k) for k in range(labels) if (other == k).any()]
+        assert np.mean(shared) >= 0.999
+        assert np.mean(quick.max(axis=0) < 0.95) == pytest.approx(np.mean(whole.max(axis=0) < 0.95), abs=1e-3)
+
+
+@pytest.mark.parametrize("iterations", [1, 2, 3])
+def test_few_updates_are_the_same_as_those_that_look_everywhere(iterations):
+    scene = draw_scene(5, 2, (64, 96))
+    given = blurred_probabilities(scene.truth, 3)
+    kernels = Kernels().scaled(0.15)
+    quick = dense_crf(scene.image, given, kernels, iterations)
+    images, probabilities = torch.from_numpy(scene.image)[None], torch.from_numpy(given)[None]
+    assert quick == pytest.approx(dense_crf_batch(images, probabilities, kernels, iterations)[0].numpy(), abs=0.01)
+
+
+def test_problems_on_one_image_are_solved_as_if_alone():
+    scene = draw_scene(2, 1, (64, 64))
+    logits = np.random.default_rng(0).normal(0, 2, (3, 64 * 64)).astype(np.float32)
+    filters = crf_cpu.CpuFilters(scene.image, Kernels().scaled(0.125))
+    together = crf_cpu.binary_mean_field(logits, filters, 4)
+    for number in range(3):
+        alone = crf_cpu.binary_mean_field(logits[number : number + 1], filters, 4)[0]
+        assert np.tanh(together[number] / 2) == pytest.approx(np.tanh(alone / 2), abs=0.01)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -1,0 +1,199 @@
+"""The dense CRF of :mod:`dsfactory.refine.crf` for one image on one core.
+
+The same mean-field updates, made where they matter. After two or three of them most pixels are certain of their label
+and stay so; from then on only the others are looked at, and only what changed at them is filtered.
+"""
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dsfactory.refine.kernels import Kernels, gaussian_size
+from dsfactory.refine.lattice_cpu import CpuLattice, Float, Ints
+
+_WHOLE_UPDATES = 2
+"""So many first updates look at every pixel."""
+
+_MOVED = 0.001
+"""A pixel whose probabilities changed by no more in an update did not move."""
+
+_SETTLED = 8.0
+"""Log odds (to either side) beyond which a pixel is certain of its label."""
+
+_CERTAIN = 1.0 - math.exp(-_SETTLED)
+"""The same as a probability: 0.9997."""
+
+
+class CpuFilters:
+    """The two pairwise terms of an image, for any number of channels.
+
+    Args:
+        image: uint8 RGB, shape ``(height, width, 3)``.
+        kernels: kernel widths in pixels of this image, and weights.
+    """
+
+    def __init__(self, image: NDArray[np.uint8], kernels: Kernels) -> None:
+        self.shape = height, width = image.shape[0], image.shape[1]
+        features = np.empty((5, height, width), np.float32)
+        features[0] = np.arange(width, dtype=np.float32) / np.float32(kernels.bilateral_sxy)
+        features[1] = (np.arange(height, dtype=np.float32) / np.float32(kernels.bilateral_sxy))[:, None]
+        features[2:] = np.moveaxis(image, 2, 0)
+        features[2:] /= np.float32(kernels.bilateral_srgb)
+        self.lattice = CpuLattice(features.reshape(5, -1))
+        self._sigma = kernels.gaussian_sxy
+        self.reach = gaussian_size(self._sigma) // 2
+        """How far the smoothness kernel reaches, in pixels."""
+        ones = np.ones((1, height * width), np.float32)
+        appearance = self.lattice.slice(self.lattice.blur(self.lattice.splat(ones)))[0]
+        # The weight of a kernel is shared out to its two sides: sqrt(w) norm K sqrt(w) norm.
+        self.gaussian_norm = _norm(self.smooth(ones.reshape(1, height, width)).ravel(), kernels.gaussian_compat)
+        self.bilateral_norm = _norm(appearance, kernels.bilateral_compat)
+
+    def smooth(self, planes: Float) -> Float:
+        """Blur planes of shape ``(channels, height, width)`` with the smoothness kernel."""
+        size = (2 * self.reach + 1,) * 2
+        return np.stack([cv2.GaussianBlur(one, size, self._sigma, borderType=cv2.BORDER_CONSTANT) for one in planes])
+
+
+class _Part:
+    """Some of an image's pixels: their numbers, and what the filters need of them."""
+
+    def __init__(self, filters: CpuFilters, at: Ints) -> None:
+        self.at = at
+        self.rows = filters.lattice.rows(at)
+        self.gaussian_norm = filters.gaussian_norm[at]
+        self.bilateral_norm = filters.bilateral_norm[at]
+
+
+class _Messages:
+    """What pixels tell each other, kept up to date while some of them change their minds."""
+
+    def __init__(self, filters: CpuFilters, channels: int) -> None:
+        self._filters = filters
+        self._grid = np.zeros((channels, filters.lattice.vertices), np.float32)
+        self._smooth = np.zeros((channels, *filters.shape), np.float32)
+
+    def change(self, by: Float) -> None:
+        """All values change, by float32 of shape ``(channels, points)``."""
+        self._grid += self._filters.lattice.splat(by * self._filters.bilateral_norm)
+        self._smooth += self._filters.smooth((by * self._filters.gaussian_norm).reshape(self._smooth.shape))
+
+    def change_part(self, by: Float, part: _Part) -> None:
+        """Values change at some points, by float32 of shape ``(channels, points of the part)``."""
+        self._grid += self._filters.lattice.splat(by * part.bilateral_norm, part.rows)
+        rows, columns = np.divmod(part.at, self._filters.shape[1])
+        reach = self._filters.reach
+        top, left = max(0, rows.min() - reach), max(0, columns.min() - reach)
+        window = (slice(None), slice(top, rows.max() + reach + 1), slice(left, columns.max() + reach + 1))
+        planes = np.zeros_like(self._smooth[window])
+        planes[:, rows - top, columns - left] = by * part.gaussian_norm
+        self._smooth[window] += self._filters.smooth(planes)
+
+    def read(self) -> Float:
+        """The weighted sum of both kernels at all points."""
+        filters = self._filters
+        sent = filters.lattice.slice(filters.lattice.blur(self._grid))
+        sent *= filters.bilateral_norm
+        sent += self._smooth.reshape(sent.shape) * filters.gaussian_norm
+        return sent
+
+    def read_part(self, part: _Part) -> Float:
+        """The same at some points."""
+        sent = self._filters.lattice.slice(self._filters.lattice.blur(self._grid), part.rows)
+        sent *= part.bilateral_norm
+        sent += self._smooth.reshape(len(sent), -1).take(part.at, axis=1) * part.gaussian_norm
+        return sent
+
+
+def binary_mean_field(logits: Float, filters: CpuFilters, iterations: int) -> Float:
+    """Mean-field inference of several two-label problems on one image.
+
+    Args:
+        logits: float32 log odds of the foreground, shape ``(problems, points)``.
+        filters: the image's pairwise terms, shared by all problems.
+        iterations: number of updates, 1 or more.
+
+    Returns:
+        float32 log odds of the foreground, same shape.
+    """
+    # With q = (1 + s) / 2 the two labels' messages differ by the filtered s, which is tanh of half the log odds.
+    messages = _Messages(filters, len(logits))
+    energy = logits
+    side = np.zeros_like(logits)
+    for _ in range(min(iterations, _WHOLE_UPDATES)):
+        new = np.tanh(energy * np.float32(0.5))
+        messages.change(new - side)
+        side = new
+        energy = messages.read()
+        energy += logits
+    at = np.arange(logits.shape[1])
+    for _ in range(iterations - _WHOLE_UPDATES):
+        here = energy[:, at]
+        new = np.tanh(here * np.float32(0.5))
+        moved = new - side[:, at]
+        keep = np.flatnonzero((np.abs(moved).max(0) > 2.0 * _MOVED) | (np.abs(here).min(0) < _SETTLED))
+        if not len(keep):
+            break
+        at = at[keep]
+        part = _Part(filters, at)
+        messages.change_part(moved.take(keep, axis=1), part)
+        side[:, at] = new.take(keep, axis=1)
+        energy[:, at] = messages.read_part(part) + logits[:, at]
+    return energy
+
+
+def mean_field(unary: Float, filters: CpuFilters, iterations: int) -> Float:
+    """Mean-field inference (Krähenbühl and Koltun 2011, algorithm 1) with Potts compatibility.
+
+    Args:
+        unary: float32 energies of shape ``(labels, points)``.
+        filters: the image's pairwise terms.
+        iterations: number of updates, 1 or more.
+
+    Returns:
+        float32 posterior of the same shape.
+    """
+    if len(unary) == 2:
+        side = np.tanh(binary_mean_field(unary[:1] - unary[1:], filters, iterations) * np.float32(0.5))
+        return np.concatenate([0.5 - 0.5 * side, 0.5 + 0.5 * side])
+    # Posteriors sum to 1 and filters are linear, so the first label's message follows from the others'.
+    ones = _Messages(filters, 1)
+    ones.change(np.ones_like(unary[:1]))
+    total = ones.read()[0]
+    messages = _Messages(filters, len(unary) - 1)
+    posterior = _softmax(-unary)
+    sent = np.zeros_like(unary)
+    for _ in range(min(iterations, _WHOLE_UPDATES)):
+        messages.change(posterior[1:] - sent[1:])
+        sent = posterior
+        posterior = _softmax(_with_first(messages.read(), total) - unary)
+    at = np.arange(unary.shape[1])
+    for _ in range(iterations - _WHOLE_UPDATES):
+        here = posterior[:, at]
+        moved = here - sent[:, at]
+        keep = np.flatnonzero((np.abs(moved).max(0) > _MOVED) | (here.max(0) < _CERTAIN))
+        if not len(keep):
+            break
+        at = at[keep]
+        part = _Part(filters, at)
+        messages.change_part(moved[1:].take(keep, axis=1), part)
+        sent[:, at] = here.take(keep, axis=1)
+        posterior[:, at] = _softmax(_with_first(messages.read_part(part), total[at]) - unary[:, at])
+    return posterior
+
+
+def _with_first(sent: Float, total: Float) -> Float:
+    """Messages of all labels, given those of all but the first, and their sum."""
+    return np.concatenate([(total - sent.sum(0))[None], sent])
+
+
+def _softmax(energy: Float) -> Float:
+    exponential = np.exp(energy - energy.max(axis=0))
+    exponential /= exponential.sum(axis=0)
+    return np.asarray(exponential, dtype=np.float32)
+
+
+def _norm(sums: Float, weight: float) -> Float:
+    return np.asarray(np.float32(weight**0.5) / np.sqrt(sums + np.float32(1e-20)), dtype=np.float32)
