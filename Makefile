@@ -39,12 +39,18 @@ lint: setup ## ruff and mypy
 	$(BIN)/mypy
 
 BENCH := build/bench
-bench: setup ## speed and memory: capture, the whole chain, workers, exports; results in build/bench (an hour on two cores)
+bench: setup ## speed and memory of everything, and a plot of it; results in build/bench (two hours on two cores)
 	$(BIN)/python -m benchmarks.capture --json $(BENCH)/capture.json
+	$(BIN)/python -m benchmarks.capture --size 512 --steps 2 --pairs 3 --json $(BENCH)/capture-512.json
 	$(BIN)/python -m benchmarks.naive --json $(BENCH)/naive.json
+	$(BIN)/python -m benchmarks.masks --json $(BENCH)/masks.json
+	$(BIN)/python -m benchmarks.crf --json $(BENCH)/crf.json
 	$(BIN)/python -m benchmarks.chain --json $(BENCH)/chain.json
 	$(BIN)/python -m benchmarks.workers --json $(BENCH)/workers.json
-	$(BIN)/python -m benchmarks.export --json $(BENCH)/export.json
+	$(BIN)/python -m benchmarks.export --samples 1000 10000 100000 --json $(BENCH)/export.json
+	$(BIN)/python -m benchmarks.layout --json $(BENCH)/layout.json
+	$(BIN)/python -m benchmarks.cost --json $(BENCH)/cost.json
+	$(BIN)/python -m benchmarks.plot --from $(BENCH) --out $(BENCH)/benchmarks.png
 
 CONSUMERS := build/consumers
 consumers: setup ## open every export format with its readers, installed in an environment of their own (2 GB)

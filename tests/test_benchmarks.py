@@ -3,8 +3,10 @@
 import json
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from dsfactory.core.run import Run
 
@@ -58,6 +60,41 @@ def test_one_worker_beside_two(bench, tiny_model):
     drawing, command = result["seconds"]["drawing"], result["seconds"]["command"]
     assert all(0 < drawing[arm]["median"] < command[arm]["median"] for arm in drawing)
     assert result["speedup"]["drawing"]["median"] > 0 and "goal ≥ 1.8" in printed
+
+
+def test_the_mask_stage_beside_the_sweep(bench):
+    result, printed = bench("masks", "--size", 64, "--pictures", 1)
+    seconds = result["seconds_per_scene"]
+    assert 0 < seconds["quick"] < seconds["whole_stage"]
+    assert 0 < result["stage_over_sweep"] < 1 and 0 <= result["same_choice"] <= result["within_0.01"] <= 1
+    assert "stage ÷ sweep" in printed
+
+
+def test_our_crf_beside_pydensecrf(bench):
+    pytest.importorskip("pydensecrf")
+    result, printed = bench("crf", "--size", 64, "--labels", 2, 3, "--pictures", 1, "--pairs", 1)
+    assert [row["labels"] for row in result["crf"]] == [2, 3]
+    assert all(row["ratio"]["min"] > 0 and row["mean_iou"] > 0.95 for row in result["crf"])
+    assert "ours ÷ pydensecrf" in printed
+
+
+def test_what_an_image_costs(bench):
+    sizes = ["--images", 4, "--classes", 1, "--objects", "1", "--sides", 64, "--side", 64, "--steps", 1]
+    result, printed = bench("cost", *sizes)
+    rows = [row for curve in result["curves"].values() for row in curve]
+    assert len(rows) == 4
+    assert all(row["cpu_seconds"] > 0.5 and row["bytes_per_image"] > 1000 for row in rows)
+    assert "as resolution grow" in printed
+
+
+def test_the_plot_shows_the_results_that_are_there(tmp_path):
+    from benchmarks.plot import plot
+
+    names = plot(Path(__file__).parents[1] / "docs/figures", tmp_path / "plot.png")
+    assert "capture" in names
+    assert Image.open(tmp_path / "plot.png").width > 500
+    with pytest.raises(SystemExit, match="no benchmark's result"):
+        plot(tmp_path, tmp_path / "none.png")
 
 
 def test_exports_of_growing_size(bench, tmp_path):

@@ -140,7 +140,9 @@ def test_problems_on_one_image_are_solved_as_if_alone():
     together = crf_cpu.binary_mean_field(logits, filters, 4)
     for number in range(3):
         alone = crf_cpu.binary_mean_field(logits[number : number + 1], filters, 4)[0]
-        assert np.tanh(together[number] / 2) == pytest.approx(np.tanh(alone / 2), abs=0.01)
+        # A pixel that is left alone in one of them may be looked at again for another's sake.
+        gap = np.abs(np.tanh(together[number] / 2) - np.tanh(alone / 2))
+        assert gap.mean() < 1e-4 and gap.max() < 0.05
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
