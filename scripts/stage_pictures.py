@@ -255,7 +255,7 @@ def draw_page(steps: Steps) -> Any:
     used = [f"{height}²" for height, width in grids if nominal_side((height, width)) in steps.sides]
     panel("refine", f"{place + 1}  Fused map", f"{', '.join(used)}, and {steps.weight:.0%} of self-attention",
           heat(image, steps.fused, smooth=True))  # fmt: skip
-    chosen = f"{steps.threshold:.2f} agrees best with what judges"
+    chosen = f"{steps.threshold:.2f} is the centre of what agrees best"
     draw_candidates(panel("refine", f"{place + 2}  The threshold", chosen), steps)
     panel("refine", f"{place + 3}  Cut there", "the fused map at that threshold", cut_out(image, steps.cut))
     panel("refine", f"{place + 4}  Dense CRF", "edges move to where colours change", cut_out(image, steps.after_crf))

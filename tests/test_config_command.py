@@ -60,7 +60,7 @@ def test_dry_run_writes_nothing_and_counts_as_the_real_one(tiny_model, tmp_path)
     before = json.loads(run_tiny(tiny_model, "run", "--dry-run", *flags, cwd=tmp_path).stdout)
     assert not tree(tmp_path)
     assert [(item["stage"], item["to_make"], item["seconds"]) for item in before["stages"]] == [
-        ("prompts", 6, None), ("generate", 6, None), ("refine", 6, None),
+        ("prompts", 6, None), ("generate", 6, None), ("refine", 6, None), ("coco", 6, None),
     ]  # fmt: skip
     assert (before["width"], before["download_mb"], before["dry_run"]) == (64, 0, True)
     assert run_tiny(tiny_model, "generate", *flags, cwd=tmp_path).returncode == 0

@@ -77,7 +77,7 @@ def _border_light(record: Record) -> float:
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
 def test_presets_steer_away_from_flaws_where_guidance_can(preset):
     negative = preset.defaults.negative_prompt
-    if preset.bundled or preset.defaults.guidance <= 1:
+    if preset.bundled or preset.defaults.guidance <= 1 or preset.defaults.scheduler == "lcm":
         assert negative is None
     else:
         assert "blurry" in negative and not {"cartoon", "painting", "drawing"} & set(negative.split(", "))

@@ -1,10 +1,11 @@
 """``dsfactory report``: write the page of a run to a file."""
 
+import glob
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dsfactory.core.atomic import write_atomic
+from dsfactory.core.atomic import is_leftover, write_atomic
 from dsfactory.core.disk import disk_errors
 from dsfactory.core.errors import UserError
 from dsfactory.engine.progress import Progress
@@ -64,6 +65,9 @@ def report_job(run_path: Path, out: Path | None, max_samples: int, progress: Pro
         text, samples, shown = build_page(source, max_samples, progress)
         data = text.encode("utf-8", "replace")  # half a surrogate pair can come out of a JSON file
         page.parent.mkdir(parents=True, exist_ok=True)
+        for path in page.parent.glob(f".{glob.escape(page.name)}.*"):  # of a report that was killed
+            if is_leftover(path):
+                path.unlink(missing_ok=True)
         write_atomic(page, data)
     return ReportSummary(run_path, page, samples, shown, source.damaged, len(data))
 

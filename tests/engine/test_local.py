@@ -19,7 +19,7 @@ from dsfactory.engine.progress import Silent
 
 class Numbers(Stage):
     name, version, upstream = "numbers", 1, None
-    schema = pa.schema([("key", pa.string()), ("number", pa.int64())])
+    schema = pa.schema([("key", pa.string()), ("value", pa.int64())])
 
     def __init__(self, offset: int = 0) -> None:
         self.offset = offset
@@ -35,7 +35,7 @@ class Numbers(Stage):
     def process(self, shard: ShardSpec, upstream: ShardReader | None) -> Iterator[Record]:
         self.processed.append(shard.index)
         for number in range(shard.start, shard.stop):
-            row = {"key": sample_key(number), "number": number + self.offset}
+            row = {"key": sample_key(number), "value": number + self.offset}
             yield Record(sample_key(number), row, {"txt": str(number + self.offset).encode()})
 
 
@@ -114,7 +114,7 @@ def test_other_settings_are_never_mixed_in(run):
         run_stage(run, Numbers(5), Silent())
     assert tree(run) == before
     run_stage(run, Numbers(5), Silent(), redo=True)
-    assert run.reader("numbers", run.shards()[0]).rows[0]["number"] == 5
+    assert run.reader("numbers", run.shards()[0]).rows[0]["value"] == 5
 
 
 def test_what_depends_on_a_stage_that_was_made_again_is_not_trusted(run):
@@ -154,7 +154,7 @@ def test_an_error_keeps_finished_shards_and_no_half_one(run):
     class Stumbling(Numbers):
         def process(self, shard, upstream):
             for record in super().process(shard, upstream):
-                if record.row["number"] == 6:
+                if record.row["value"] == 6:
                     raise RuntimeError("stumbled")
                 yield record
 

@@ -37,7 +37,7 @@ class Numbers(Stage):
     mistake: str = ""
 
     name, version, upstream = "numbers", 1, None
-    schema = pa.schema([("key", pa.string()), ("number", pa.int64())])
+    schema = pa.schema([("key", pa.string()), ("value", pa.int64())])
 
     def identity(self) -> dict[str, Any]:
         return {"offset": self.offset}
@@ -58,7 +58,7 @@ class Numbers(Stage):
     def process(self, shard: ShardSpec, upstream: ShardReader | None) -> Iterator[Record]:
         for number in range(shard.start, shard.stop):
             time.sleep(self.seconds)
-            row = {"key": sample_key(number), "number": number + self.offset}
+            row = {"key": sample_key(number), "value": number + self.offset}
             yield Record(sample_key(number), row, {"txt": str(number + self.offset).encode()})
             if shard.index == self.fatal and self.deaths is not None:
                 with self.deaths.open("ab") as file:

@@ -15,6 +15,7 @@ from dsfactory.core.shard import ShardReader, ShardSpec, ShardWriter
 from dsfactory.generate.config import GenerateConfig
 from dsfactory.generate.evidence import Evidence
 from dsfactory.generate.stage import GenerateStage
+from dsfactory.prompts.stage import PromptsStage
 
 CLASSES = (ClassSpec(name="dog", synonyms=("hound",)), ClassSpec(name="bird"))
 PROMPTS = ["a photo of a hound", "a bird", "a dog and a bird", "the light"]
@@ -24,7 +25,7 @@ SPEC = ShardSpec(0, 4, 8)
 @pytest.fixture
 def upstream(tmp_path):
     columns = {"class_name": "dog", "index": 0, "source": "test", "classes": ["dog"]}
-    with ShardWriter(tmp_path, SPEC, pa.schema(list(GenerateStage.schema)[:8]), "mark") as writer:
+    with ShardWriter(tmp_path, SPEC, PromptsStage.schema, "mark") as writer:
         for number, prompt in zip(range(SPEC.start, SPEC.stop), PROMPTS, strict=True):
             classes = ["dog", "bird"] if "and" in prompt else ["bird" if "bird" in prompt else "dog"]
             row = {**columns, "key": f"{number:08d}", "number": number, "prompt": prompt, "seed": 100 + number}

@@ -13,7 +13,6 @@ from dsfactory.refine.stage import RefineStage
 from tests.refine.scenes import draw_scene, iou
 
 CLASSES = (ClassSpec(name="dog"), ClassSpec(name="bird"), ClassSpec(name="traffic light"))
-SHARD = ShardSpec(0, 0, 5)
 
 
 def generated(number, classes, files, status="ok", reason=""):
@@ -45,19 +44,19 @@ def drawn(number, classes, scene):
 
 def refine(folder, records, config=RefineConfig()):  # noqa: B008 -- frozen
     """Write a generate shard, refine it, write the refine shard, read it back."""
-    stage = RefineStage(config, CLASSES)
+    stage, shard = RefineStage(config, CLASSES), ShardSpec(0, 0, len(records))
     (folder / "generate").mkdir(parents=True)
     (folder / "refine").mkdir()
-    with ShardWriter(folder / "generate", SHARD, GenerateStage.schema, "g") as writer:
+    with ShardWriter(folder / "generate", shard, GenerateStage.schema, "g") as writer:
         for record in records:
             writer.add(record)
         writer.commit()
     stage.prepare()
-    with ShardWriter(folder / "refine", SHARD, stage.schema, "r") as writer:
-        for record in stage.process(SHARD, ShardReader(folder / "generate", SHARD)):
+    with ShardWriter(folder / "refine", shard, stage.schema, "r") as writer:
+        for record in stage.process(shard, ShardReader(folder / "generate", shard)):
             writer.add(record)
         writer.commit()
-    return list(ShardReader(folder / "refine", SHARD).records())
+    return list(ShardReader(folder / "refine", shard).records())
 
 
 @pytest.fixture(scope="module")

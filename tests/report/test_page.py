@@ -200,7 +200,7 @@ def test_rows_of_someone_else_are_damage(tmp_path):
     (run / "run.json").write_text(json.dumps(manifest))
     summary = report_job(run, tmp_path / "page.html", 600, Silent())
     assert summary.samples == 0 and len(summary.damaged) == 3 and summary.exit_code == 3
-    assert "names classes that the run does not have" in summary.damaged[0]
+    assert "which the run does not have" in summary.damaged[0]
 
 
 def test_a_run_without_a_finished_shard_has_nothing_to_show(tmp_path):

@@ -68,7 +68,7 @@ CHANGES = {
     "another area": (lambda row, files: row.update(area=[0.123]), "the column area says 0.123000"),
     "another void share": (lambda row, files: row.update(void=0.9876), "the column void says 0.987600"),
     "another number of parts": (lambda row, files: row.update(components=[99]), "components says [99]"),
-    "a score too many": (lambda row, files: row.update(peak=[0.1, 0.2]), "peak does not have a value per class"),
+    "a score too many": (lambda row, files: row.update(peak=[0.1, 0.2]), "peak does not hold a value per class"),
     "a false status": (lambda row, files: row.update(status="rejected"), "the status is rejected"),
     "files of a failed sample": (lambda row, files: row.update(status="failed"), "instead of no files"),
     "a missing file": (lambda row, files: files.pop("instances.png"), "has mask.png instead of instances.png"),
