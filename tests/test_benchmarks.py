@@ -78,6 +78,7 @@ def test_our_crf_beside_pydensecrf(bench):
     assert "ours ÷ pydensecrf" in printed
 
 
+@pytest.mark.slow
 def test_what_an_image_costs(bench):
     sizes = ["--images", 4, "--classes", 1, "--objects", "1", "--sides", 64, "--side", 64, "--steps", 1]
     result, printed = bench("cost", *sizes)

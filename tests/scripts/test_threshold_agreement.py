@@ -5,6 +5,7 @@ import pytest
 pytest.importorskip("resvg_py")
 
 from dsfactory.generate.evidence import Evidence
+from dsfactory.refine.threshold import CLOSE
 from scripts.pocket.scenes import Scene
 from scripts.threshold_agreement import measure
 from tests.refine.scenes import draw_scene
@@ -16,5 +17,5 @@ def test_small_images_get_the_exhaustive_choice() -> None:
     figures = measure(scenes, [Evidence(one.cross, one.affinity) for one in drawn])
     assert (figures["scenes"], figures["choices"]) == (2, 3)
     assert figures["same_choice"] == figures["within_0.01"] == 1.0
-    assert figures["agreement_lost_most"] <= 0.003 + 1e-9
+    assert figures["agreement_lost_most"] <= CLOSE  # candidates that fall short by less have a say
     assert figures["seconds_per_scene"]["quick"] < figures["seconds_per_scene"]["exhaustive"]
