@@ -214,14 +214,14 @@ def annotated_set(settings: Settings, scenes: TrainingSet, progress: Progress) -
         json.dumps([scenes.digest, locate_model(settings.model).identity(), config.identity()], sort_keys=True).encode()
     ).hexdigest()[:16]
     path = settings.work / f"annotated-{mark}.npz"
-    images = [scenes.images[number][0] for number in range(len(scenes.images))]
+    scenes_read = [scenes.images[number] for number in range(len(scenes.images))]
     if not path.exists():
         annotator = build_annotator(settings.model, settings.device)
         report = _reporter(progress, "annotate")
         made: list[Labels] = []
-        for number, image in enumerate(images):
-            report(number, len(images))
-            shown = [settings.classes[index - 1] for index in np.unique(scenes.images[number][1]) if index]
+        for number, (image, truth) in enumerate(scenes_read):
+            report(number, len(scenes_read))
+            shown = [settings.classes[index - 1] for index in np.unique(truth) if index]
             evidence = annotator.evidence(annotator.noisy(image, derive_seed(8, number)), class_specs(tuple(shown)))
             refined = refine_mask(image, evidence.cross, evidence.affinity, range(1, len(shown) + 1), config)
             made.append(in_list(refined.labels, shown, settings.classes))
@@ -229,7 +229,7 @@ def annotated_set(settings: Settings, scenes: TrainingSet, progress: Progress) -
             np.savez_compressed(file, labels=np.stack(made))
     with np.load(path) as stored:
         labels = stored["labels"]
-    pairs = [(encode_rgb_png(image), mask) for image, mask in zip(images, labels, strict=True)]
+    pairs = [(encode_rgb_png(image), mask) for (image, _), mask in zip(scenes_read, labels, strict=True)]
     return TrainingSet(Relabelled(pairs), hashlib.sha256(f"annotated {mark}".encode()).hexdigest())
 
 
