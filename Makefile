@@ -42,6 +42,9 @@ BENCH := build/bench
 bench: setup ## speed and memory of everything, and a plot of it; results in build/bench (two hours on two cores)
 	$(BIN)/python -m benchmarks.capture --json $(BENCH)/capture.json
 	$(BIN)/python -m benchmarks.capture --size 512 --steps 2 --pairs 3 --json $(BENCH)/capture-512.json
+	for family in sdxl sd3 flux; do \
+		$(BIN)/python -m benchmarks.capture --family $$family --steps 2 --pairs 3 --json $(BENCH)/capture-$$family.json || exit 1; done
+	$(BIN)/python -m benchmarks.memory --json $(BENCH)/memory.json
 	$(BIN)/python -m benchmarks.naive --json $(BENCH)/naive.json
 	$(BIN)/python -m benchmarks.masks --json $(BENCH)/masks.json
 	$(BIN)/python -m benchmarks.crf --json $(BENCH)/crf.json

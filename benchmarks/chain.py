@@ -24,8 +24,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import diffusers
 import torch
 
-from benchmarks.capture import CLASSES, GUIDANCE, PROMPT, stable_diffusion_15
+from benchmarks.capture import CLASSES, GUIDANCE, PROMPT
 from benchmarks.machine import describe, interleaved, machine, summary, write_result
+from benchmarks.models import stable_diffusion_15
 from dsfactory.core.run import Run, StageState
 from dsfactory.core.sample import Record, sample_key
 from dsfactory.core.shard import ShardWriter

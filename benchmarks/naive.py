@@ -21,8 +21,9 @@ import diffusers
 import torch
 from torch import Tensor, nn
 
-from benchmarks.capture import CLASSES, GUIDANCE, PROMPT, stable_diffusion_15
+from benchmarks.capture import CLASSES, GUIDANCE, PROMPT
 from benchmarks.machine import describe, machine, summary, write_result
+from benchmarks.models import stable_diffusion_15
 from dsfactory.generate.sampler import Request, Sampler
 from dsfactory.models.loading import DTYPES, choose_device
 from dsfactory.prompts.vocabulary import find_mentions
