@@ -31,7 +31,7 @@ test: setup ## the tests (about twenty minutes on two cores)
 
 test-slow: setup ## the tests that take minutes each; installs Ray (240 MB)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --timeout 3600
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .
