@@ -4,30 +4,60 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from tests.forking import Nursery
 
 TINY = ["--classes", "dog,bird", "--num", "3", "--shard-size", "4", "--steps", "2", "--width", "64", "--height", "64"]
 """A run small enough for a test; later flags win over these."""
 
+STILL = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "HF_HUB_OFFLINE": "0"}
+"""What every command of the tests has in its environment unless it says otherwise."""
+
 _DIARY = re.compile(r"\.lock|log(\.\d+)?\.jsonl")
 
 
-def command(*arguments: str, cwd: Path, wait: bool = True, **environment: str) -> Any:
-    """A finished process with its output, or a running one when ``wait`` is off."""
-    environ = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "HF_HUB_OFFLINE": "0", **environment}
-    line = [sys.executable, "-m", "dsfactory", *arguments]
+def command(*arguments: str, cwd: Path, wait: bool = True, fresh: bool = False, **environment: str) -> Any:
+    """A finished process with its output, or a running one when ``wait`` is off.
+
+    Args:
+        arguments: what follows ``dsfactory``.
+        cwd: folder in which it runs.
+        wait: whether to wait for its end.
+        fresh: start an interpreter as a shell does, where what is loaded at its start matters. Others are forked
+            from one that has loaded the libraries, unless ``environment`` asks for another start.
+        environment: variables for it.
+    """
+    environ = {**os.environ, **STILL, **environment}
+    if not fresh and nursery().starts_alike(environ):
+        child: Any = nursery().start([*arguments], cwd, environ)
+    else:
+        line = [sys.executable, "-m", "dsfactory", *arguments]
+        child = subprocess.Popen(line, cwd=cwd, env=environ, stdout=-1, stderr=-1, text=True)
     if not wait:
-        return subprocess.Popen(line, cwd=cwd, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    return subprocess.run(line, cwd=cwd, env=environ, capture_output=True, text=True, timeout=600)
+        return child
+    try:
+        out, err = child.communicate(timeout=600)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        raise
+    return subprocess.CompletedProcess(arguments, child.returncode, out, err)
 
 
-def run_tiny(model: Path, name: str, *arguments: str, cwd: Path, wait: bool = True) -> Any:
+@cache
+def nursery() -> Nursery:
+    """The tests' own, begun with the first command."""
+    return Nursery({**os.environ, **STILL})
+
+
+def run_tiny(model: Path, name: str, *arguments: str, cwd: Path, wait: bool = True, fresh: bool = False) -> Any:
     """``dsfactory NAME`` with a tiny model and settings to match."""
     given = {argument for argument in arguments if argument.startswith("--")}
     defaults = [word for flag, value in zip(TINY[::2], TINY[1::2], strict=True) if flag not in given
                 for word in (flag, value)]  # fmt: skip
-    return command(name, "--model", str(model), *defaults, *arguments, cwd=cwd, wait=wait)
+    return command(name, "--model", str(model), *defaults, *arguments, cwd=cwd, wait=wait, fresh=fresh)
 
 
 def tree(folder: Path) -> dict[str, bytes]:

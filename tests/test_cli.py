@@ -190,10 +190,10 @@ def test_a_locked_run_names_its_holder(tiny_model, tmp_path):
 
 def test_a_signal_stops_cleanly_and_the_same_command_goes_on(tiny_model, tmp_path):
     arguments = ["generate", "--out", "a", "--num", "60", "--shard-size", "4"]
-    with run_tiny(tiny_model, *arguments, cwd=tmp_path, wait=False) as child:
-        wait_for(tmp_path / "a" / "generate" / "00001.parquet")
-        child.terminate()
-        _, errors = child.communicate(timeout=30)
+    child = run_tiny(tiny_model, *arguments, cwd=tmp_path, wait=False)
+    wait_for(tmp_path / "a" / "generate" / "00001.parquet")
+    child.terminate()
+    _, errors = child.communicate(timeout=30)
     assert child.returncode == 5
     assert "run the same command again" in errors
     assert not list(tmp_path.rglob(".*.tmp"))

@@ -102,7 +102,7 @@ def test_batches_and_shards_of_another_size_draw_the_same_images(run, tmp_path, 
 
 def test_the_same_command_gives_the_same_bytes(run, tmp_path):
     line = ["generate", "--classes", "dog,bird", "--num", "8", "--out", "again"]
-    assert command(*line, cwd=tmp_path).returncode == 0
+    assert command(*line, cwd=tmp_path, fresh=True).returncode == 0
     once = {path: data for path, data in tree(run).items() if path.split("/")[0] in ("prompts", "generate", "run.json")}
     again = tree(tmp_path / "again")
     assert {path: again[path] for path in once} == once

@@ -47,7 +47,7 @@ def test_killed_in_the_middle_of_an_upload_and_resumed_equals_a_local_run(s3, lo
     arguments = (*RUN, "--out", f"s3://{bucket}/runs/a")
     s3.fault = uploads("generate/00001.parquet", what="hang")
     child = run_tiny(tiny_model, *arguments, cwd=mirrors, wait=False)
-    assert s3.hanging.wait(900)
+    assert s3.hanging.wait(300)
     child.kill()
     child.communicate()
     s3.calm()
@@ -74,10 +74,10 @@ def test_a_server_that_dies_ends_the_command_in_one_line_and_the_same_command_go
     fill(s3, bucket, local / "a", "runs/a")
     arguments = ("refine", f"s3://{bucket}/runs/a", "--redo", "--set", "refine.threshold=0.4")
     s3.fault = uploads("refine/00001.tar", what="hang")
-    with command(*arguments, cwd=tmp_path, wait=False) as child:
-        assert s3.hanging.wait(900)
-        s3.die()
-        _, errors = child.communicate(timeout=300)
+    child = command(*arguments, cwd=tmp_path, wait=False)
+    assert s3.hanging.wait(300)
+    s3.die()
+    _, errors = child.communicate(timeout=300)
     assert child.returncode == 2
     last = errors.strip().splitlines()[-1]
     assert last.startswith(f"dsfactory: s3://{bucket}/runs/a cannot be used: ") and "Traceback" not in errors

@@ -162,7 +162,9 @@ def test_a_damaged_shard_that_is_made_again_meanwhile_is_waited_for(run, expecte
     os.truncate(run.path / "numbers" / "00001.parquet", 10)
     mark = claim_stage(run, Numbers())
     with Follower(run, [Squares()], mark, Silent(), False, UNLIMITED) as follower:
+        end = time.monotonic() + 120
         while len(run.finished("squares")) < 5:
+            assert time.monotonic() < end, "the sound shards were not followed"
             time.sleep(0.02)
         squares = follower.finish(run_stage(run, Numbers(), Silent()))
     assert (squares.made, squares.damaged) == (22, [])

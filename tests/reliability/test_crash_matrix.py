@@ -33,7 +33,7 @@ def test_twelve_kills_lose_nothing(tiny_model, tmp_path):
     report = json.loads(done.stdout)
     assert (report["differences"], report["samples_lost"]) == ([], 0)
     assert report["total_kills"] >= 12
-    assert len(report["kills"]) >= len(STAGES) - 1, "a kill may come when its stage is through, but not often"
+    assert len(report["kills"]) >= 2 / 3 * len(STAGES), "a kill may come when its stage is through, but not often"
     assert {way for by_way in report["kills"].values() for way in by_way} == {"SIGKILL", "SIGTERM", "two at once"}
     assert report["left_temporary_files"], "no kill met a file that was being written"
     assert str(tmp_path) not in done.stdout
