@@ -12,7 +12,6 @@ of equal work differ by a few percent, so the capture's own time is measured fro
 import argparse
 import os
 import time
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -20,7 +19,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import diffusers
 import torch
 
-from benchmarks.machine import describe, interleaved, machine, summary, write_result
+from benchmarks.machine import describe, interleaved, machine, make_parser, summary, write_result
 from benchmarks.models import FAMILIES
 from dsfactory.core.config import ClassSpec
 from dsfactory.generate.sampler import Request, Sampler
@@ -127,10 +126,9 @@ def add_drawing_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     add_drawing_flags(parser)
     parser.add_argument("--pairs", type=int, default=6, help="how often each arm draws a batch")
-    parser.add_argument("--json", type=Path, help="also write the result to this file")
     arguments = parser.parse_args()
     diffusers.utils.logging.set_verbosity_error()
     print(report(write_result(arguments, measure(arguments))))

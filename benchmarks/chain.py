@@ -25,7 +25,7 @@ import diffusers
 import torch
 
 from benchmarks.capture import CLASSES, GUIDANCE, PROMPT
-from benchmarks.machine import describe, interleaved, machine, summary, write_result
+from benchmarks.machine import describe, interleaved, machine, make_parser, summary, write_result
 from benchmarks.models import stable_diffusion_15
 from dsfactory.core.run import Run, StageState
 from dsfactory.core.sample import Record, sample_key
@@ -163,7 +163,7 @@ def report(result: dict[str, Any]) -> str:
 
 def main() -> None:
     cores = sorted(os.sched_getaffinity(0))
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--size", type=int, default=256, help="side of the images in pixels")
     parser.add_argument("--steps", type=int, default=4, help="denoising steps per image")
     parser.add_argument("--images", type=int, default=4, help="images per arm and pair")
@@ -173,7 +173,6 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--draw-core", type=int, default=cores[0], help="core that draws")
     parser.add_argument("--refine-core", type=int, default=cores[-1], help="core that refines")
-    parser.add_argument("--json", type=Path, help="also write the result to this file")
     arguments = parser.parse_args()
     diffusers.utils.logging.set_verbosity_error()
     device = choose_device(arguments.device)

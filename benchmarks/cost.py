@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import describe, write_result
+from benchmarks.machine import describe, make_parser, write_result
 
 CLASSES = ("dog", "bird", "cat", "car", "boat", "bus", "horse", "aeroplane")
 
@@ -70,14 +70,13 @@ def report(result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--images", type=int, nargs="+", default=[8, 32, 128], help="sizes of the run")
     parser.add_argument("--classes", type=int, nargs="+", default=[1, 4, 8], help="numbers of classes")
     parser.add_argument("--objects", nargs="+", default=["1", "2", "3"], help="classes per image")
     parser.add_argument("--sides", type=int, nargs="+", default=[64, 128, 192, 256], help="sides of the images")
     parser.add_argument("--side", type=int, default=128, help="side of the images where it does not grow")
     parser.add_argument("--steps", type=int, default=10, help="denoising steps")
-    parser.add_argument("--json", type=Path, help="also write the result to this file")
     arguments = parser.parse_args()
     print(report(write_result(arguments, measure(arguments))))
 

@@ -10,7 +10,6 @@ Seconds are CPU time: other work on the machine counts less.
 import argparse
 import os
 import time
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -18,7 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import cv2
 import numpy as np
 
-from benchmarks.machine import describe, interleaved, summary, write_result
+from benchmarks.machine import describe, interleaved, make_parser, summary, write_result
 from benchmarks.synthetic import scene
 from dsfactory.refine.crf import Backend, dense_crf, softmax
 from dsfactory.refine.kernels import Kernels
@@ -86,12 +85,11 @@ def report(result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--size", type=int, default=512, help="side of the pictures in pixels, a multiple of 8")
     parser.add_argument("--labels", type=int, nargs="+", default=[2, 4, 21], help="numbers of labels, background too")
     parser.add_argument("--pictures", type=int, default=3, help="pictures per number of labels")
     parser.add_argument("--pairs", type=int, default=2, help="how often each arm refines a picture")
-    parser.add_argument("--json", type=Path, help="also write the result to this file")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     print(report(write_result(arguments, measure(arguments))))

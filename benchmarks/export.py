@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import describe, write_result
+from benchmarks.machine import describe, make_parser, write_result
 from benchmarks.synthetic import write_large_run
 
 WARM_UP = 100
@@ -70,12 +70,11 @@ def row_text(row: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--samples", type=int, nargs="+", default=[1000, 10_000], help="sizes of the run")
     parser.add_argument("--formats", default="coco,voc", help="separated by commas")
     parser.add_argument("--side", type=int, default=128, help="side of the images in pixels")
     parser.add_argument("--work", type=Path, help="where runs and exports lie meanwhile [default: $TMPDIR]")
-    parser.add_argument("--json", type=Path, help="also write the result to this file")
     parser.add_argument("--once", nargs=2, metavar=("FOLDER", "FORMAT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.once:

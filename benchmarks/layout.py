@@ -10,7 +10,6 @@ other work counts less that way, and wall time on a GPU.
 import argparse
 import os
 import time
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -18,7 +17,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import torch
 from diffusers import UNet2DConditionModel
 
-from benchmarks.machine import describe, interleaved, machine, summary, write_result
+from benchmarks.machine import describe, interleaved, machine, make_parser, summary, write_result
 from dsfactory.models.loading import DTYPES, choose_device
 
 FIRST, LAST = "channels first", "channels last"
@@ -76,13 +75,12 @@ def report(result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--size", type=int, default=256, help="side of the images in pixels")
     parser.add_argument("--batch-size", type=int, default=1, help="images per batch; guidance doubles it")
     parser.add_argument("--pairs", type=int, default=2, help="how often each layout computes a step")
     parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=["fp32", "bf16"])
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--json", type=Path, help="also write the result to this file")
     arguments = parser.parse_args()
     print(report(write_result(arguments, measure(arguments))))
 

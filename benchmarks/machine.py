@@ -39,6 +39,13 @@ def summary(values: list[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
+def make_parser(page: str | None) -> argparse.ArgumentParser:
+    """A benchmark's command line: its module's text as help, and ``--json``."""
+    parser = argparse.ArgumentParser(description=page, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, help="also write the result to this file")
+    return parser
+
+
 def write_result(arguments: argparse.Namespace, result: dict[str, Any]) -> dict[str, Any]:
     """Add the machine and the settings to a result, write it where ``--json`` says, and return it."""
     settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()}

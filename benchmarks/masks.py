@@ -10,7 +10,6 @@ Seconds are those of one core (CPU time). ``scripts.threshold_agreement`` measur
 
 import argparse
 import os
-from pathlib import Path
 from typing import Any, NamedTuple
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -19,7 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import cv2
 import numpy as np
 
-from benchmarks.machine import describe, write_result
+from benchmarks.machine import describe, make_parser, write_result
 from dsfactory.core.config import ClassSpec
 from dsfactory.generate.evidence import Evidence
 from dsfactory.generate.sampler import Request, Sampler
@@ -77,10 +76,9 @@ def report(result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--size", type=int, default=512, help="side of the pictures in pixels")
     parser.add_argument("--pictures", type=int, default=8, help="how many")
-    parser.add_argument("--json", type=Path, help="also write the result to this file")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     print(report(write_result(arguments, measure(arguments))))

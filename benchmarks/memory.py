@@ -21,7 +21,7 @@ import diffusers
 import torch
 
 from benchmarks.capture import add_drawing_flags, draw_bare, draw_captured, make_sampler
-from benchmarks.machine import describe, write_result
+from benchmarks.machine import describe, make_parser, write_result
 from benchmarks.models import FAMILIES
 from dsfactory.models.loading import DTYPES, choose_device
 
@@ -77,10 +77,9 @@ def report(result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     add_drawing_flags(parser)
     parser.set_defaults(size=512, steps=1)
-    parser.add_argument("--json", type=Path, help="also write the result to this file")
     parser.add_argument("--once", choices=ARMS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     diffusers.utils.logging.set_verbosity_error()

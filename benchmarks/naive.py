@@ -12,7 +12,6 @@ random weights draws the same image in three arms in turn: bare, ours, naive.
 import argparse
 import os
 import time
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -22,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.capture import CLASSES, GUIDANCE, PROMPT
-from benchmarks.machine import describe, machine, summary, write_result
+from benchmarks.machine import describe, machine, make_parser, summary, write_result
 from benchmarks.models import stable_diffusion_15
 from dsfactory.generate.sampler import Request, Sampler
 from dsfactory.models.loading import DTYPES, choose_device
@@ -150,13 +149,12 @@ def report(result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--size", type=int, default=256, help="side of the image in pixels")
     parser.add_argument("--steps", type=int, default=4, help="denoising steps")
     parser.add_argument("--turns", type=int, default=3, help="how often each arm draws")
     parser.add_argument("--dtype", choices=DTYPES, default="fp32")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--json", type=Path, help="also write the result to this file")
     arguments = parser.parse_args()
     diffusers.utils.logging.set_verbosity_error()
     print(report(write_result(arguments, measure(arguments))))

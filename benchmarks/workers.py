@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import describe, interleaved, summary, write_result
+from benchmarks.machine import describe, interleaved, make_parser, summary, write_result
 
 ONE, TWO = "one worker", "two workers"
 
@@ -93,13 +93,12 @@ def report(result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--model", default="pocket", help="who draws")
     parser.add_argument("--num", type=int, default=32, help="images per class, of two classes")
     parser.add_argument("--shard-size", type=int, default=8, help="images per shard and batch")
     parser.add_argument("--pairs", type=int, default=3, help="how often each arm draws")
     parser.add_argument("--flags", default="", help="further flags of dsfactory generate: --flags='--steps 10'")
-    parser.add_argument("--json", type=Path, help="also write the result to this file")
     arguments = parser.parse_args()
     print(report(write_result(arguments, measure(arguments))))
 
