@@ -24,7 +24,7 @@ from typing import IO, Any
 
 ROOT = Path(__file__).parents[1]
 MESSAGE = 1 << 18
-READ_LATER = ("AWS_", "COLUMNS", "HF_TOKEN", "PYTEST_")
+READ_LATER = ("AWS_", "COLUMNS", "HF_TOKEN", "NO_PROXY", "PYTEST_", "no_proxy")
 """Beginnings of variables that are read when they are needed, not when a library is imported."""
 
 

@@ -18,6 +18,8 @@ ENVIRONMENT = {
     "AWS_MAX_ATTEMPTS": "1",
     "AWS_CONFIG_FILE": "/dev/null",
     "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+    "NO_PROXY": "127.0.0.1",
+    "no_proxy": "127.0.0.1",
 }
 """What a client needs: credentials that the server takes, and nothing of the user's."""
 
@@ -56,6 +58,7 @@ class S3Server:
     def die(self) -> None:
         """From here on nobody listens; what was stored is there again after :meth:`start`."""
         self.fault = lambda method, path: "drop"  # connections that are open
+        self._released.set()  # and those that hang
         self._server.shutdown()
         self._server.server_close()
 
