@@ -24,8 +24,9 @@ from typing import IO, Any
 
 ROOT = Path(__file__).parents[1]
 MESSAGE = 1 << 18
-READ_LATER = ("AWS_", "COLUMNS", "HF_TOKEN", "NO_PROXY", "PYTEST_", "no_proxy")
-"""Beginnings of variables that are read when they are needed, not when a library is imported."""
+READ_AT_START = ("CUDA_", "DIFFUSERS_", "HF_", "HOME", "OMP_", "PATH", "PYTHON", "TMPDIR", "TRANSFORMERS_", "XDG_")
+"""Beginnings of variables that an interpreter or a library reads once; libraries set others as they are loaded."""
+READ_LATER = ("HF_TOKEN",)
 
 
 class Forked:
@@ -85,8 +86,8 @@ class Nursery:
 
     def starts_alike(self, environment: dict[str, str]) -> bool:
         """Whether a fresh process with these variables would start as this one did."""
-        names = {name for name in {*environment, *self._environment} if not name.startswith(READ_LATER)}
-        return all(environment.get(name) == self._environment.get(name) for name in names)
+        names = {name for name in {*environment, *self._environment} if name.startswith(READ_AT_START)}
+        return all(environment.get(name) == self._environment.get(name) for name in names.difference(READ_LATER))
 
     def start(self, arguments: list[str], cwd: Path, environment: dict[str, str]) -> Forked:
         """Begin ``dsfactory ARGUMENTS`` in a folder."""
