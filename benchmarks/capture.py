@@ -1,8 +1,9 @@
 """What attention capture costs: ``dsfactory``'s sampler beside the bare diffusers pipeline.
 
 A model with the layers of a real one and random weights draws the same prompts from the same seeds with and without
-capture, in pairs (with, without, without, with …) in one process, so that both see the same machine. Runs
-of equal work differ by a few percent, so the capture's own time is measured from the inside as well.
+capture, in pairs (with, without, without, with …) in one process, so that both see the same machine. Seconds are CPU
+time on a CPU and wall time on a GPU. Runs of equal work differ by a few percent, so the capture's own time is measured
+from the inside as well.
 
     python -m benchmarks.capture                        # 256², 4 steps
     python -m benchmarks.capture --size 512 --affinity --json capture.json
@@ -19,7 +20,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import diffusers
 import torch
 
-from benchmarks.machine import describe, interleaved, machine, make_parser, summary, write_result
+from benchmarks.machine import describe, interleaved, machine, make_parser, now, summary, write_result
 from benchmarks.models import FAMILIES
 from dsfactory.core.config import ClassSpec
 from dsfactory.generate.sampler import Request, Sampler
@@ -71,15 +72,15 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     draw_bare(pipeline, arguments)
     seconds: dict[str, list[float]] = {"capture": [], "bare": []}
     for arm in interleaved(("capture", "bare"), arguments.pairs):
-        start = _now(device)
+        start = now(device)
         if arm == "capture":
             drawings = draw_captured(plain, arguments)
         else:
             draw_bare(pipeline, arguments)
-        seconds[arm].append(_now(device) - start)
-    start = _now(device)
+        seconds[arm].append(now(device) - start)
+    start = time.perf_counter()
     draw_captured(observed, arguments)
-    share = observed.capture_seconds / (_now(device) - start)
+    share = observed.capture_seconds / (time.perf_counter() - start)
     ratios = [with_capture / without for with_capture, without in zip(seconds["capture"], seconds["bare"], strict=True)]
     return {
         "machine": machine(torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"),
@@ -88,12 +89,6 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "capture_share": share,
         "evidence_bytes_per_image": len(drawings[0].evidence.to_bytes()),
     }
-
-
-def _now(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
 
 
 def report(result: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Whether channels-last memory makes drawing faster: a UNet of Stable Diffusion 1.5's size with random weights.
 
-One step of the UNet in both layouts, in interleaved pairs, per number format. Seconds are CPU time on a CPU, where
-other work counts less that way, and wall time on a GPU.
+One step of the UNet in both layouts, in interleaved pairs, per number format. Seconds are CPU time on a CPU and wall
+time on a GPU.
 
     python -m benchmarks.layout                                # 256², fp32 and bf16
     python -m benchmarks.layout --size 512 --dtypes fp16 --device cuda --json build/bench/layout.json
@@ -9,7 +9,6 @@ other work counts less that way, and wall time on a GPU.
 
 import argparse
 import os
-import time
 from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -17,7 +16,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import torch
 from diffusers import UNet2DConditionModel
 
-from benchmarks.machine import describe, interleaved, machine, make_parser, summary, write_result
+from benchmarks.machine import describe, interleaved, machine, make_parser, now, summary, write_result
 from dsfactory.models.loading import DTYPES, choose_device
 
 FIRST, LAST = "channels first", "channels last"
@@ -44,21 +43,14 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             layout = LAYOUTS.get(arm, torch.contiguous_format)
             unet.to(memory_format=layout)
             given = latents.to(memory_format=layout)
-            start = _now(device)
+            start = now(device)
             unet(given, 500, text)
             if turn:
-                seconds[arm].append(_now(device) - start)
+                seconds[arm].append(now(device) - start)
         ratios = [last / first for first, last in zip(seconds[FIRST], seconds[LAST], strict=True)]
         rows[name] = {"seconds": {arm: summary(values) for arm, values in seconds.items()}, "ratio": summary(ratios)}
     place = machine(torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu")
     return {"machine": place, "formats": rows}
-
-
-def _now(device: torch.device) -> float:
-    if device.type != "cuda":
-        return time.process_time()
-    torch.cuda.synchronize(device)
-    return time.perf_counter()
 
 
 def report(result: dict[str, Any]) -> str:

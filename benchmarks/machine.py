@@ -5,9 +5,12 @@ import json
 import os
 import platform
 import statistics
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import torch
 
 
 def machine(device: str = "cpu") -> dict[str, Any]:
@@ -33,6 +36,14 @@ def machine(device: str = "cpu") -> dict[str, Any]:
         "torch": version("torch"),
         "diffusers": version("diffusers"),
     }
+
+
+def now(device: torch.device) -> float:
+    """Seconds: CPU time on a CPU, where other work counts less that way, and wall time on a GPU."""
+    if device.type != "cuda":
+        return time.process_time()
+    torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def summary(values: list[float]) -> dict[str, float]:

@@ -3,7 +3,8 @@
 The naive arm replaces every attention processor with one that computes the whole softmax itself, and keeps the
 conditional half's cross-attention of every step, head and layer, and self-attention up to 32² positions summed over the
 steps, as prompt-to-prompt editing does (Hertz et al. 2022, arXiv 2208.01626). A Stable Diffusion 1.5 of full size with
-random weights draws the same image in three arms in turn: bare, ours, naive.
+random weights draws the same image in three arms in turn: bare, ours, naive. Seconds are CPU time on a CPU and wall
+time on a GPU.
 
     python -m benchmarks.naive --size 256 --steps 4
     python -m benchmarks.naive --size 512 --json build/bench/naive.json
@@ -11,7 +12,6 @@ random weights draws the same image in three arms in turn: bare, ours, naive.
 
 import argparse
 import os
-import time
 from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.capture import CLASSES, GUIDANCE, PROMPT
-from benchmarks.machine import describe, machine, make_parser, summary, write_result
+from benchmarks.machine import describe, machine, make_parser, now, summary, write_result
 from benchmarks.models import stable_diffusion_15
 from dsfactory.generate.sampler import Request, Sampler
 from dsfactory.models.loading import DTYPES, choose_device
@@ -91,17 +91,17 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
     def run(arm: str) -> tuple[float, int, Tensor]:
         """Seconds, bytes kept, and the image."""
-        start = _now(device)
+        start = now(device)
         if arm == "ours":
             drawing = next(sampler.draw([Request(PROMPT, 0, CLASSES)]))
             assert drawing.image is not None and drawing.evidence is not None
             image = torch.from_numpy(drawing.image)
-            return _now(device) - start, len(drawing.evidence.to_bytes()), image
+            return now(device) - start, len(drawing.evidence.to_bytes()), image
         store = NaiveStore()
         if arm == "naive":
             pipeline.unet.set_attn_processor(NaiveProcessor(store))
         pixels = draw()
-        taken = _now(device) - start
+        taken = now(device) - start
         pipeline.unet.set_attn_processor(dict(standard))
         return taken, store.bytes, pixels[0].float().mul(255).round().to(torch.uint8).permute(1, 2, 0).cpu()
 
@@ -123,12 +123,6 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             for arm in ARMS
         },
     }
-
-
-def _now(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
 
 
 def report(result: dict[str, Any]) -> str:
