@@ -27,11 +27,11 @@ def command(*arguments: str, cwd: Path, wait: bool = True, fresh: bool = False, 
         cwd: folder in which it runs.
         wait: whether to wait for its end.
         fresh: start an interpreter as a shell does, where what is loaded at its start matters. Others are forked
-            from one that has loaded the libraries, unless ``environment`` asks for another start.
+            from one that has loaded the libraries (on Linux), unless ``environment`` asks for another start.
         environment: variables for it.
     """
     environ = {**os.environ, **STILL, **environment}
-    if not fresh and nursery().starts_alike(environ):
+    if not fresh and sys.platform == "linux" and nursery().starts_alike(environ):
         child: Any = nursery().start([*arguments], cwd, environ)
     else:
         line = [sys.executable, "-m", "dsfactory", *arguments]
