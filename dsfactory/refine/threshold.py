@@ -18,11 +18,11 @@ Mask = NDArray[np.bool_]
 CLOSE = 0.03
 """A candidate whose agreement (IoU) is lower than the best by so much or more has no say in the choice."""
 
-SWEEP_SIDE = 160
+SWEEP_SIDE = 192
 """Longer side of the thumbnail on which thresholds are compared; smaller images are compared as they are."""
 
-STRIDE = 3
-"""Of the candidates every third one is tried; the agreement of the others lies between their neighbours'."""
+STRIDE = 2
+"""Of the candidates every second one is tried; the agreement of the others lies between their neighbours'."""
 
 
 def candidate_thresholds(low: float = 0.35, high: float = 0.54) -> tuple[float, ...]:

@@ -112,8 +112,8 @@ def test_classes_are_swept_independently():
     assert np.array_equal(both[1:], second)
 
 
-def test_every_third_candidate_is_tried_and_the_last():
-    assert swept((0.1, 0.2, 0.3, 0.4, 0.5)) == (0.1, 0.4, 0.5)
+def test_every_second_candidate_is_tried_and_the_last():
+    assert swept((0.1, 0.2, 0.3, 0.4)) == (0.1, 0.3, 0.4)
     assert swept((0.1, 0.2, 0.3)) == (0.1, 0.3)
     assert swept((0.1,)) == (0.1,)
 
