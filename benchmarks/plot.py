@@ -30,7 +30,7 @@ def bars(axes: Axes, title: str, rows: dict[str, float], goal: float | None = No
     axes.set_xlim(0, 1.2 * max([*rows.values(), goal or 0.0]))
     if goal is not None:
         axes.axvline(goal, color=GREY, linestyle="--", label=f"goal {goal:g}")
-        axes.legend(loc="lower right", frameon=False)
+        axes.legend(loc="upper right", bbox_to_anchor=(1.0, -0.08), frameon=False)
     axes.set_title(title)
 
 
