@@ -99,6 +99,6 @@ measure: setup $(STICKERS)/.installed ## the bundled model's figures: recognised
 
 ABLATION_WORK ?= build/ablation
 ablation: setup $(STICKERS)/.installed ## what each step of the labels is worth, tested on an art style never seen (hours; resumes)
-	$(BIN)/python -m scripts.ablation --packages $(PACKAGES) --work $(ABLATION_WORK) --out docs/figures/ablation.json
+	$(BIN)/python -m scripts.ablation --packages $(PACKAGES) --work $(ABLATION_WORK) --out docs/figures/ablation.json $(ABLATION_FLAGS)
 
 .PHONY: help setup demo test test-slow lint bench crash fuzz pocket measure consumers ablation
