@@ -98,6 +98,7 @@ measure: setup $(STICKERS)/.installed ## the bundled model's figures: recognised
 		--captions $(CAPTIONS) --work $(POCKET_WORK)
 
 ABLATION_WORK ?= build/ablation
+ABLATION_FLAGS ?=
 ablation: setup $(STICKERS)/.installed ## what each step of the labels is worth, tested on an art style never seen (hours; resumes)
 	$(BIN)/python -m scripts.ablation --packages $(PACKAGES) --work $(ABLATION_WORK) --out docs/figures/ablation.json $(ABLATION_FLAGS)
 
