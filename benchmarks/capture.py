@@ -95,7 +95,7 @@ def report(result: dict[str, Any]) -> str:
     place, ran = result["machine"], result["settings"]
     lines = [
         f"{FAMILIES[ran['family']].title}, random weights, {ran['size']}² px, {ran['steps']} steps, batch "
-        f" {ran['batch_size']}, {ran['dtype']}, {ran['pairs']} pairs, self-attention "
+        f"{ran['batch_size']}, {ran['dtype']}, {ran['pairs']} pairs, self-attention "
         f"{'captured too' if ran['affinity'] else 'not captured'}",
         describe(place),
     ]

@@ -8,9 +8,10 @@ import statistics
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:  # the export benchmark's memory must not begin with torch in it
+    import torch
 
 
 def machine(device: str = "cpu") -> dict[str, Any]:
@@ -38,10 +39,12 @@ def machine(device: str = "cpu") -> dict[str, Any]:
     }
 
 
-def now(device: torch.device) -> float:
+def now(device: "torch.device") -> float:
     """Seconds: CPU time on a CPU, where other work counts less that way, and wall time on a GPU."""
     if device.type != "cuda":
         return time.process_time()
+    import torch
+
     torch.cuda.synchronize(device)
     return time.perf_counter()
 

@@ -21,7 +21,7 @@ import diffusers
 import torch
 
 from benchmarks.capture import add_drawing_flags, draw_bare, draw_captured, make_sampler
-from benchmarks.machine import describe, make_parser, write_result
+from benchmarks.machine import describe, machine, make_parser, write_result
 from benchmarks.models import FAMILIES
 from dsfactory.models.loading import DTYPES, choose_device
 
@@ -55,12 +55,13 @@ def _peak(device: torch.device) -> float:
     return int(status["VmHWM"].split()[0]) * 1024 / 1e6
 
 
-def measure(flags: list[str]) -> dict[str, Any]:
-    arms = {}
+def measure(arguments: argparse.Namespace, flags: list[str]) -> dict[str, Any]:
+    device, arms = choose_device(arguments.device), {}
     for arm in ARMS:
         worker = [sys.executable, "-m", "benchmarks.memory", *flags, "--once", arm]
         arms[arm] = json.loads(subprocess.run(worker, check=True, stdout=subprocess.PIPE, text=True).stdout)
-    return {"arms": arms, "ratio": arms["capture"]["peak_mb"] / arms["bare"]["peak_mb"]}
+    place = machine(torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu")
+    return {"machine": place, "arms": arms, "ratio": arms["capture"]["peak_mb"] / arms["bare"]["peak_mb"]}
 
 
 def report(result: dict[str, Any]) -> str:
@@ -87,7 +88,7 @@ def main() -> None:
         print(json.dumps(peak_mb(arguments.once, arguments)))
         return
     del arguments.once
-    print(report(write_result(arguments, measure(sys.argv[1:]))))
+    print(report(write_result(arguments, measure(arguments, sys.argv[1:]))))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Does the adaptive threshold choose what the exhaustive sweep of DiffuMask chooses, and how much faster?
 
-    python -m scripts.threshold_agreement --packages node_modules/@iconify-json --json docs/figures/threshold.json
+    python -m scripts.threshold_agreement --packages node_modules/@iconify-json --seed 211 \\
+        --json docs/figures/threshold-211.json
 
 Rendered scenes of the training styles, at 128² and at 512² (``--large``), are encoded, noised and passed through the
 pocket model's UNet, as in ``scripts.pocket.measure``. For every class of every scene the threshold is chosen twice: by

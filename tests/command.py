@@ -52,12 +52,12 @@ def nursery() -> Nursery:
     return Nursery({**os.environ, **STILL})
 
 
-def run_tiny(model: Path, name: str, *arguments: str, cwd: Path, wait: bool = True, fresh: bool = False) -> Any:
+def run_tiny(model: Path, name: str, *arguments: str, cwd: Path, wait: bool = True) -> Any:
     """``dsfactory NAME`` with a tiny model and settings to match."""
     given = {argument for argument in arguments if argument.startswith("--")}
     defaults = [word for flag, value in zip(TINY[::2], TINY[1::2], strict=True) if flag not in given
                 for word in (flag, value)]  # fmt: skip
-    return command(name, "--model", str(model), *defaults, *arguments, cwd=cwd, wait=wait, fresh=fresh)
+    return command(name, "--model", str(model), *defaults, *arguments, cwd=cwd, wait=wait)
 
 
 def tree(folder: Path) -> dict[str, bytes]:
