@@ -78,10 +78,10 @@ UNET_MINUTES ?= 240
 CAPTIONS := prompts/coco_val2017_captions.jsonl.gz
 PACKAGES := $(STICKERS)/node_modules/@iconify-json
 
-$(STICKERS)/.installed:
+$(STICKERS)/.installed: Makefile
 	mkdir -p $(STICKERS)
 	npm install --silent --no-save --prefix $(STICKERS) $(addprefix @iconify-json/,fluent-emoji fluent-emoji-flat \
-		noto noto-v1 fxemoji twemoji openmoji)
+		noto noto-v1 fxemoji twemoji emojione streamline-emojis fluent-emoji-high-contrast emojione-monotone openmoji)
 	touch $@
 
 $(POCKET_WORK)/rows.jsonl: | setup $(STICKERS)/.installed

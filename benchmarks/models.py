@@ -48,17 +48,20 @@ def stable_diffusion_15(dtype: torch.dtype, device: torch.device) -> Any:
     """Stable Diffusion 1.5 of full size, text encoder included."""
     torch.manual_seed(0)
     tokenizer = letter_tokenizer()
-    unet = UNet2DConditionModel(
-        sample_size=64, block_out_channels=(320, 640, 1280, 1280), cross_attention_dim=768, attention_head_dim=8
-    )
+    with device:  # where random numbers come faster
+        parts = {
+            "vae": _vae(4),
+            "text_encoder": CLIPTextModel(_clip(tokenizer, 768, layers=12)),
+            "unet": UNet2DConditionModel(
+                sample_size=64, block_out_channels=(320, 640, 1280, 1280), cross_attention_dim=768, attention_head_dim=8
+            ),
+        }
     scheduler = DDIMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, steps_offset=1
     )
     pipeline = StableDiffusionPipeline(
-        vae=_vae(4),
-        text_encoder=CLIPTextModel(_clip(tokenizer, 768, layers=12)),
+        **parts,
         tokenizer=tokenizer,
-        unet=unet,
         scheduler=scheduler,
         safety_checker=None,
         feature_extractor=None,
@@ -71,26 +74,29 @@ def stable_diffusion_xl(dtype: torch.dtype, device: torch.device) -> Any:
     """Stable Diffusion XL: its whole UNet of 2.6 billion weights."""
     torch.manual_seed(0)
     tokenizer = letter_tokenizer()
-    unet = UNet2DConditionModel(
-        sample_size=128,
-        block_out_channels=(320, 640, 1280),
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        transformer_layers_per_block=(1, 2, 10),
-        attention_head_dim=(5, 10, 20),
-        cross_attention_dim=2048,
-        use_linear_projection=True,
-        addition_embed_type="text_time",
-        addition_time_embed_dim=256,
-        projection_class_embeddings_input_dim=2816,
-    )
+    with device:
+        parts = {
+            "vae": _vae(4),
+            "text_encoder": CLIPTextModel(_clip(tokenizer, 768)),
+            "text_encoder_2": CLIPTextModelWithProjection(_clip(tokenizer, 1280, projection=1280)),
+            "unet": UNet2DConditionModel(
+                sample_size=128,
+                block_out_channels=(320, 640, 1280),
+                down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+                up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+                transformer_layers_per_block=(1, 2, 10),
+                attention_head_dim=(5, 10, 20),
+                cross_attention_dim=2048,
+                use_linear_projection=True,
+                addition_embed_type="text_time",
+                addition_time_embed_dim=256,
+                projection_class_embeddings_input_dim=2816,
+            ),
+        }
     pipeline = StableDiffusionXLPipeline(
-        vae=_vae(4),
-        text_encoder=CLIPTextModel(_clip(tokenizer, 768)),
-        text_encoder_2=CLIPTextModelWithProjection(_clip(tokenizer, 1280, projection=1280)),
+        **parts,
         tokenizer=tokenizer,
         tokenizer_2=letter_tokenizer(),
-        unet=unet,
         scheduler=EulerDiscreteScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear"),
         add_watermarker=False,
     )
@@ -101,28 +107,31 @@ def stable_diffusion_3(dtype: torch.dtype, device: torch.device) -> Any:
     """Stable Diffusion 3 medium: 6 of its 24 blocks."""
     torch.manual_seed(0)
     tokenizer = letter_tokenizer()
-    transformer = SD3Transformer2DModel(
-        sample_size=128,
-        patch_size=2,
-        in_channels=16,
-        out_channels=16,
-        num_layers=6,
-        attention_head_dim=64,
-        num_attention_heads=24,
-        joint_attention_dim=4096,
-        caption_projection_dim=1536,
-        pooled_projection_dim=2048,
-        pos_embed_max_size=192,
-    )
+    with device:
+        parts = {
+            "transformer": SD3Transformer2DModel(
+                sample_size=128,
+                patch_size=2,
+                in_channels=16,
+                out_channels=16,
+                num_layers=6,
+                attention_head_dim=64,
+                num_attention_heads=24,
+                joint_attention_dim=4096,
+                caption_projection_dim=1536,
+                pooled_projection_dim=2048,
+                pos_embed_max_size=192,
+            ),
+            "vae": _vae(16, shift_factor=0.0609),
+            "text_encoder": CLIPTextModelWithProjection(_clip(tokenizer, 768, projection=768)),
+            "text_encoder_2": CLIPTextModelWithProjection(_clip(tokenizer, 1280, projection=1280)),
+            "text_encoder_3": _t5(),
+        }
     pipeline = StableDiffusion3Pipeline(
-        transformer=transformer,
+        **parts,
         scheduler=FlowMatchEulerDiscreteScheduler(),
-        vae=_vae(16, shift_factor=0.0609),
-        text_encoder=CLIPTextModelWithProjection(_clip(tokenizer, 768, projection=768)),
         tokenizer=tokenizer,
-        text_encoder_2=CLIPTextModelWithProjection(_clip(tokenizer, 1280, projection=1280)),
         tokenizer_2=letter_tokenizer(),
-        text_encoder_3=_t5(),
         tokenizer_3=letter_t5_tokenizer(),
     )
     return _ready(pipeline, dtype, device)
@@ -132,13 +141,17 @@ def flux(dtype: torch.dtype, device: torch.device) -> Any:
     """FLUX.1: 2 of its 19 blocks in two streams, and 4 of its 38 in one."""
     torch.manual_seed(0)
     tokenizer = letter_tokenizer()
+    with device:
+        parts = {
+            "transformer": FluxTransformer2DModel(num_layers=2, num_single_layers=4),
+            "vae": _vae(16, shift_factor=0.1159),
+            "text_encoder": CLIPTextModel(_clip(tokenizer, 768)),
+            "text_encoder_2": _t5(),
+        }
     pipeline = FluxPipeline(
-        transformer=FluxTransformer2DModel(num_layers=2, num_single_layers=4),
+        **parts,
         scheduler=FlowMatchEulerDiscreteScheduler(),
-        vae=_vae(16, shift_factor=0.1159),
-        text_encoder=CLIPTextModel(_clip(tokenizer, 768)),
         tokenizer=tokenizer,
-        text_encoder_2=_t5(),
         tokenizer_2=letter_t5_tokenizer(),
     )
     return _ready(pipeline, dtype, device)

@@ -30,13 +30,17 @@ CLASS_ICONS: dict[str, tuple[str, ...]] = {
     "horse": ("horse-face",),
 }
 
-# Left out by style: boats drawn together with their water: the mask would call the water boat.
+# Left out by style: boats and ducks drawn together with their water, which the mask would call boat; a ship in a frame.
 EXCLUDED: dict[str, frozenset[str]] = {
     "fluent-emoji": frozenset({"sailboat", "ship", "passenger-ship"}),
     "fluent-emoji-flat": frozenset({"sailboat", "ship", "passenger-ship"}),
     "twemoji": frozenset({"sailboat", "passenger-ship"}),
     "fxemoji": frozenset({"sailboat", "ship"}),
     "openmoji": frozenset({"sailboat", "ship", "passenger-ship"}),
+    "emojione": frozenset({"sailboat", "ship", "passenger-ship", "duck"}),
+    "emojione-monotone": frozenset({"sailboat", "ship", "passenger-ship", "duck"}),
+    "fluent-emoji-high-contrast": frozenset({"sailboat", "ship", "passenger-ship"}),
+    "streamline-emojis": frozenset({"ship"}),
 }
 
 

@@ -38,7 +38,6 @@ from scripts.pocket.training import (
     set_learning_rate,
 )
 
-PEAK_LEARNING_RATE = 6e-4
 CAPTION_DROPOUT = 0.1
 EMA_DECAY = 0.999
 GROUNDING = 0.15
@@ -98,8 +97,8 @@ def make_latents(work: Path, device: torch.device) -> None:
     images = np.load(work / "images.npy", mmap_mode="r")
     parts = []
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
-        for start in range(0, len(images), 32):
-            parts.append(vae.encode(to_tensor(images[start : start + 32], device)).latents.half().cpu())
+        for start in range(0, len(images), 256):
+            parts.append(vae.encode(to_tensor(images[start : start + 256], device)).latents.half().cpu())
     part = path.with_suffix(".part.npy")
     np.save(part, torch.cat(parts).numpy())
     part.rename(path)
@@ -115,16 +114,19 @@ class Objective:
     """Batches of cached latents with their captions, and the weighted v-loss on them."""
 
     def __init__(self, work: Path, batch_size: int, device: torch.device) -> None:
-        self.latents = torch.from_numpy(np.load(work / "latents.npy"))
+        # All of it lies on the device: some kilobytes a scene.
+        self.latents = torch.from_numpy(np.load(work / "latents.npy")).to(device)
         self.scale = 1 / self.latents[:4096].float().std().item()
         self.tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
-        self.ids = encode_ids(self.tokenizer, load_texts(work / "rows.jsonl"))
-        self.empty = encode_ids(self.tokenizer, [""])[0]
+        self.ids = encode_ids(self.tokenizer, load_texts(work / "rows.jsonl")).to(device)
+        self.empty = encode_ids(self.tokenizer, [""])[0].to(device)
         self.schedule = DDPMScheduler(**NOISE_SCHEDULE)
-        self.weights = snr_weights(self.schedule.alphas_cumprod).to(device)
-        self.token_weights = token_weights(self.tokenizer, work / "rows.jsonl")
-        self.masks = mask_grids(np.load(work / "labels.npy", mmap_mode="r"))
+        self.schedule.alphas_cumprod = self.schedule.alphas_cumprod.to(device)
+        self.weights = snr_weights(self.schedule.alphas_cumprod)
+        self.token_weights = token_weights(self.tokenizer, work / "rows.jsonl").to(device)
+        self.masks = mask_grids(np.load(work / "labels.npy", mmap_mode="r")).to(device)
         self.batch_size, self.device = batch_size, device
+        self.noise = torch.Generator(device)
 
     def build(self) -> tuple[UNet2DConditionModel, CLIPTextModel]:
         """Untrained nets on the device."""
@@ -139,23 +141,23 @@ class Objective:
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The loss to minimise on the batch that `seed` names; the plain v-loss and grounding loss to look at."""
         rng = np.random.default_rng(seed)
-        chosen = torch.from_numpy(rng.choice(len(self.latents), self.batch_size, replace=False))
-        clean = self.latents[chosen].to(self.device).float() * self.scale
-        text = self.ids[chosen].clone()
-        dropped = torch.from_numpy(rng.random(self.batch_size) < CAPTION_DROPOUT)
-        text[dropped] = self.empty
-        self.grounding.weights = (self.token_weights[chosen] * ~dropped[:, None, None]).to(self.device)
+        chosen = torch.from_numpy(rng.choice(len(self.latents), self.batch_size, replace=False)).to(self.device)
+        clean = self.latents[chosen].float() * self.scale
+        dropped = torch.from_numpy(rng.random(self.batch_size) < CAPTION_DROPOUT).to(self.device)
+        text = torch.where(dropped[:, None], self.empty, self.ids[chosen])
+        self.grounding.weights = self.token_weights[chosen] * ~dropped[:, None, None]
         timesteps = torch.from_numpy(rng.integers(0, 1000, self.batch_size)).to(self.device)
-        noise = torch.from_numpy(rng.standard_normal(clean.shape, np.float32)).to(self.device)
+        self.noise.manual_seed(int(rng.integers(2**63)))
+        noise = torch.randn(clean.shape, generator=self.noise, device=self.device)
         noisy = self.schedule.add_noise(clean, noise, timesteps)
         target = self.schedule.get_velocity(clean, noise, timesteps)
         with torch.autocast(self.device.type, torch.bfloat16):
-            context = text_encoder(text.to(self.device)).last_hidden_state
+            context = text_encoder(text).last_hidden_state
             predicted = unet(noisy, timesteps, context).sample
         each = (predicted.float() - target).square().mean(dim=(1, 2, 3))
         # In pure noise nothing can be found yet.
-        visible = self.schedule.alphas_cumprod.to(self.device)[timesteps]
-        grounding = (self.grounding.loss(self.masks[chosen].to(self.device)) * visible).mean() / visible.mean()
+        visible = self.schedule.alphas_cumprod[timesteps]
+        grounding = (self.grounding.loss(self.masks[chosen]) * visible).mean() / visible.mean()
         loss = (each * self.weights[timesteps]).mean() + GROUNDING * grounding
         return loss, each.detach().mean(), grounding.detach()
 
@@ -179,6 +181,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--captions", type=Path, required=True, help="COCO captions, gzipped JSON lines")
     parser.add_argument("--minutes", type=float, default=75, help="training time in all, over all runs")
     parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--learning-rate", type=float, default=6e-4, help="peak; larger batches bear more")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--init", type=Path, help="begin with the mean weights of this earlier unet.pt where they fit")
     parser.add_argument("--max-steps", type=int, default=None, help="stop after this many steps of this run")
@@ -212,9 +215,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         state |= {"mean": mean.shadow, "optimizer": optimizer.state_dict(), "scale": objective.scale}
         save_checkpoint(args.work / "unet.pt", state | {"step": step, "elapsed_s": clock.elapsed_s})
 
-    saved_at, first_step, losses = clock.elapsed_s, step, deque[tuple[float, float]](maxlen=50)
+    saved_at, first_step, losses = clock.elapsed_s, step, deque[torch.Tensor](maxlen=50)
     while clock.fraction < 1 and (args.max_steps is None or step - first_step < args.max_steps):
-        set_learning_rate(optimizer, learning_rate(PEAK_LEARNING_RATE, clock.fraction))
+        set_learning_rate(optimizer, learning_rate(args.learning_rate, clock.fraction))
         loss, v_loss, grounding = objective.loss(unet, text_encoder, [2, step])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -223,9 +226,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         mean.update()
         step += 1
         clock.tick()
-        losses.append((v_loss.item(), grounding.item()))
+        losses.append(torch.stack((v_loss, grounding)))  # read only when printed: reading waits for the device
         if step % 50 == 0 or step == 1:
-            v_mean, grounding_mean = np.mean(losses, axis=0)
+            v_mean, grounding_mean = torch.stack(tuple(losses)).mean(0).tolist()
             print(
                 f"step {step} images {step * args.batch_size} minutes {clock.elapsed_s / 60:.1f} "
                 f"v-loss {v_mean:.4f} grounding {grounding_mean:.4f}",

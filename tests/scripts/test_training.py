@@ -69,6 +69,16 @@ def work(tmp_path_factory: pytest.TempPathFactory, packages: Path, caption_file:
     return folder
 
 
+def test_scenes_are_the_same_whoever_renders_them(packages: Path, caption_file: Path) -> None:
+    stickers = load_stickers(packages, ("style-a",), {"dog": ("dog",), "bird": ("bird",)})
+    alone, together = (
+        list(iterate_scenes(stickers, load_captions(caption_file), 130, seed=3, size=32, workers=workers))
+        for workers in (1, 2)
+    )
+    assert [row[1:] for row in alone] == [row[1:] for row in together]
+    assert all(np.array_equal(a.image, b.image) for (a, _, _), (b, _, _) in zip(alone, together, strict=True))
+
+
 def test_train_resume_and_package(work: Path, caption_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two steps of each trainer, each as two runs, then a folder that diffusers opens and draws with."""
     for _ in range(2):
