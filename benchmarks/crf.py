@@ -5,6 +5,7 @@ Seconds are CPU time: other work on the machine counts less.
 
     python -m benchmarks.crf                                   # 512², 2, 4 and 21 labels
     python -m benchmarks.crf --size 256 --labels 2 --json build/bench/crf.json
+    python -m benchmarks.crf --device cuda                     # ours on a GPU beside ours on the CPU, wall time
 """
 
 import argparse
@@ -16,10 +17,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import cv2
 import numpy as np
+import torch
 
-from benchmarks.machine import describe, interleaved, make_parser, summary, write_result
+from benchmarks.machine import describe, interleaved, machine, make_parser, now, summary, write_result
 from benchmarks.synthetic import scene
-from dsfactory.refine.crf import Backend, dense_crf, softmax
+from dsfactory.models.loading import choose_device
+from dsfactory.refine.crf import Backend, dense_crf, dense_crf_batch, softmax
 from dsfactory.refine.kernels import Kernels
 from dsfactory.refine.threshold import mask_iou
 
@@ -72,6 +75,39 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"crf": rows}
 
 
+def measure_device(arguments: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    """Seconds per picture of ours: a batch that lies on the device, and one picture after the other on the CPU."""
+    kernels = Kernels().scaled(arguments.size / 512)
+    rows = []
+    for labels in arguments.labels:
+        problems = [problem(number, arguments.size, labels) for number in range(arguments.pictures)]
+        images = torch.from_numpy(np.stack([image for image, _ in problems])).to(device)
+        probabilities = torch.from_numpy(np.stack([shares for _, shares in problems])).to(device)
+        seconds: dict[str, list[float]] = {"device": [], "cpu": []}
+        dense_crf_batch(images, probabilities, kernels)  # warm-up
+        for arm in interleaved(("device", "cpu"), arguments.pairs):
+            start = now(device)
+            if arm == "device":
+                found = dense_crf_batch(images, probabilities, kernels)
+            else:
+                expected = np.stack([dense_crf(*one, kernels, backend=OURS) for one in problems])
+            seconds[arm].append((now(device) - start) / arguments.pictures)
+        same = float((found.argmax(1).cpu().numpy() == expected.argmax(1)).mean())
+        rows.append({"labels": labels, "seconds": {k: summary(v) for k, v in seconds.items()}, "same_pixels": same})
+    return {"machine": machine(torch.cuda.get_device_name(device)), "crf_device": rows}
+
+
+def report_device(result: dict[str, Any]) -> str:
+    ran = result["settings"]
+    lines = [f"our dense CRF at {ran['size']}², 10 updates, {ran['pictures']} pictures", describe(result["machine"])]
+    lines += [
+        f"{row['labels']:>3} labels   on the device in a batch {row['seconds']['device']['median']:7.4f} s a picture   "
+        f"on a core {row['seconds']['cpu']['median']:6.3f} s   same label {row['same_pixels']:.4%} of pixels"
+        for row in result["crf_device"]
+    ]
+    return "\n".join(lines)
+
+
 def report(result: dict[str, Any]) -> str:
     lines = [f"dense CRF at {result['settings']['size']}², 10 updates, CPU seconds", describe(result["machine"])]
     for row in result["crf"]:
@@ -90,9 +126,14 @@ def main() -> None:
     parser.add_argument("--labels", type=int, nargs="+", default=[2, 4, 21], help="numbers of labels, background too")
     parser.add_argument("--pictures", type=int, default=3, help="pictures per number of labels")
     parser.add_argument("--pairs", type=int, default=2, help="how often each arm refines a picture")
+    parser.add_argument("--device", default="cpu", help="a GPU to compare with the CPU, in place of pydensecrf")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    print(report(write_result(arguments, measure(arguments))))
+    device = choose_device(arguments.device)
+    if device.type == "cpu":
+        print(report(write_result(arguments, measure(arguments))))
+    else:
+        print(report_device(write_result(arguments, measure_device(arguments, device))))
 
 
 if __name__ == "__main__":
