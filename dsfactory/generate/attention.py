@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from dsfactory.generate.evidence import Evidence, Grid
+from dsfactory.generate.fused import FusedReads
 from dsfactory.generate.probabilities import (
     add_self_attention,
     attention_grid,
@@ -147,12 +148,13 @@ class AttentionCapture:
         self._layers: list[ObservedLayer] = []
         self._steps = 0
         self._latent: Grid = (0, 0)
+        self._fused = FusedReads(query.weights) if query.weights.device.type != "cpu" else None
         self._cross: dict[Grid, _Mean] = {}
         self._self: dict[Grid, Tensor] = {}
 
     @torch.no_grad()
     def __enter__(self) -> Self:
-        self._handles.append(self._unet.register_forward_pre_hook(self._start_step, with_kwargs=True))
+        self._observe_steps()
         for name, module in self._unet.named_modules():
             if name.endswith(".attn2"):
                 self._observe(module, ObservedLayer(name, module, self._query.states), self._read_cross)
@@ -224,6 +226,17 @@ class AttentionCapture:
             attention.register_forward_hook(partial(self._finish_layer, layer, read)),
         ]
 
+    def _observe_steps(self) -> None:
+        self._handles.append(self._unet.register_forward_pre_hook(self._start_step, with_kwargs=True))
+        if self._fused is not None:
+            self._handles.append(self._unet.register_forward_hook(self._end_step))
+
+    def _end_step(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        start = self._clock()
+        if self._fused is not None:
+            self._fused.finish()
+        self.seconds += self._clock() - start
+
     def _start_step(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         sample: Tensor = args[0] if args else kwargs["sample"]
         self._count_step(sample)
@@ -261,15 +274,20 @@ class AttentionCapture:
         grid = attention_grid(self._latent, query.shape[1])
         if max(grid) > MAX_SIDE:
             return
-        maps = token_probabilities(query, key, self._query.weights, layer.heads, layer.scale)
         ask = self._query
+        mean = self._cross.get(grid)
+        if mean is None:
+            total = torch.zeros(self._images, query.shape[1], ask.weights.shape[2], device=query.device)
+            mean = self._cross[grid] = _Mean(total)
+        mean.count += 1
+        if self._fused is None or query.dtype == torch.float32:
+            mean.total += token_probabilities(query, key, ask.weights, layer.heads, layer.scale)
+        else:
+            self._fused.add(mean.total, query, key, layer.heads, layer.scale)
         if layer.class_keys is not None and ask.prompted is not None and ask.state_weights is not None:
             queries = query.index_select(0, ask.prompted)
             more = token_probabilities(queries, layer.class_keys, ask.state_weights, layer.heads, layer.scale)
-            maps.index_add_(0, ask.prompted, more)
-        mean = self._cross.setdefault(grid, _Mean(torch.zeros_like(maps)))
-        mean.total += maps
-        mean.count += 1
+            mean.total.index_add_(0, ask.prompted, more)
 
     def _read_self(self, layer: ObservedLayer, query: Tensor, key: Tensor) -> None:
         positions = query.shape[1]

@@ -38,6 +38,8 @@ class _JointLayer(ObservedLayer):
         self._parts: dict[str, Tensor] = {}
         self._rotary: tuple[Tensor, Tensor] | None = None
         self.two_streams = getattr(attention, "add_k_proj", None) is not None
+        self.image_keys = False
+        """Whether the image's own keys are asked for too; wanted for self-attention alone."""
 
     def keep(self, part: str, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         self._parts[part] = output
@@ -46,19 +48,21 @@ class _JointLayer(ObservedLayer):
         self._rotary = kwargs.get("image_rotary_emb")
 
     def take(self, images: int) -> tuple[Tensor, Tensor] | None:
-        """Query of the image positions and key of all positions, text first, of the batch's last images."""
+        """Query of the image positions and key of the text positions, followed by the image's own where they are asked
+        for, of the batch's last images."""
         if "query" not in self._parts or "key" not in self._parts:
             return None
         parts = {name: self._by_position(part)[-images:] for name, part in self._parts.items()}
         self._parts.clear()
         query, key = parts["query"], parts["key"]
-        if self.two_streams:
-            key = torch.cat([parts["text_key"], key], dim=1)
-        else:
+        if not self.two_streams:
             query = query[:, self._text :]
+            key = key if self.image_keys else key[:, : self._text]
+        else:
+            key = torch.cat([parts["text_key"], key], dim=1) if self.image_keys else parts["text_key"]
         if self._rotary is not None:
             cosines, sines = self._rotary
-            key = _rotate(key, cosines, sines)
+            key = _rotate(key, cosines[: key.shape[1]], sines[: key.shape[1]])
             query = _rotate(query, cosines[self._text :], sines[self._text :])
             self._rotary = None
         self.reads += 1
@@ -101,9 +105,11 @@ class JointAttentionCapture(AttentionCapture):
         super().__init__(transformer, query, affinity_steps=affinity_steps, timed=timed)
         self._latent = grid
         self._text = query.weights.shape[1]
+        self._joint: list[_JointLayer] = []
+        self._wants_affinity = False
 
     def __enter__(self) -> Self:
-        self._handles.append(self._unet.register_forward_pre_hook(self._start_step, with_kwargs=True))
+        self._observe_steps()
         for name, module in self._unet.named_modules():
             if name.endswith(".attn"):
                 self._observe_joint(module, _JointLayer(name, module, self._text))
@@ -114,6 +120,7 @@ class JointAttentionCapture(AttentionCapture):
         if layer.two_streams:
             sources["text_key"] = attention.norm_added_k or attention.add_k_proj
         self._layers.append(layer)
+        self._joint.append(layer)
         self._handles += [module.register_forward_hook(partial(layer.keep, part)) for part, module in sources.items()]
         self._handles += [
             attention.register_forward_pre_hook(layer.keep_rotary, with_kwargs=True),
@@ -122,13 +129,16 @@ class JointAttentionCapture(AttentionCapture):
 
     def _start_step(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._count_step(args[0] if args else kwargs["hidden_states"])
+        self._wants_affinity = self._steps - 1 in self._affinity_steps
+        for layer in self._joint:
+            layer.image_keys = self._wants_affinity
 
     def _read_joint(self, layer: ObservedLayer, query: Tensor, key: Tensor) -> None:
         depth = query.shape[2] // layer.heads
         layer.scale = depth**-0.5
         self._read_cross(layer, query, key[:, : self._text])
         positions = query.shape[1]
-        if self._steps - 1 in self._affinity_steps and positions <= MAX_AFFINITY_POSITIONS:
+        if self._wants_affinity and positions <= MAX_AFFINITY_POSITIONS:
             total = self._self.setdefault(
                 attention_grid(self._latent, positions),
                 torch.zeros(self._images, positions, positions, device=query.device),

@@ -111,18 +111,18 @@ def attention_grid(latent: Grid, positions: int) -> Grid:
     return height, width
 
 
-def _split_heads(tensor: Tensor, heads: int) -> Tensor:
+def split_heads(tensor: Tensor, heads: int) -> Tensor:
     """``(images, positions, heads * depth)`` as ``(images, heads, positions, depth)``, a view."""
     return tensor.view(*tensor.shape[:2], heads, -1).transpose(1, 2)
 
 
 def _scaled_keys(key: Tensor, heads: int, scale: float) -> Tensor:
     """Keys times the scale in float32, ``(images, heads, depth, tokens)``, contiguous or every product copies them."""
-    return _split_heads(key, heads).transpose(2, 3).float().mul(scale).contiguous()
+    return split_heads(key, heads).transpose(2, 3).float().mul(scale).contiguous()
 
 
 def _chunks(query: Tensor, heads: int, keys: int) -> tuple[Tensor, ...]:
     """The query by heads, split along its positions so that the scores of a part are few."""
     limit = _CHUNK.get(query.device.type, _CHUNK_ACCELERATOR)
     positions = max(1, limit // (query.shape[0] * heads * keys))
-    return torch.split(_split_heads(query, heads), positions, dim=2)
+    return torch.split(split_heads(query, heads), positions, dim=2)

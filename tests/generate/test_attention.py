@@ -5,6 +5,7 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor2_0
 
 from dsfactory.generate.attention import AFFINITY_POWER, AttentionCapture, ClassQuery, spaced_steps
+from dsfactory.generate.fused import FusedReads
 from dsfactory.generate.probabilities import fuse_grids, spread
 from dsfactory.models.loading import load_pipeline
 from tests.generate.conftest import FAMILIES
@@ -148,6 +149,28 @@ def test_classes_that_the_caption_does_not_name_are_asked_through_other_keys(pip
         for found, full, token in ((maps[0], captions, 5), (maps[1], prompted, 1)):
             expected = full[height * width][2][:, token].view(height, width)
             np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_accelerators_read_is_what_the_cpu_reads(model_folder, family):
+    """Accelerators ask the fused kernel; here it is asked on the CPU, which has one too."""
+    pipeline = load_pipeline(str(model_folder(family)), "cpu", "bf16")
+    states = text_states(pipeline, ["a dog"]) if family == "sd" else None
+    asked = query()
+    if states is not None:
+        state_weights = torch.zeros(1, 77, 1)
+        state_weights[0, 2, 0] = 1
+        asked = ClassQuery((1,) * 3, asked.weights, torch.tensor([1]), states, state_weights)
+    found = []
+    for fused in (False, True):
+        capture = AttentionCapture(pipeline.unet, asked)
+        capture._fused = FusedReads(asked.weights) if fused else None
+        with capture:
+            draw(pipeline)
+        found.append(capture.maps()[0])
+    for grid, exact in found[0].items():
+        torch.testing.assert_close(found[1][grid], exact, rtol=5e-3, atol=1e-5)
+        assert not torch.equal(found[1][grid], exact)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -1,0 +1,56 @@
+"""The accelerators' way to read attention, on the CPU: the kernels have the same meaning there."""
+
+import pytest
+import torch
+
+from dsfactory.generate.fused import MAX_LAYERS, VALUE, FusedReads, fused_token_probabilities, weights_as_values
+from dsfactory.generate.probabilities import token_probabilities
+
+
+def make_layer(number, positions, width, dtype, images=2):
+    generator = torch.Generator().manual_seed(number)
+    query = (torch.randn(images, positions, width, generator=generator) * 2).to(dtype)
+    return query, torch.randn(images, 77, width, generator=generator).to(dtype)
+
+
+def make_weights(classes=3):
+    weights = torch.zeros(2, 77, classes)
+    weights[0, [5, 6], 0] = 0.5
+    weights[1, [70, 71, 72], classes - 1] = 1 / 3
+    return weights
+
+
+@pytest.mark.parametrize(("positions", "heads", "width"), [(32 * 32, 8, 320), (64, 2, 16)])
+@pytest.mark.parametrize(("dtype", "rounding"), [(torch.bfloat16, 2**-7), (torch.float16, 2**-10)])
+def test_the_kernel_says_the_same_to_its_rounding(positions, heads, width, dtype, rounding):
+    query, key = make_layer(0, positions, width, dtype)
+    weights = make_weights(classes=10)  # more than the small heads are deep
+    scale = (width // heads) ** -0.5
+    values = weights_as_values(weights, heads, width // heads, dtype)
+    found = fused_token_probabilities(query, key, values, heads, scale, 10) / VALUE
+    exact = token_probabilities(query, key, weights, heads, scale)
+    assert found.dtype == torch.float32 and found.shape == exact.shape
+    torch.testing.assert_close(found, exact, rtol=2 * rounding, atol=1e-6)
+    assert found[0, :, 1:].abs().max() == 0
+
+
+@pytest.mark.parametrize("layers", [1, 3, MAX_LAYERS, MAX_LAYERS + 2])
+def test_layers_that_waited_for_each_other_add_up(layers):
+    """Layers of two shapes in turns, as a UNet has them; each shape has its own sum."""
+    weights = make_weights()
+    reads = FusedReads(weights)
+    shapes = {64: (2, 32), 16: (4, 64)}
+    sums = {positions: torch.zeros(2, positions, 3) for positions in shapes}
+    expected = {positions: torch.zeros(2, positions, 3) for positions in shapes}
+    for number in range(layers):
+        for positions, (heads, width) in shapes.items():
+            query, key = make_layer(number, positions, width, torch.bfloat16)
+            scale = (width // heads) ** -0.5
+            reads.add(sums[positions], query, key, heads, scale)
+            expected[positions] += token_probabilities(query, key, weights, heads, scale)
+    reads.finish()
+    for positions, total in expected.items():
+        torch.testing.assert_close(sums[positions], total, rtol=0.02, atol=1e-5)
+    before = {positions: total.clone() for positions, total in sums.items()}
+    reads.finish()
+    assert all(torch.equal(sums[positions], total) for positions, total in before.items())  # nothing is read twice
