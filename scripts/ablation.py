@@ -58,9 +58,10 @@ from dsfactory.segment.config import SegmentConfig
 from dsfactory.segment.metrics import Confusion
 from dsfactory.splice.layout import STAGE as SPLICED
 from scripts.annotate_measure import Overlap, build_annotator, in_list, labels_by_rule
+from scripts.pocket.art import load_art
 from scripts.pocket.captions import class_specs
 from scripts.pocket.measure import rendered_scenes
-from scripts.pocket.stickers import CLASS_ICONS, TEST_STYLES, TRAIN_STYLES, drawn_classes, load_stickers
+from scripts.pocket.stickers import CLASS_ICONS, TEST_STYLES, Sticker, drawn_classes, load_stickers
 from scripts.sticker_world import render_world
 
 Labels = NDArray[np.uint8]
@@ -95,6 +96,11 @@ class Settings:
     repeats: int
     device: str
     work: Path
+
+
+def test_stickers(settings: Settings) -> list[Sticker]:
+    """The stickers of the tested styles."""
+    return load_stickers(settings.packages, settings.styles, {name: CLASS_ICONS[name] for name in settings.classes})
 
 
 class Relabelled:
@@ -137,8 +143,7 @@ def measure_masks(settings: Settings) -> dict[str, dict[str, Any]]:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     annotator = build_annotator(settings.model, settings.device)
     overlaps: dict[str, Overlap] = {}
-    stickers = load_stickers(settings.packages, settings.styles, {name: CLASS_ICONS[name] for name in settings.classes})
-    for number, scene in enumerate(rendered_scenes(stickers, settings.scenes, 105)):
+    for number, scene in enumerate(rendered_scenes(test_stickers(settings), settings.scenes, 105)):
         noisy = annotator.noisy(scene.image, derive_seed(6, number))
         evidence = annotator.evidence(noisy, class_specs(scene.classes))
         truth = in_list(scene.labels, scene.classes, settings.classes)
@@ -192,15 +197,20 @@ def stage_set(run: Run, stage: str, splice: bool) -> TrainingSet:
     return stored_images(shards)
 
 
-def scene_set(settings: Settings, styles: tuple[str, ...], split: str) -> TrainingSet:
-    """Rendered scenes, `train` or `val`; rendered on the first call."""
-    asked = [styles, settings.classes, settings.real]
+def scene_set(settings: Settings, learnt: bool, split: str) -> TrainingSet:
+    """Rendered scenes, `train` or `val`, of the art that the model learnt or else of the tested styles."""
+    if learnt:
+        stickers = [sticker for sticker in load_art(settings.packages) if sticker.class_name in settings.classes]
+    else:
+        stickers = test_stickers(settings)
+    pictures = hashlib.sha256(b"".join(sticker.image.tobytes() for sticker in stickers)).hexdigest()
+    asked = [pictures, settings.classes, settings.real]
     mark = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:8]
     out = settings.work / f"scenes-{mark}"
     if not (out / "labelmap.txt").exists():  # the last file that is written
         for path in sorted(out.rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() else path.unlink()
-        render_world(settings.packages, styles, settings.classes, settings.real, 7, 128, out)
+        render_world(stickers, settings.classes, settings.real, 7, 128, out)
     folder = VocFolder.open(out)
     specs = tuple(ClassSpec(name=name) for name in settings.classes)
     images = folder.images(split, match_classes(specs, folder.names, str(out)))
@@ -236,7 +246,7 @@ def annotated_set(settings: Settings, scenes: TrainingSet, progress: Progress) -
 def train_rows(settings: Settings, sets: dict[str, TrainingSet], progress: Progress) -> dict[str, list[Confusion]]:
     """Per row, the test's confusion matrix of each repetition. Every row's first repetition comes before any second."""
     config = EvaluateConfig(segment=SegmentConfig(steps=settings.steps), repeats=settings.repeats)
-    test = scene_set(settings, settings.styles, "val")
+    test = scene_set(settings, False, "val")
     folder = settings.work / "trainings"
     folder.mkdir(exist_ok=True)
     found: dict[str, list[Confusion]] = {row: [] for row in sets}
@@ -271,9 +281,9 @@ def ablation(settings: Settings, progress: Progress) -> dict[str, Any]:
         sets[CRF] = stage_set(run, "refine", splice=False)
         sets[FILTERED] = stage_set(run, "filter", splice=False)
         sets[WITH_SPLICE] = stage_set(run, "filter", splice=True)
-        scenes = scene_set(settings, TRAIN_STYLES, "train")
+        scenes = scene_set(settings, True, "train")
         sets[SCENES], sets[SCENES_EXACT] = annotated_set(settings, scenes, progress), scenes
-        sets[REAL] = scene_set(settings, settings.styles, "train")
+        sets[REAL] = scene_set(settings, False, "train")
         confusions = train_rows(settings, sets, progress)
     names = ("background", *settings.classes)
     results = Results(names, confusions, {}, {})

@@ -20,24 +20,20 @@ from PIL import Image
 from dsfactory.core.png import encode_index_png, voc_palette
 from scripts.pocket.dataset import draw_classes
 from scripts.pocket.scenes import BACKGROUNDS, compose_scene, group_by_class
-from scripts.pocket.stickers import CLASS_ICONS, TEST_STYLES, drawn_classes, load_stickers
+from scripts.pocket.stickers import CLASS_ICONS, TEST_STYLES, Sticker, drawn_classes, load_stickers
 
 JPEG_QUALITY = 95
 
 
-def render_world(
-    packages: Path, styles: tuple[str, ...], classes: tuple[str, ...], num: int, seed: int, size: int, out: Path
-) -> None:
-    """Write `num` scenes of `size`² pixels; scene n depends on (seed, n), the classes and the styles alone.
+def render_world(stickers: list[Sticker], classes: tuple[str, ...], num: int, seed: int, size: int, out: Path) -> None:
+    """Write `num` scenes of `size`² pixels; scene n depends on (seed, n), the classes and their stickers alone.
 
     Raises:
         FileExistsError: `out` is a folder with something in it, or a file.
-        FileNotFoundError: a style's `icons.json` is missing.
-        ValueError: no style has a sticker of one of the classes.
     """
     if out.is_file() or (out.exists() and any(out.iterdir())):
         raise FileExistsError(f"{out} is not empty: name a new folder")
-    groups = group_by_class(load_stickers(packages, styles, {name: CLASS_ICONS[name] for name in classes}))
+    groups = group_by_class(stickers)
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (out / folder).mkdir(parents=True)
     names = []
@@ -82,7 +78,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error(f"no stickers for {', '.join(unknown)}; there are {', '.join(CLASS_ICONS)}")
     try:
         classes = classes or drawn_classes(args.packages, styles)
-        render_world(args.packages, styles, classes, args.num, args.seed, args.size, args.out)
+        stickers = load_stickers(args.packages, styles, {name: CLASS_ICONS[name] for name in classes})
+        render_world(stickers, classes, args.num, args.seed, args.size, args.out)
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -31,10 +31,11 @@ from dsfactory.prompts.vocabulary import find_mentions
 from dsfactory.refine.config import RefineConfig
 from dsfactory.refine.fuse import fuse_maps, resize_maps
 from dsfactory.refine.mask import refine_mask
+from scripts.pocket.art import load_art
 from scripts.pocket.captions import PLACES, class_specs, draw_caption, load_captions, template_caption
 from scripts.pocket.judges import Judges, as_pictures, overlap, render_single, segment, train_judges
 from scripts.pocket.scenes import BACKGROUNDS, Scene, compose_scene, group_by_class, paint_background
-from scripts.pocket.stickers import TEST_STYLES, TRAIN_STYLES, Sticker, load_stickers
+from scripts.pocket.stickers import TEST_STYLES, Sticker, load_stickers
 
 TIMESTEPS = (100, 200, 300, 400)
 NOISE_SEEDS = 3
@@ -203,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         batch_size=16,
     )
     train_stickers, test_stickers = (
-        load_stickers(args.packages, TRAIN_STYLES),
+        load_art(args.packages),
         load_stickers(args.packages, TEST_STYLES),
     )
     judges = train_judges(train_stickers, args.work / "judges.pt")
