@@ -1,6 +1,7 @@
 """Show the first images of a VOC dataset beside their masks, on one sheet.
 
     python scripts/montage.py runs/demo/export/voc --out montage.png
+    python scripts/montage.py runs/demo/export/voc --prefix 1 --num 18 --out splices.png
 
 Each class has a colour, each object an outline and its name; void is veiled in white. Nothing is picked by hand:
 the images are the first of ImageSets/Segmentation/trainval.txt.
@@ -134,6 +135,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="the dataset: the folder that holds JPEGImages")
     parser.add_argument("--out", type=Path, default=Path("montage.png"), help="the PNG to write (default montage.png)")
     parser.add_argument("--num", type=int, default=8, help="number of images (default 8)")
+    parser.add_argument("--prefix", default="", help="only images whose names begin so (default: all)")
     parser.add_argument("--columns", type=int, default=4, help="images in a row (default 4)")
     parser.add_argument("--size", type=int, default=192, help="side of an image on the sheet in pixels (default 192)")
     arguments = parser.parse_args()
@@ -142,9 +144,10 @@ def main() -> int:
     listing = arguments.folder / "ImageSets" / "Segmentation" / "trainval.txt"
     if not listing.is_file():
         parser.error(f"{arguments.folder} is not a VOC dataset (it has no {listing.relative_to(arguments.folder)})")
-    keys = listing.read_text(encoding="utf-8").split()[: arguments.num]
+    keys = [key for key in listing.read_text(encoding="utf-8").split() if key.startswith(arguments.prefix)]
+    keys = keys[: arguments.num]
     if not keys:
-        parser.error(f"{listing} lists no image")
+        parser.error(f"{listing} lists no image that begins with {arguments.prefix!r}")
     samples = [read_sample(arguments.folder, key) for key in keys]
     draw_sheet(samples, arguments.columns, arguments.size).save(arguments.out, optimize=True)
     print(f"{arguments.out}: {len(samples)} images of {arguments.folder}")

@@ -48,3 +48,10 @@ def test_what_is_no_voc_dataset_is_one_clear_line(tmp_path):
     assert result.returncode == 2
     assert "is not a VOC dataset" in result.stderr and "Traceback" not in result.stderr
     assert not (tmp_path / "m.png").exists()
+
+
+def test_a_prefix_chooses_images(voc, tmp_path):
+    result = montage(voc, "--out", tmp_path / "m.png", "--prefix", "00000001")
+    assert result.returncode == 0 and "1 images" in result.stdout
+    result = montage(voc, "--out", tmp_path / "n.png", "--prefix", "splice")
+    assert result.returncode == 2 and "lists no image that begins with 'splice'" in result.stderr
