@@ -84,7 +84,8 @@ $(STICKERS)/.installed: Makefile
 		noto noto-v1 fxemoji twemoji emojione streamline-emojis fluent-emoji-high-contrast emojione-monotone openmoji)
 	touch $@
 
-$(POCKET_WORK)/rows.jsonl: | setup $(STICKERS)/.installed
+$(POCKET_WORK)/rows.jsonl: scripts/pocket/art.py scripts/pocket/stickers.py | setup $(STICKERS)/.installed
+	@test ! -e $@ || { echo 'the art has changed since $(POCKET_WORK) was rendered: name a new POCKET_WORK'; exit 2; }
 	$(BIN)/python -m scripts.pocket.dataset --packages $(PACKAGES) --captions $(CAPTIONS) --work $(POCKET_WORK)
 
 pocket: setup $(POCKET_WORK)/rows.jsonl ## train the pocket model again (hours; resumes); needs npm for the sticker art

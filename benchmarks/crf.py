@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument("--labels", type=int, nargs="+", default=[2, 4, 21], help="numbers of labels, background too")
     parser.add_argument("--pictures", type=int, default=3, help="pictures per number of labels")
     parser.add_argument("--pairs", type=int, default=2, help="how often each arm refines a picture")
-    parser.add_argument("--device", default="cpu", help="a GPU to compare with the CPU, in place of pydensecrf")
+    parser.add_argument("--device", default="cpu", help="cuda: compare the GPU with a core, in place of pydensecrf")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     device = choose_device(arguments.device)

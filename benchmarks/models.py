@@ -4,7 +4,8 @@ Text encoders are shortened, for they run once per prompt. Stable Diffusion 1.5 
 transformers of Stable Diffusion 3 and FLUX, whose blocks are all alike, there are a few blocks at full width.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -48,7 +49,7 @@ def stable_diffusion_15(dtype: torch.dtype, device: torch.device) -> Any:
     """Stable Diffusion 1.5 of full size, text encoder included."""
     torch.manual_seed(0)
     tokenizer = letter_tokenizer()
-    with device:  # where random numbers come faster
+    with made_on(device, dtype):
         parts = {
             "vae": _vae(4),
             "text_encoder": CLIPTextModel(_clip(tokenizer, 768, layers=12)),
@@ -74,7 +75,7 @@ def stable_diffusion_xl(dtype: torch.dtype, device: torch.device) -> Any:
     """Stable Diffusion XL: its whole UNet of 2.6 billion weights."""
     torch.manual_seed(0)
     tokenizer = letter_tokenizer()
-    with device:
+    with made_on(device, dtype):
         parts = {
             "vae": _vae(4),
             "text_encoder": CLIPTextModel(_clip(tokenizer, 768)),
@@ -107,7 +108,7 @@ def stable_diffusion_3(dtype: torch.dtype, device: torch.device) -> Any:
     """Stable Diffusion 3 medium: 6 of its 24 blocks."""
     torch.manual_seed(0)
     tokenizer = letter_tokenizer()
-    with device:
+    with made_on(device, dtype):
         parts = {
             "transformer": SD3Transformer2DModel(
                 sample_size=128,
@@ -141,7 +142,7 @@ def flux(dtype: torch.dtype, device: torch.device) -> Any:
     """FLUX.1: 2 of its 19 blocks in two streams, and 4 of its 38 in one."""
     torch.manual_seed(0)
     tokenizer = letter_tokenizer()
-    with device:
+    with made_on(device, dtype):
         parts = {
             "transformer": FluxTransformer2DModel(num_layers=2, num_single_layers=4),
             "vae": _vae(16, shift_factor=0.1159),
@@ -164,6 +165,18 @@ FAMILIES = {
     "flux": Family("a tenth of FLUX.1's blocks", flux),
 }
 """What can draw, by the name on the command line."""
+
+
+@contextmanager
+def made_on(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
+    """Make networks where and as they will compute: random numbers come faster on a GPU, float32 may not fit there."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with device:
+            yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _ready(pipeline: Any, dtype: torch.dtype, device: torch.device) -> Any:

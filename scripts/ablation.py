@@ -61,7 +61,7 @@ from scripts.annotate_measure import Overlap, build_annotator, in_list, labels_b
 from scripts.pocket.art import load_art
 from scripts.pocket.captions import class_specs
 from scripts.pocket.measure import rendered_scenes
-from scripts.pocket.stickers import CLASS_ICONS, TEST_STYLES, Sticker, drawn_classes, load_stickers
+from scripts.pocket.stickers import CLASS_ICONS, TEST_STYLES, Sticker, drawn_classes, load_stickers, stickers_digest
 from scripts.sticker_world import render_world
 
 Labels = NDArray[np.uint8]
@@ -98,7 +98,12 @@ class Settings:
     work: Path
 
 
-def test_stickers(settings: Settings) -> list[Sticker]:
+def learnt_stickers(settings: Settings) -> list[Sticker]:
+    """The art that the bundled model learnt from."""
+    return [sticker for sticker in load_art(settings.packages) if sticker.class_name in settings.classes]
+
+
+def tested_stickers(settings: Settings) -> list[Sticker]:
     """The stickers of the tested styles."""
     return load_stickers(settings.packages, settings.styles, {name: CLASS_ICONS[name] for name in settings.classes})
 
@@ -143,7 +148,7 @@ def measure_masks(settings: Settings) -> dict[str, dict[str, Any]]:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     annotator = build_annotator(settings.model, settings.device)
     overlaps: dict[str, Overlap] = {}
-    for number, scene in enumerate(rendered_scenes(test_stickers(settings), settings.scenes, 105)):
+    for number, scene in enumerate(rendered_scenes(tested_stickers(settings), settings.scenes, 105)):
         noisy = annotator.noisy(scene.image, derive_seed(6, number))
         evidence = annotator.evidence(noisy, class_specs(scene.classes))
         truth = in_list(scene.labels, scene.classes, settings.classes)
@@ -197,14 +202,9 @@ def stage_set(run: Run, stage: str, splice: bool) -> TrainingSet:
     return stored_images(shards)
 
 
-def scene_set(settings: Settings, learnt: bool, split: str) -> TrainingSet:
-    """Rendered scenes, `train` or `val`, of the art that the model learnt or else of the tested styles."""
-    if learnt:
-        stickers = [sticker for sticker in load_art(settings.packages) if sticker.class_name in settings.classes]
-    else:
-        stickers = test_stickers(settings)
-    pictures = hashlib.sha256(b"".join(sticker.image.tobytes() for sticker in stickers)).hexdigest()
-    asked = [pictures, settings.classes, settings.real]
+def scene_set(settings: Settings, stickers: list[Sticker], split: str) -> TrainingSet:
+    """Rendered scenes of the stickers, `train` or `val`; rendered on the first call."""
+    asked = [stickers_digest(stickers), settings.classes, settings.real]
     mark = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:8]
     out = settings.work / f"scenes-{mark}"
     if not (out / "labelmap.txt").exists():  # the last file that is written
@@ -246,7 +246,7 @@ def annotated_set(settings: Settings, scenes: TrainingSet, progress: Progress) -
 def train_rows(settings: Settings, sets: dict[str, TrainingSet], progress: Progress) -> dict[str, list[Confusion]]:
     """Per row, the test's confusion matrix of each repetition. Every row's first repetition comes before any second."""
     config = EvaluateConfig(segment=SegmentConfig(steps=settings.steps), repeats=settings.repeats)
-    test = scene_set(settings, False, "val")
+    test = scene_set(settings, tested_stickers(settings), "val")
     folder = settings.work / "trainings"
     folder.mkdir(exist_ok=True)
     found: dict[str, list[Confusion]] = {row: [] for row in sets}
@@ -281,9 +281,9 @@ def ablation(settings: Settings, progress: Progress) -> dict[str, Any]:
         sets[CRF] = stage_set(run, "refine", splice=False)
         sets[FILTERED] = stage_set(run, "filter", splice=False)
         sets[WITH_SPLICE] = stage_set(run, "filter", splice=True)
-        scenes = scene_set(settings, True, "train")
+        scenes = scene_set(settings, learnt_stickers(settings), "train")
         sets[SCENES], sets[SCENES_EXACT] = annotated_set(settings, scenes, progress), scenes
-        sets[REAL] = scene_set(settings, False, "train")
+        sets[REAL] = scene_set(settings, tested_stickers(settings), "train")
         confusions = train_rows(settings, sets, progress)
     names = ("background", *settings.classes)
     results = Results(names, confusions, {}, {})

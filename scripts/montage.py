@@ -147,7 +147,8 @@ def main() -> int:
     keys = [key for key in listing.read_text(encoding="utf-8").split() if key.startswith(arguments.prefix)]
     keys = keys[: arguments.num]
     if not keys:
-        parser.error(f"{listing} lists no image that begins with {arguments.prefix!r}")
+        wanted = f" whose name begins with {arguments.prefix}" if arguments.prefix else ""
+        parser.error(f"{listing} lists no image{wanted}")
     samples = [read_sample(arguments.folder, key) for key in keys]
     draw_sheet(samples, arguments.columns, arguments.size).save(arguments.out, optimize=True)
     print(f"{arguments.out}: {len(samples)} images of {arguments.folder}")

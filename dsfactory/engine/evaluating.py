@@ -106,6 +106,7 @@ def evaluate_job(
             "real": real.name,
             "steps": config.segment.steps,
             "batch_size": config.segment.batch_size,
+            "learning_rate": config.segment.learning_rate,
             "side": config.segment.side,
             "segmenter": config.segment.checkpoint,
             "repeats": config.repeats,

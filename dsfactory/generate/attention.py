@@ -70,6 +70,8 @@ class ObservedLayer:
     """An attention layer under observation: its projections of the moment, until they are read."""
 
     class_keys: Tensor | None = None
+    image_keys = False
+    """Of joint attention: whether the image's own keys are asked for too, as self-attention wants them."""
     scale: float
 
     def __init__(self, name: str, attention: Any, class_states: Tensor | None) -> None:
@@ -229,12 +231,11 @@ class AttentionCapture:
     def _observe_steps(self) -> None:
         self._handles.append(self._unet.register_forward_pre_hook(self._start_step, with_kwargs=True))
         if self._fused is not None:
-            self._handles.append(self._unet.register_forward_hook(self._end_step))
+            self._handles.append(self._unet.register_forward_hook(partial(self._end_step, self._fused)))
 
-    def _end_step(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+    def _end_step(self, reads: FusedReads, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         start = self._clock()
-        if self._fused is not None:
-            self._fused.finish()
+        reads.finish()
         self.seconds += self._clock() - start
 
     def _start_step(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

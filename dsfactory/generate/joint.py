@@ -38,8 +38,6 @@ class _JointLayer(ObservedLayer):
         self._parts: dict[str, Tensor] = {}
         self._rotary: tuple[Tensor, Tensor] | None = None
         self.two_streams = getattr(attention, "add_k_proj", None) is not None
-        self.image_keys = False
-        """Whether the image's own keys are asked for too; wanted for self-attention alone."""
 
     def keep(self, part: str, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         self._parts[part] = output
@@ -105,8 +103,6 @@ class JointAttentionCapture(AttentionCapture):
         super().__init__(transformer, query, affinity_steps=affinity_steps, timed=timed)
         self._latent = grid
         self._text = query.weights.shape[1]
-        self._joint: list[_JointLayer] = []
-        self._wants_affinity = False
 
     def __enter__(self) -> Self:
         self._observe_steps()
@@ -120,7 +116,6 @@ class JointAttentionCapture(AttentionCapture):
         if layer.two_streams:
             sources["text_key"] = attention.norm_added_k or attention.add_k_proj
         self._layers.append(layer)
-        self._joint.append(layer)
         self._handles += [module.register_forward_hook(partial(layer.keep, part)) for part, module in sources.items()]
         self._handles += [
             attention.register_forward_pre_hook(layer.keep_rotary, with_kwargs=True),
@@ -129,16 +124,15 @@ class JointAttentionCapture(AttentionCapture):
 
     def _start_step(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._count_step(args[0] if args else kwargs["hidden_states"])
-        self._wants_affinity = self._steps - 1 in self._affinity_steps
-        for layer in self._joint:
-            layer.image_keys = self._wants_affinity
+        for layer in self._layers:
+            layer.image_keys = self._steps - 1 in self._affinity_steps
 
     def _read_joint(self, layer: ObservedLayer, query: Tensor, key: Tensor) -> None:
         depth = query.shape[2] // layer.heads
         layer.scale = depth**-0.5
         self._read_cross(layer, query, key[:, : self._text])
         positions = query.shape[1]
-        if self._wants_affinity and positions <= MAX_AFFINITY_POSITIONS:
+        if key.shape[1] > self._text and positions <= MAX_AFFINITY_POSITIONS:
             total = self._self.setdefault(
                 attention_grid(self._latent, positions),
                 torch.zeros(self._images, positions, positions, device=query.device),

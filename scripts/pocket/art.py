@@ -19,8 +19,6 @@ VARIANTS = 8
 """Pairs of colours that each line drawing is filled with."""
 INSIDE = 100
 """Alpha from which a line keeps the outside out."""
-SMALLEST_SHARE = 0.35
-"""Of its box that a filled drawing covers; below, its outline has gaps and nothing was filled."""
 
 _CAT_MOODS = (
     "cat-with-tears-of-joy", "cat-with-wry-smile", "crying-cat", "grinning-cat", "grinning-cat-with-smiling-eyes",
@@ -61,7 +59,7 @@ def load_art(packages: Path) -> list[Sticker]:
                     continue
                 drawing = draw_icon(package, icon)
                 filled = [fill_drawing(drawing, rng) for _ in range(VARIANTS)] if style in LINE_STYLES else [drawing]
-                stickers += [Sticker(name, style, icon, image) for image in filled if _share(image) > SMALLEST_SHARE]
+                stickers += [Sticker(name, style, icon, image) for image in filled]
     return balance(stickers)
 
 
@@ -80,7 +78,7 @@ def fill_drawing(drawing: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     inside = around[1:-1, 1:-1] != 2
     ink = _colour(rng, (0.0, 0.3), (0.0, 0.6)) if rng.random() < 0.75 else _colour(rng, (0.2, 0.8), (0.2, 0.9))
     paint = _colour(rng, (0.55, 1.0), (0.0, 0.9))
-    share = alpha[..., None] / 255
+    share = np.where(inside, alpha, 255)[..., None] / 255  # no paint outside, where lines fade out
     colour = np.clip(paint * (1 - share) + ink * share, 0, 255).astype(np.uint8)
     return np.dstack([colour, np.where(inside, 255, alpha).astype(np.uint8)])
 
@@ -88,10 +86,6 @@ def fill_drawing(drawing: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _colour(rng: np.random.Generator, values: tuple[float, float], saturations: tuple[float, float]) -> np.ndarray:
     hue, saturation, value = rng.random(), rng.uniform(*saturations), rng.uniform(*values)
     return 255 * np.array(colorsys.hsv_to_rgb(hue, saturation, value))
-
-
-def _share(image: np.ndarray) -> float:
-    return float((image[..., 3] > 127).mean())
 
 
 def balance(stickers: list[Sticker]) -> list[Sticker]:

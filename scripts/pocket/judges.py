@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scripts.pocket.scenes import BACKGROUNDS, compose_scene, group_by_class
-from scripts.pocket.stickers import Sticker
+from scripts.pocket.stickers import Sticker, stickers_digest
 from scripts.pocket.training import load_checkpoint, save_checkpoint
 
 FEATURES = 128
@@ -132,7 +132,8 @@ def train_judges(stickers: list[Sticker], kept: Path, scenes: int = 2400) -> Jud
     classes = tuple(group_by_class(stickers))
     classifier, segmenter = Classifier(len(classes)), Segmenter()
     state = load_checkpoint(kept, torch.device("cpu"))
-    if state is not None and tuple(state["classes"]) == classes:
+    art = stickers_digest(stickers)
+    if state is not None and state.get("art") == art:
         classifier.load_state_dict(state["classifier"])
         segmenter.load_state_dict(state["segmenter"])
         return Judges(classifier.eval(), segmenter.eval(), classes, state["held_out"])
@@ -152,9 +153,9 @@ def train_judges(stickers: list[Sticker], kept: Path, scenes: int = 2400) -> Jud
     save_checkpoint(
         kept,
         {
+            "art": art,
             "classifier": classifier.state_dict(),
             "segmenter": segmenter.state_dict(),
-            "classes": list(classes),
             "held_out": held_out,
         },
     )

@@ -126,7 +126,7 @@ class Objective:
         self.token_weights = token_weights(self.tokenizer, work / "rows.jsonl").to(device)
         self.masks = mask_grids(np.load(work / "labels.npy", mmap_mode="r")).to(device)
         self.batch_size, self.device = batch_size, device
-        self.noise = torch.Generator(device)
+        self.random = torch.Generator(device)
 
     def build(self) -> tuple[UNet2DConditionModel, CLIPTextModel]:
         """Untrained nets on the device."""
@@ -137,18 +137,19 @@ class Objective:
         return unet, text_encoder.to(self.device).train()
 
     def loss(
-        self, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, seed: list[int]
+        self, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, seed: int
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The loss to minimise on the batch that `seed` names; the plain v-loss and grounding loss to look at."""
-        rng = np.random.default_rng(seed)
-        chosen = torch.from_numpy(rng.choice(len(self.latents), self.batch_size, replace=False)).to(self.device)
+        """The loss to minimise on the batch that `seed` names on this kind of device; the plain v-loss and grounding
+        loss to look at."""
+        # Drawn where they are used: what is copied there waits for all that was begun before.
+        draw = {"generator": self.random.manual_seed(seed), "device": self.device}
+        chosen = torch.randperm(len(self.latents), **draw)[: self.batch_size]
         clean = self.latents[chosen].float() * self.scale
-        dropped = torch.from_numpy(rng.random(self.batch_size) < CAPTION_DROPOUT).to(self.device)
+        dropped = torch.rand(self.batch_size, **draw) < CAPTION_DROPOUT
         text = torch.where(dropped[:, None], self.empty, self.ids[chosen])
         self.grounding.weights = self.token_weights[chosen] * ~dropped[:, None, None]
-        timesteps = torch.from_numpy(rng.integers(0, 1000, self.batch_size)).to(self.device)
-        self.noise.manual_seed(int(rng.integers(2**63)))
-        noise = torch.randn(clean.shape, generator=self.noise, device=self.device)
+        timesteps = torch.randint(1000, (self.batch_size,), **draw)
+        noise = torch.randn(clean.shape, **draw)
         noisy = self.schedule.add_noise(clean, noise, timesteps)
         target = self.schedule.get_velocity(clean, noise, timesteps)
         with torch.autocast(self.device.type, torch.bfloat16):
@@ -187,6 +188,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--max-steps", type=int, default=None, help="stop after this many steps of this run")
     args = parser.parse_args(argv)
     device = pick_device(args.device)
+    torch.backends.cudnn.benchmark = True  # shapes never change: cuDNN tries its kernels once and takes the fastest
 
     make_latents(args.work, device)
     make_tokenizer(args.work, args.captions)
@@ -218,7 +220,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     saved_at, first_step, losses = clock.elapsed_s, step, deque[torch.Tensor](maxlen=50)
     while clock.fraction < 1 and (args.max_steps is None or step - first_step < args.max_steps):
         set_learning_rate(optimizer, learning_rate(args.learning_rate, clock.fraction))
-        loss, v_loss, grounding = objective.loss(unet, text_encoder, [2, step])
+        loss, v_loss, grounding = objective.loss(unet, text_encoder, step)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)

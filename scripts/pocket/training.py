@@ -83,8 +83,7 @@ def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any] | None:
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` is cuda when present, else cpu; cuDNN takes the kernels that it finds fastest."""
+    """`auto` is cuda when present, else cpu."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    torch.backends.cudnn.benchmark = True
     return torch.device(name)

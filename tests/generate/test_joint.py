@@ -12,6 +12,7 @@ from diffusers.models.transformers import transformer_flux
 from dsfactory.core.config import ClassSpec
 from dsfactory.core.errors import UserError
 from dsfactory.generate.attention import ClassQuery
+from dsfactory.generate.fused import FusedReads
 from dsfactory.generate.joint import JointAttentionCapture
 from dsfactory.generate.sampler import Request, Sampler
 from dsfactory.models.loading import load_pipeline
@@ -59,6 +60,31 @@ def test_a_map_per_class_on_the_image_grid(family: tuple[str, Path]) -> None:
     maps = drawn.evidence.cross[4, 6]
     assert maps.shape == (2, 4, 6) and maps.min() > 0 and maps.max() < 1
     assert not np.allclose(maps[0], maps[1])
+
+
+def test_what_accelerators_read_is_what_the_cpu_reads(
+    family: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fused kernel, which accelerators ask, asked on the CPU: in steps with and without self-attention."""
+    _, folder = family
+    pipeline = load_pipeline(str(folder), "cpu", "bf16")
+    settings: dict[str, Any] = {"width": 96, "height": 64, "steps": 9, "guidance": 4.0, "batch_size": 2}
+    drawn = []
+    enter = JointAttentionCapture.__enter__
+
+    def enter_fused(capture: JointAttentionCapture) -> JointAttentionCapture:
+        capture._fused = FusedReads(capture._query.weights)
+        return enter(capture)
+
+    for way in (enter, enter_fused):
+        monkeypatch.setattr(JointAttentionCapture, "__enter__", way)
+        made = Sampler(pipeline, find_mentions=find_mentions, **settings)
+        drawn.append(list(made.draw([Request("a dog and a bird", 1, (DOG, BIRD)), Request("a bird", 2, (BIRD,))])))
+    for exact, fused in zip(*drawn, strict=True):
+        assert np.array_equal(exact.image, fused.image)
+        assert len(exact.evidence.cross[4, 6]) == len(fused.evidence.cross[4, 6])
+        np.testing.assert_allclose(fused.evidence.cross[4, 6], exact.evidence.cross[4, 6], rtol=5e-3)
+    assert any((a.evidence.cross[4, 6] != b.evidence.cross[4, 6]).any() for a, b in zip(*drawn, strict=True))
 
 
 def test_maps_are_the_layers_own_probabilities(family: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
