@@ -32,7 +32,7 @@ class AnnotateConfig(Section):
         "a photo", max_length=300, description="What it is told of a picture that shows none of the classes."
     )
     min_gain: float | None = Field(
-        0.003,
+        0.001,
         ge=0,
         le=1,
         description="A class is in a picture when naming it, and no other, lowers the error of the model's noise "

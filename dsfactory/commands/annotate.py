@@ -26,7 +26,7 @@ MinGain = Annotated[
     str | None,
     typer.Option(
         help="A class counts as present when naming it, and no other, lowers the error of the model's noise prediction "
-        "by this share of the whole (0 to 1); 'off' takes all classes for present [default: 0.003]"
+        "by this share of the whole (0 to 1); 'off' takes all classes for present [default: 0.001]"
     ),
 ]
 
