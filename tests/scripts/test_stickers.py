@@ -6,6 +6,7 @@ import pytest
 
 pytest.importorskip("resvg_py")
 
+from scripts.pocket.art import ICONS
 from scripts.pocket.stickers import CLASS_ICONS, EXCLUDED, contact_sheet, draw_icon, drawn_classes, load_stickers
 
 
@@ -56,8 +57,8 @@ def test_missing_package_is_named(packages: Path) -> None:
         load_stickers(packages, ("style-z",), {"dog": ("dog",)})
 
 
-def test_exclusions_name_icons_of_the_table() -> None:
-    known = {icon for icons in CLASS_ICONS.values() for icon in icons}
+def test_exclusions_name_icons_of_the_tables() -> None:
+    known = {icon for table in (CLASS_ICONS, ICONS) for icons in table.values() for icon in icons}
     assert set().union(*EXCLUDED.values()) <= known
 
 
