@@ -83,7 +83,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     share = observed.capture_seconds / (time.perf_counter() - start)
     ratios = [with_capture / without for with_capture, without in zip(seconds["capture"], seconds["bare"], strict=True)]
     return {
-        "machine": machine(torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"),
+        "machine": machine(device),
         "seconds": {arm: summary(values) for arm, values in seconds.items()},
         "ratio": summary(ratios),
         "capture_share": share,

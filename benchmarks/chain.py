@@ -176,7 +176,7 @@ def main() -> None:
     arguments = parser.parse_args()
     diffusers.utils.logging.set_verbosity_error()
     device = choose_device(arguments.device)
-    place = machine(torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu")
+    place = machine(device)
     with pinned(arguments.draw_core):
         result = measure(arguments, device)
     print(report(write_result(arguments, {"machine": place, **result})))

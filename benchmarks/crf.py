@@ -94,7 +94,7 @@ def measure_device(arguments: argparse.Namespace, device: torch.device) -> dict[
             seconds[arm].append((now(device) - start) / arguments.pictures)
         same = float((found.argmax(1).cpu().numpy() == expected.argmax(1)).mean())
         rows.append({"labels": labels, "seconds": {k: summary(v) for k, v in seconds.items()}, "same_pixels": same})
-    return {"machine": machine(torch.cuda.get_device_name(device)), "crf_device": rows}
+    return {"machine": machine(device), "crf_device": rows}
 
 
 def report_device(result: dict[str, Any]) -> str:

@@ -49,7 +49,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
                 seconds[arm].append(now(device) - start)
         ratios = [last / first for first, last in zip(seconds[FIRST], seconds[LAST], strict=True)]
         rows[name] = {"seconds": {arm: summary(values) for arm, values in seconds.items()}, "ratio": summary(ratios)}
-    place = machine(torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu")
+    place = machine(device)
     return {"machine": place, "formats": rows}
 
 

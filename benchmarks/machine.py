@@ -14,11 +14,11 @@ if TYPE_CHECKING:  # the export benchmark's memory must not begin with torch in 
     import torch
 
 
-def machine(device: str = "cpu") -> dict[str, Any]:
+def machine(device: "torch.device | None" = None) -> dict[str, Any]:
     """The processor, its load, the device and the versions that matter.
 
     Args:
-        device: the accelerator's name, when one was used.
+        device: where it ran, unless that is the processor.
     """
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
@@ -32,11 +32,19 @@ def machine(device: str = "cpu") -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "threads": int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)),
         "load": os.getloadavg()[0],
-        "device": device,
+        "device": _name(device),
         "python": platform.python_version(),
         "torch": version("torch"),
         "diffusers": version("diffusers"),
     }
+
+
+def _name(device: "torch.device | None") -> str:
+    if device is None or device.type != "cuda":
+        return "cpu"
+    import torch
+
+    return torch.cuda.get_device_name(device)
 
 
 def now(device: "torch.device") -> float:

@@ -60,7 +60,7 @@ def measure(arguments: argparse.Namespace, flags: list[str]) -> dict[str, Any]:
     for arm in ARMS:
         worker = [sys.executable, "-m", "benchmarks.memory", *flags, "--once", arm]
         arms[arm] = json.loads(subprocess.run(worker, check=True, stdout=subprocess.PIPE, text=True).stdout)
-    place = machine(torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu")
+    place = machine(device)
     return {"machine": place, "arms": arms, "ratio": arms["capture"]["peak_mb"] / arms["bare"]["peak_mb"]}
 
 

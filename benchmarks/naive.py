@@ -112,7 +112,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             seconds[arm].append(run(arm)[0])
     bare = warm["bare"][2].int()
     return {
-        "machine": machine(torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"),
+        "machine": machine(device),
         "arms": {
             arm: {
                 "seconds": summary(seconds[arm]),

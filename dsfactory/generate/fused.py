@@ -6,7 +6,7 @@ the map that we ask for, in one kernel, which keeps the scores to itself and sum
 wait for each other, so that a step of Stable Diffusion costs four calls where its sixteen layers would cost one each.
 
 Probabilities and maps are rounded to the model's own format (0.4 % in bfloat16); the mean over heads, layers and steps
-evens that out. On a CPU :mod:`dsfactory.generate.probabilities` is exact, and no slower.
+evens that out. On a CPU :mod:`dsfactory.generate.probabilities` reads exactly.
 """
 
 from dataclasses import dataclass, field

@@ -53,11 +53,11 @@ class _JointLayer(ObservedLayer):
         parts = {name: self._by_position(part)[-images:] for name, part in self._parts.items()}
         self._parts.clear()
         query, key = parts["query"], parts["key"]
-        if not self.two_streams:
+        if self.two_streams:
+            key = torch.cat([parts["text_key"], key], dim=1) if self.image_keys else parts["text_key"]
+        else:
             query = query[:, self._text :]
             key = key if self.image_keys else key[:, : self._text]
-        else:
-            key = torch.cat([parts["text_key"], key], dim=1) if self.image_keys else parts["text_key"]
         if self._rotary is not None:
             cosines, sines = self._rotary
             key = _rotate(key, cosines[: key.shape[1]], sines[: key.shape[1]])

@@ -203,10 +203,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         find_mentions=find_mentions,
         batch_size=16,
     )
-    train_stickers, test_stickers = (
-        load_art(args.packages),
-        load_stickers(args.packages, TEST_STYLES),
-    )
+    train_stickers, test_stickers = load_art(args.packages), load_stickers(args.packages, TEST_STYLES)
     judges = train_judges(train_stickers, args.work / "judges.pt")
     figures: dict[str, Any] = {"steps": args.steps, "guidance": args.guidance, "judges": judges.held_out}
     figures |= measure_drawings(sampler, judges, load_captions(args.captions), args.per_class)

@@ -2,7 +2,7 @@
 
 An iconify package holds one `icons.json`: `{"width": W, "height": H, "icons": {name: {"body": "<svg content>"}}}`, see
 https://iconify.design/docs/types/iconify-json.html. Each package is one *style*. The pocket model learns the training
-styles; the test style is kept apart, so that masks can be measured on art the model has never seen.
+styles and more (see art.py); the test style is kept apart, so that masks can be measured on art that it never saw.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ STICKER_SIZE = 192
 TRAIN_STYLES = ("fluent-emoji", "fluent-emoji-flat", "noto", "noto-v1", "twemoji", "fxemoji")
 TEST_STYLES = ("openmoji",)
 
-# Class → icon names; an icon that a style lacks is skipped. Few, compact shapes: the model has minutes to learn them.
+# Class → icon names, of what is measured and tested; an icon that a style lacks is skipped. Few, compact shapes.
 CLASS_ICONS: dict[str, tuple[str, ...]] = {
     "aeroplane": ("airplane",),
     "bird": ("duck", "owl", "penguin"),
