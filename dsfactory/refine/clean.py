@@ -67,7 +67,8 @@ def fill_holes(labels: Labels, max_hole: float) -> Labels:
 
 def class_ids(labels: Labels) -> list[int]:
     """The classes present, ascending; background and void are none."""
-    return [int(value) for value in np.unique(labels) if value not in (BACKGROUND, VOID)]
+    counts = np.bincount(labels.ravel(), minlength=VOID + 1)  # np.unique would sort the pixels
+    return [int(value) for value in np.flatnonzero(counts) if value not in (BACKGROUND, VOID)]
 
 
 def label_instances(labels: Labels) -> tuple[Labels, dict[int, int]]:
@@ -89,12 +90,14 @@ def label_instances(labels: Labels) -> tuple[Labels, dict[int, int]]:
         parts, stats = _components(labels == class_id)
         counts[class_id] = len(stats) - 1
         combined = np.where(parts > 0, parts + combined.max(), combined)
-    found, first = np.unique(combined, return_index=True)
-    found, first = found[found > 0], first[found > 0]
-    if len(found) >= VOID:
-        raise ValueError(f"the mask falls into {len(found)} parts, an instance image holds {VOID - 1}")
-    ids = np.zeros(int(combined.max()) + 1, dtype=np.uint8)
-    ids[found[np.argsort(first)]] = np.arange(1, len(found) + 1)
+    total = sum(counts.values())
+    if total >= VOID:
+        raise ValueError(f"the mask falls into {total} parts, an instance image holds {VOID - 1}")
+    first = np.zeros(total + 1, dtype=np.int64)
+    backwards = combined.ravel()[::-1]
+    first[backwards] = np.arange(combined.size)[::-1]  # of equal places the last assignment stays
+    ids = np.zeros(total + 1, dtype=np.uint8)
+    ids[1 + np.argsort(first[1:])] = np.arange(1, total + 1)
     instances = ids[combined]
     instances[labels == VOID] = VOID
     return instances, counts

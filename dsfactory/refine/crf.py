@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dsfactory.refine import crf_cpu
+from dsfactory.refine.crf_coarse import coarse_mean_field, sampling_step
 from dsfactory.refine.kernels import Kernels, gaussian_size
 from dsfactory.refine.lattice import PermutohedralLattice
 
@@ -42,7 +43,8 @@ def dense_crf(
         iterations: mean-field updates.
         backend: ``"lattice"`` (:mod:`dsfactory.refine.crf_cpu`, always there and the faster one) or ``"pydensecrf"``
             (C++, where it is installed). They agree but for rounding, the small kernel, which is exact here and a
-            lattice there, and pixels that are left alone here once they are certain.
+            lattice there, pixels that are left alone here once they are certain, and large pictures, of which not
+            every pixel is asked here (:mod:`dsfactory.refine.crf_coarse`).
 
     Returns:
         float32 posterior of the same shape.
@@ -56,6 +58,8 @@ def dense_crf(
     unary = -np.log(np.clip(probabilities, _MIN_PROBABILITY, 1.0))
     if backend == "pydensecrf":
         return _pydensecrf(image, unary, kernels, iterations)
+    if iterations and (step := sampling_step(*image.shape[:2])) > 1:
+        return coarse_mean_field(image, unary, kernels, iterations, step)
     filters = crf_cpu.CpuFilters(image, kernels)
     return crf_cpu.mean_field(unary.reshape(len(unary), -1), filters, iterations).reshape(unary.shape)
 

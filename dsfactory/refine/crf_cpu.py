@@ -22,7 +22,7 @@ _MOVED = 0.001
 _SETTLED = 8.0
 """Log odds (to either side) beyond which a pixel is certain of its label."""
 
-_CERTAIN = 1.0 - math.exp(-_SETTLED)
+CERTAIN = 1.0 - math.exp(-_SETTLED)
 """The same as a probability: 0.9997."""
 
 
@@ -36,25 +36,40 @@ class CpuFilters:
 
     def __init__(self, image: NDArray[np.uint8], kernels: Kernels) -> None:
         self.shape = height, width = image.shape[0], image.shape[1]
-        features = np.empty((5, height, width), np.float32)
-        features[0] = np.arange(width, dtype=np.float32) / np.float32(kernels.bilateral_sxy)
-        features[1] = (np.arange(height, dtype=np.float32) / np.float32(kernels.bilateral_sxy))[:, None]
-        features[2:] = np.moveaxis(image, 2, 0)
-        features[2:] /= np.float32(kernels.bilateral_srgb)
-        self.lattice = CpuLattice(features.reshape(5, -1))
+        rows, columns = np.divmod(np.arange(height * width), width)
+        self.lattice = CpuLattice(appearance_features(columns, rows, image.reshape(-1, 3), kernels))
         self._sigma = kernels.gaussian_sxy
         self.reach = gaussian_size(self._sigma) // 2
         """How far the smoothness kernel reaches, in pixels."""
         ones = np.ones((1, height * width), np.float32)
         appearance = self.lattice.slice(self.lattice.blur(self.lattice.splat(ones)))[0]
         # The weight of a kernel is shared out to its two sides: sqrt(w) norm K sqrt(w) norm.
-        self.gaussian_norm = _norm(self.smooth(ones.reshape(1, height, width)).ravel(), kernels.gaussian_compat)
-        self.bilateral_norm = _norm(appearance, kernels.bilateral_compat)
+        self.gaussian_norm = normalisation(self.smooth(ones.reshape(1, height, width)).ravel(), kernels.gaussian_compat)
+        self.bilateral_norm = normalisation(appearance, kernels.bilateral_compat)
 
     def smooth(self, planes: Float) -> Float:
         """Blur planes of shape ``(channels, height, width)`` with the smoothness kernel."""
         size = (2 * self.reach + 1,) * 2
         return np.stack([cv2.GaussianBlur(one, size, self._sigma, borderType=cv2.BORDER_CONSTANT) for one in planes])
+
+
+def appearance_features(columns: Ints, rows: Ints, colours: NDArray[np.uint8], kernels: Kernels) -> Float:
+    """Where pixels lie in the appearance kernel's space.
+
+    Args:
+        columns: of the pixels, int64 ``(points,)``.
+        rows: likewise.
+        colours: uint8 RGB, ``(points, 3)``.
+        kernels: widths in the same pixels.
+
+    Returns:
+        float32 ``(5, points)``, coordinates divided by the kernel's widths.
+    """
+    features = np.empty((5, len(columns)), np.float32)
+    features[0] = columns.astype(np.float32) / np.float32(kernels.bilateral_sxy)
+    features[1] = rows.astype(np.float32) / np.float32(kernels.bilateral_sxy)
+    features[2:] = colours.T / np.float32(kernels.bilateral_srgb)
+    return features
 
 
 class _Part:
@@ -163,37 +178,37 @@ def mean_field(unary: Float, filters: CpuFilters, iterations: int) -> Float:
     ones.change(np.ones_like(unary[:1]))
     total = ones.read()[0]
     messages = _Messages(filters, len(unary) - 1)
-    posterior = _softmax(-unary)
+    posterior = posteriors(-unary)
     sent = np.zeros_like(unary)
     for _ in range(min(iterations, _WHOLE_UPDATES)):
         messages.change(posterior[1:] - sent[1:])
         sent = posterior
-        posterior = _softmax(_with_first(messages.read(), total) - unary)
+        posterior = posteriors(with_first(messages.read(), total) - unary)
     at = np.arange(unary.shape[1])
     for _ in range(iterations - _WHOLE_UPDATES):
         here = posterior[:, at]
         moved = here - sent[:, at]
-        keep = np.flatnonzero((np.abs(moved).max(0) > _MOVED) | (here.max(0) < _CERTAIN))
+        keep = np.flatnonzero((np.abs(moved).max(0) > _MOVED) | (here.max(0) < CERTAIN))
         if not len(keep):
             break
         at = at[keep]
         part = _Part(filters, at)
         messages.change_part(moved[1:].take(keep, axis=1), part)
         sent[:, at] = here.take(keep, axis=1)
-        posterior[:, at] = _softmax(_with_first(messages.read_part(part), total[at]) - unary[:, at])
+        posterior[:, at] = posteriors(with_first(messages.read_part(part), total[at]) - unary[:, at])
     return posterior
 
 
-def _with_first(sent: Float, total: Float) -> Float:
+def with_first(sent: Float, total: Float) -> Float:
     """Messages of all labels, given those of all but the first, and their sum."""
     return np.concatenate([(total - sent.sum(0))[None], sent])
 
 
-def _softmax(energy: Float) -> Float:
+def posteriors(energy: Float) -> Float:
     exponential = np.exp(energy - energy.max(axis=0))
     exponential /= exponential.sum(axis=0)
     return np.asarray(exponential, dtype=np.float32)
 
 
-def _norm(sums: Float, weight: float) -> Float:
+def normalisation(sums: Float, weight: float) -> Float:
     return np.asarray(np.float32(weight**0.5) / np.sqrt(sums + np.float32(1e-20)), dtype=np.float32)

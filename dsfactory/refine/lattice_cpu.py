@@ -31,25 +31,44 @@ class CpuLattice:
     """
 
     def __init__(self, features: Float) -> None:
-        d, points = features.shape
+        d = len(features)
         embedded = _embed(features)
         simplex, first = _group(_simplex_codes(embedded))
-        codes, place = _corner_codes(embedded.base[:, first], embedded.rank[:, first])
+        base = embedded.base[:, first]
+        self._low, self._high = base[:d].min(1).astype(np.int64), base[:d].max(1).astype(np.int64)
+        self._place = _places(self._low, self._high)
+        codes = _corner_codes(base, embedded.rank[:, first], self._low, self._place)
         vertex, lead = _group(codes.ravel())
-        codes = codes.ravel()[lead]
-        self.vertices = len(codes)
+        self._codes = codes.ravel()[lead]
+        self.vertices = len(lead)
         """Number of lattice points that carry a value."""
-        corners = np.ascontiguousarray(vertex.reshape(d + 1, -1).T.astype(np.int32))
-        ends = np.arange(0, (d + 1) * points + 1, d + 1, dtype=np.int32)
-        self._weights = csr_array(
-            (embedded.weights.ravel(), corners.take(simplex, axis=0).ravel(), ends), shape=(points, self.vertices)
-        )
-        self._neighbours = _neighbours(codes, place)
+        self._weights = _sparse(embedded.weights, vertex.reshape(d + 1, -1), simplex, self.vertices)
+        self._neighbours = _neighbours(self._codes, self._place)
         self._scale = np.float32(1.0 / (1.0 + 2.0**-d))
 
     def rows(self, at: Ints) -> csr_array:
         """The part of the lattice that some points touch, to be passed to :meth:`splat` and :meth:`slice`."""
         return self._weights[at]
+
+    def locate(self, features: Float) -> csr_array:
+        """Where other points lie in the lattice, to be passed to :meth:`slice` after a blur.
+
+        Where no point of the lattice's own is near, there is nothing to read: such a corner gives nothing.
+
+        Args:
+            features: float32 of shape ``(d, points)``, as in the constructor.
+        """
+        d = len(features)
+        embedded = _embed(features)
+        simplex, first = _group(_simplex_codes(embedded))
+        base = embedded.base[:, first]
+        codes = _corner_codes(base, embedded.rank[:, first], self._low, self._place)
+        vertex = np.minimum(np.searchsorted(self._codes, codes), self.vertices - 1)
+        absent = self._codes[vertex] != codes
+        # Outside the range that the codes were made for, they mean other corners.
+        absent |= ((base[:d] < self._low[:, None]) | (base[:d] > self._high[:, None])).any(0)
+        given = ~absent.take(simplex, axis=1).T
+        return _sparse(embedded.weights * given, vertex, simplex, self.vertices)
 
     def splat(self, values: Float, rows: csr_array | None = None) -> Float:
         """Spread values over the lattice: float32 of shape ``(channels, vertices)``.
@@ -214,26 +233,45 @@ def _group(numbers: Ints) -> tuple[NDArray[np.int32], Ints]:
     return member, order[fresh]
 
 
-def _corner_codes(base: NDArray[np.int32], rank: NDArray[np.int8]) -> tuple[Ints, Ints]:
-    """One integer per corner of each simplex, ``(d + 1, simplices)``, and the place value of each coordinate.
+def _places(low: Ints, high: Ints) -> Ints:
+    """The place value of each coordinate in the code of a corner, ``(d,)``.
+
+    Args:
+        low: least value of each coordinate of the simplices' bases but the last, ``(d,)``.
+        high: largest.
+
+    Raises:
+        ValueError: 64 bits do not hold the codes.
+    """
+    d = len(low)
+    # Corners lie up to d from the base, whose unit is d + 1, and their neighbours up to d further, on either side.
+    widths = [int(width) for width in (high - low) * (d + 1) + 4 * d + 1]
+    _check_span(widths)
+    return np.array([math.prod(widths[:axis]) for axis in range(d)], np.int64)
+
+
+def _corner_codes(base: NDArray[np.int32], rank: NDArray[np.int8], low: Ints, place: Ints) -> Ints:
+    """One integer per corner of each simplex, ``(d + 1, simplices)``.
 
     From one corner to the next all coordinates grow by 1, but for one, the next in rank from the last, which falls by
     d. The last coordinate is minus the sum of the others and has no place.
     """
     size = len(base)
-    d = size - 1
-    low, high = base[:d].min(1).astype(np.int64), base[:d].max(1).astype(np.int64)
-    # Corners lie up to d from the base, whose unit is d + 1, and their neighbours up to d further, on either side.
-    widths = [int(width) for width in (high - low) * size + 4 * d + 1]
-    _check_span(widths)
-    place = np.array([math.prod(widths[:axis]) for axis in range(d)], np.int64)
     codes = np.empty((size, base.shape[1]), np.int64)
-    codes[0] = (place * size) @ (base[:d] - low[:, None])
+    codes[0] = (place * size) @ (base[:-1] - low[:, None])
     falls = np.append(place, 0) * size
     axis_of_rank = np.argsort(rank, axis=0)
     for corner in range(1, size):
         codes[corner] = codes[corner - 1] + place.sum() - falls[axis_of_rank[size - corner]]
-    return codes, place
+    return codes
+
+
+def _sparse(weights: Float, vertices: Ints | NDArray[np.int32], simplex: NDArray[np.int32], count: int) -> csr_array:
+    """The matrix ``(points, count)`` of the points' weights ``(points, d + 1)`` at their simplex's vertices."""
+    points, size = weights.shape
+    corners = np.ascontiguousarray(vertices.T.astype(np.int32))
+    ends = np.arange(0, size * points + 1, size, dtype=np.int32)
+    return csr_array((weights.ravel(), corners.take(simplex, axis=0).ravel(), ends), shape=(points, count))
 
 
 def _neighbours(codes: Ints, place: Ints) -> list[tuple[Ints, Ints]]:

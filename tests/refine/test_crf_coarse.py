@@ -1,0 +1,106 @@
+"""The dense CRF of large pictures beside the one that asks every pixel."""
+
+import numpy as np
+import pytest
+
+from dsfactory.refine.crf import dense_crf, softmax
+from dsfactory.refine.crf_coarse import coarse_mean_field, sampling_step
+from dsfactory.refine.crf_cpu import CpuFilters, mean_field
+from dsfactory.refine.kernels import Kernels
+from dsfactory.refine.lattice_cpu import CpuLattice
+from tests.refine.scenes import draw_scene, iou
+
+
+def problem(seed, labels, size):
+    """An image, and energies of labels as coarse and uncertain as attention."""
+    scene = draw_scene(seed, min(3, labels - 1), size)
+    rng = np.random.default_rng(seed)
+    shares = np.stack([scene.truth == k for k in range(labels)]).astype(np.float32)
+    logits = (
+        3 * shares
+        + np.kron(rng.normal(0, 0.7, (labels, size[0] // 8 + 1, size[1] // 8 + 1)), np.ones((8, 8)))[
+            :, : size[0], : size[1]
+        ]
+    )
+    return scene, softmax(logits.astype(np.float32))
+
+
+def scaled(size):
+    return Kernels().scaled(np.sqrt(size[0] * size[1]) / 512)
+
+
+def every_pixel(image, probabilities, kernels, iterations=10):
+    unary = -np.log(probabilities)
+    return mean_field(unary.reshape(len(unary), -1), CpuFilters(image, kernels), iterations).reshape(unary.shape)
+
+
+def shared(first, second):
+    mine, other = first.argmax(axis=0), second.argmax(axis=0)
+    return [iou(mine == k, other == k) for k in range(len(first)) if (other == k).any()]
+
+
+@pytest.mark.parametrize(
+    ("size", "labels"), [((512, 512), 2), ((512, 512), 5), ((517, 771), 3), ((801, 301), 2)], ids=str
+)
+def test_agrees_with_asking_every_pixel(size, labels):
+    scene, probabilities = problem(labels, labels, size)
+    assert sampling_step(*size) > 1
+    found = dense_crf(scene.image, probabilities, scaled(size))
+    whole = every_pixel(scene.image, probabilities, scaled(size))
+    assert np.mean(shared(found, whole)) >= 0.995
+    assert np.abs(found - whole).mean() < 0.002
+    assert np.mean(found.max(axis=0) < 0.95) == pytest.approx(np.mean(whole.max(axis=0) < 0.95), abs=2e-3)
+    assert found.dtype == np.float32
+    assert found.sum(axis=0) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_agrees_with_pydensecrf():
+    pytest.importorskip("pydensecrf")
+    for seed, labels in ((0, 2), (1, 4)):
+        scene, probabilities = problem(seed, labels, (512, 512))
+        theirs = dense_crf(scene.image, probabilities, Kernels(), backend="pydensecrf")
+        assert np.mean(shared(dense_crf(scene.image, probabilities, Kernels()), theirs)) >= 0.99
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_lines_between_the_sampled_pixels_are_seen(place):
+    """A line one pixel wide, in a row that is sampled and in one that is not."""
+    image = np.full((512, 512, 3), 200, np.uint8)
+    image += np.random.default_rng(0).integers(0, 8, image.shape, dtype=np.uint8)
+    line = np.zeros((512, 512), bool)
+    line[100 + place : 420 : 20] = True
+    image[line] = (20, 60, 30)
+    logits = np.where(line, 3.0, -3.0).astype(np.float32)
+    probabilities = softmax(np.stack([np.zeros_like(logits), logits]))
+    kernels = Kernels(gaussian_compat=0.5)
+    found, whole = (crf(image, probabilities, kernels).argmax(axis=0) == 1 for crf in (dense_crf, every_pixel))
+    assert iou(whole, line) > 0.9
+    assert iou(found, whole) > 0.99
+
+
+def test_small_pictures_are_not_sampled():
+    assert [sampling_step(128, 128), sampling_step(511, 300), sampling_step(512, 300), sampling_step(2048, 1024)] == [
+        1, 1, 2, 8,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("iterations", [1, 3])
+def test_few_updates(iterations):
+    scene, probabilities = problem(4, 2, (512, 512))
+    found = coarse_mean_field(scene.image, -np.log(probabilities), Kernels(), iterations, 2)
+    assert np.mean(shared(found, every_pixel(scene.image, probabilities, Kernels(), iterations + 2))) > 0.98
+
+
+def test_other_points_are_found_where_they_lie():
+    """Points that a lattice holds read what they read as its own; far from all of them there is nothing to read."""
+    rng = np.random.default_rng(6)
+    features = rng.normal(0, 2, (5, 600)).astype(np.float32)
+    lattice = CpuLattice(features)
+    grid = lattice.blur(lattice.splat(rng.random((2, 600)).astype(np.float32)))
+    some = np.flatnonzero(rng.random(600) < 0.3)
+    assert lattice.slice(grid, lattice.locate(features[:, some])) == pytest.approx(
+        lattice.slice(grid, lattice.rows(some)), rel=1e-5
+    )
+    away = features[:, :50] + np.float32(60)
+    assert (lattice.slice(grid, lattice.locate(away)) == 0).all()
+    assert (lattice.slice(grid, lattice.locate(-away)) == 0).all()
