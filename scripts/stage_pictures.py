@@ -26,7 +26,8 @@ from dsfactory.refine.config import RefineConfig
 from dsfactory.refine.crf import dense_crf, softmax
 from dsfactory.refine.fuse import nominal_side
 from dsfactory.refine.mask import coarse_masks, fused_maps, refine_mask, scaled_kernels
-from dsfactory.refine.threshold import SWEEP_SIDE, candidate_thresholds, soft_logits, sweep_agreement
+from dsfactory.refine.threshold import candidate_thresholds, soft_logits, sweep_agreement
+from dsfactory.refine.thumbnail import Thumbnail
 from dsfactory.splice.layout import STAGE as SPLICE
 from dsfactory.splice.layout import SpliceSpace
 from scripts.montage import COLOURS, Sample, draw_labels
@@ -150,12 +151,11 @@ def _masks(image: Picture, evidence: Evidence, config: RefineConfig, thresholds:
     fused, judged_by = fused_maps(evidence.cross, evidence.affinity, size, config)
     coarse, kernels = coarse_masks(judged_by), scaled_kernels(config, size)
     candidates = candidate_thresholds(config.threshold_low, config.threshold_high)
-    agreement = sweep_agreement(
-        image, fused, coarse, candidates, config.sharpness, kernels, config.crf_iterations, SWEEP_SIDE
-    )
+    thumbnail = Thumbnail(image, kernels)
+    agreement = sweep_agreement(thumbnail, fused, coarse, candidates, config.sharpness, config.crf_iterations)
     logits = soft_logits(fused, thresholds, config.sharpness)
     start = softmax(np.concatenate([np.zeros_like(logits[:1]), logits]))
-    posterior = dense_crf(image, start, kernels, config.crf_iterations, config.crf_backend)
+    posterior = dense_crf(image, start, kernels, config.crf_iterations, config.crf_backend, thumbnail)
     return {
         "fused": fused[0],
         "judged_by": judged_by[0],

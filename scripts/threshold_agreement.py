@@ -34,7 +34,6 @@ from dsfactory.refine.mask import coarse_masks, fused_maps, refine_mask, scaled_
 from dsfactory.refine.threshold import (
     CLOSE,
     STRIDE,
-    SWEEP_SIDE,
     candidate_thresholds,
     choose_threshold,
     mask_iou,
@@ -42,6 +41,7 @@ from dsfactory.refine.threshold import (
     sweep_agreement,
     swept,
 )
+from dsfactory.refine.thumbnail import THUMBNAIL_SIDE, Thumbnail
 from scripts.pocket.measure import NOISE_SEEDS, SIZE, TIMESTEPS, read_scene, rendered_scenes
 from scripts.pocket.scenes import Scene
 from scripts.pocket.stickers import TRAIN_STYLES, load_stickers
@@ -78,6 +78,14 @@ def exhaustive(
     return agreement
 
 
+def quick_agreement(
+    image: np.ndarray, fused: np.ndarray, coarse: np.ndarray, tried: Sequence[float], config: RefineConfig,
+    kernels: Kernels,
+) -> np.ndarray:  # fmt: skip
+    """Refine's sweep with its lattice: IoU [classes, tried]."""
+    return sweep_agreement(Thumbnail(image, kernels), fused, coarse, tried, config.sharpness, config.crf_iterations)
+
+
 def timed(work: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
     """What the work returns, and the seconds that it took of the core."""
     start = time.process_time()
@@ -98,8 +106,7 @@ def measure(scenes: Sequence[HasImage], evidence: Sequence[Evidence]) -> dict[st
         coarse = coarse_masks(whole)
         full, spent = timed(exhaustive, scene.image, fused, coarse, candidates, config, kernels)
         seconds["exhaustive"] += spent
-        given = (scene.image, fused, coarse, tried, config.sharpness, kernels, config.crf_iterations, SWEEP_SIDE)
-        quick, spent = timed(sweep_agreement, *given)
+        quick, spent = timed(quick_agreement, scene.image, fused, coarse, tried, config, kernels)
         seconds["quick"] += spent
         ids = range(1, len(fused) + 1)
         _, spent = timed(refine_mask, scene.image, one.cross, one.affinity, ids, config)
@@ -139,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "machine": machine(),
         "close": CLOSE,
         "stride": STRIDE,
-        "sweep_side": SWEEP_SIDE,
+        "sweep_side": THUMBNAIL_SIDE,
     }
     for side, count in ((SIZE, args.scenes), (512, args.large)):
         if count:

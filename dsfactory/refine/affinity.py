@@ -15,6 +15,7 @@ from dsfactory.refine.crf import Float, dense_crf, softmax
 from dsfactory.refine.fuse import resize_maps, stretch
 from dsfactory.refine.kernels import Kernels
 from dsfactory.refine.threshold import soft_logits
+from dsfactory.refine.thumbnail import Thumbnail
 
 PURITY = 0.75
 """Share of a cell's pixels that must be sure of one label for the cell to be a seed."""
@@ -58,10 +59,11 @@ def confident_seeds(
         uint8 of shape :func:`grid_of` the image: 0 background, k for the k-th class from 1, ``IGNORED``.
     """
     winners = []
+    thumbnail = Thumbnail(image, kernels)
     for score in scores:
         logits = soft_logits(fused, [score] * len(fused), sharpness)
         start = softmax(np.concatenate([np.zeros_like(logits[:1]), logits]))
-        winners.append(dense_crf(image, start, kernels, iterations).argmax(axis=0))
+        winners.append(dense_crf(image, start, kernels, iterations, thumbnail=thumbnail).argmax(axis=0))
     low, high = winners
     sure = np.stack([low == 0, *((high == k) & (low == k) for k in range(1, len(fused) + 1))])
     share = _cell_means(sure.astype(np.float32), grid_of(image.shape[:2]))

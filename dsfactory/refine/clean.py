@@ -34,7 +34,8 @@ def drop_small_parts(labels: Labels, min_box: float) -> Labels:
         boxes = stats[:, cv2.CC_STAT_WIDTH] * stats[:, cv2.CC_STAT_HEIGHT]
         small = boxes < min_box
         small[0] = False
-        cleaned[small[parts]] = BACKGROUND
+        if small.any():
+            cleaned[small[parts]] = BACKGROUND
     return cleaned
 
 
@@ -84,23 +85,23 @@ def label_instances(labels: Labels) -> tuple[Labels, dict[int, int]]:
     Raises:
         ValueError: there are more than 254 parts.
     """
-    combined = np.zeros(labels.shape, dtype=np.int32)
-    counts: dict[int, int] = {}
+    found: list[tuple[int, int, int, int]] = []
+    parts_of: dict[int, NDArray[np.int32]] = {}
     for class_id in class_ids(labels):
-        parts, stats = _components(labels == class_id)
-        counts[class_id] = len(stats) - 1
-        combined = np.where(parts > 0, parts + combined.max(), combined)
-    total = sum(counts.values())
-    if total >= VOID:
-        raise ValueError(f"the mask falls into {total} parts, an instance image holds {VOID - 1}")
-    first = np.zeros(total + 1, dtype=np.int64)
-    backwards = combined.ravel()[::-1]
-    first[backwards] = np.arange(combined.size)[::-1]  # of equal places the last assignment stays
-    ids = np.zeros(total + 1, dtype=np.uint8)
-    ids[1 + np.argsort(first[1:])] = np.arange(1, total + 1)
-    instances = ids[combined]
-    instances[labels == VOID] = VOID
-    return instances, counts
+        parts_of[class_id], stats = _components(labels == class_id)
+        for part in range(1, len(stats)):
+            top, left = stats[part, cv2.CC_STAT_TOP], stats[part, cv2.CC_STAT_LEFT]
+            first = left + np.argmax(parts_of[class_id][top, left:] == part)
+            found.append((int(top), int(first), class_id, part))
+    if len(found) >= VOID:
+        raise ValueError(f"the mask falls into {len(found)} parts, an instance image holds {VOID - 1}")
+    tables = {class_id: np.zeros(parts.max() + 1, dtype=np.uint8) for class_id, parts in parts_of.items()}
+    for number, (_, _, class_id, part) in enumerate(sorted(found), start=1):
+        tables[class_id][part] = number
+    instances = np.where(labels == VOID, np.uint8(VOID), np.uint8(0))
+    for class_id, parts in parts_of.items():
+        instances += tables[class_id][parts]
+    return instances, {class_id: len(table) - 1 for class_id, table in tables.items()}
 
 
 def _components(mask: NDArray[np.bool_], connectivity: int = 8) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -15,12 +15,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dsfactory.refine import crf_cpu
-from dsfactory.refine.crf_coarse import coarse_mean_field, sampling_step
+from dsfactory.refine.crf_coarse import coarse_mean_field
 from dsfactory.refine.kernels import Kernels, gaussian_size
 from dsfactory.refine.lattice import PermutohedralLattice
+from dsfactory.refine.thumbnail import Thumbnail
 
 Float = NDArray[np.float32]
 Backend = Literal["lattice", "pydensecrf"]
+
+SMALL_ENOUGH = 0.5
+"""Thumbnails of this size or smaller, as a share of the picture's, stand for the picture."""
 
 _MIN_PROBABILITY = 1e-5
 
@@ -31,6 +35,7 @@ def dense_crf(
     kernels: Kernels,
     iterations: int = 10,
     backend: Backend = "lattice",
+    thumbnail: Thumbnail | None = None,
 ) -> Float:
     """Refine per-pixel label probabilities.
 
@@ -45,6 +50,7 @@ def dense_crf(
             (C++, where it is installed). They agree but for rounding, the small kernel, which is exact here and a
             lattice there, pixels that are left alone here once they are certain, and large pictures, of which not
             every pixel is asked here (:mod:`dsfactory.refine.crf_coarse`).
+        thumbnail: of this image with these kernels, if there is one already; it is as good for any probabilities.
 
     Returns:
         float32 posterior of the same shape.
@@ -58,9 +64,10 @@ def dense_crf(
     unary = -np.log(np.clip(probabilities, _MIN_PROBABILITY, 1.0))
     if backend == "pydensecrf":
         return _pydensecrf(image, unary, kernels, iterations)
-    if iterations and (step := sampling_step(*image.shape[:2])) > 1:
-        return coarse_mean_field(image, unary, kernels, iterations, step)
-    filters = crf_cpu.CpuFilters(image, kernels)
+    thumbnail = thumbnail or Thumbnail(image, kernels)
+    if iterations and thumbnail.factor <= SMALL_ENOUGH:
+        return coarse_mean_field(image, unary, kernels, iterations, thumbnail)
+    filters = thumbnail.filters if thumbnail.factor == 1.0 else crf_cpu.CpuFilters(image, kernels)
     return crf_cpu.mean_field(unary.reshape(len(unary), -1), filters, iterations).reshape(unary.shape)
 
 

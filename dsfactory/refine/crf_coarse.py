@@ -1,8 +1,8 @@
-"""The dense CRF of a large picture on one core: solved on every n-th pixel, then at full size where it matters.
+"""The dense CRF of a large picture on one core: solved on its thumbnail, then at full size where it matters.
 
-The appearance kernel is wide and hears thousands of pixels; one in four of them says the same. What a mask needs at
-full size is its outline. So only pixels near one, and pixels of another colour than the sampled one beside them, get a
-place of their own in the lattice and decide anew on what the sampled ones tell them.
+The appearance kernel is wide and hears thousands of pixels; one in seven of them says the same. What a mask needs at
+full size is its outline. So only pixels near one, and pixels of another colour than the thumbnail's beside them, get a
+place of their own in the lattice and decide anew on what the thumbnail's pixels tell them.
 """
 
 import cv2
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from dsfactory.refine.crf_cpu import (
     CERTAIN,
-    CpuFilters,
     appearance_features,
     mean_field,
     normalisation,
@@ -20,59 +19,46 @@ from dsfactory.refine.crf_cpu import (
 )
 from dsfactory.refine.kernels import Kernels, gaussian_size
 from dsfactory.refine.lattice_cpu import Float, Ints
-
-COARSE_SIDE = 256
-"""Pixels are left out only as long as the longer side keeps so many."""
+from dsfactory.refine.thumbnail import Thumbnail
 
 OTHER_COLOUR = 2.0
-"""Difference to the sampled pixel beside it from which a pixel is looked at, in widths of the appearance kernel."""
+"""Difference to the thumbnail's pixel beside it from which a pixel is looked at, in widths of the appearance kernel."""
 
 _FULL_UPDATES = 2
 """Mean-field updates at full size; the second hears what the first has changed nearby."""
 
 
-def sampling_step(height: int, width: int) -> int:
-    """Every how many pixels a picture is sampled; 1 for small ones, of which every pixel is needed."""
-    return max(1, max(height, width) // COARSE_SIDE)
-
-
-def coarse_mean_field(image: NDArray[np.uint8], unary: Float, kernels: Kernels, iterations: int, step: int) -> Float:
-    """What :func:`~dsfactory.refine.crf_cpu.mean_field` finds, up to a few pixels along the outlines.
+def coarse_mean_field(
+    image: NDArray[np.uint8], unary: Float, kernels: Kernels, iterations: int, thumbnail: Thumbnail
+) -> Float:
+    """What :func:`~dsfactory.refine.crf_cpu.mean_field` finds, up to some pixels along the outlines.
 
     Args:
         image: uint8 RGB, shape ``(height, width, 3)``.
         unary: float32 energies of shape ``(labels, height, width)``.
         kernels: widths in pixels of the image, and weights.
         iterations: mean-field updates, 1 or more.
-        step: every how many pixels the image is sampled, in both directions; 2 or more.
+        thumbnail: of the image.
 
     Returns:
         float32 posterior of the same shape as ``unary``.
     """
     labels, height, width = unary.shape
-    sampled = np.ascontiguousarray(image[::step, ::step])
-    filters = CpuFilters(sampled, kernels.scaled(1 / step))
-    coarse = mean_field(np.ascontiguousarray(unary[:, ::step, ::step]).reshape(labels, -1), filters, iterations)
-    looked_at = _enlarge(_undecided(coarse, filters.shape), step, (height, width)) > 0
-    looked_at |= _differs(image, _enlarge(sampled, step, (height, width)), OTHER_COLOUR * kernels.bilateral_srgb)
+    filters = thumbnail.filters
+    coarse = mean_field(thumbnail.pick(unary).reshape(labels, -1), filters, iterations)
+    looked_at = thumbnail.enlarge(_undecided(coarse, filters.shape)) > 0
+    looked_at |= _differs(image, thumbnail.enlarge(thumbnail.image), OTHER_COLOUR * kernels.bilateral_srgb)
     at = np.flatnonzero(looked_at)
 
-    far, far_total = _appearance(image, coarse, filters, kernels, at)
+    far, far_total = _appearance(image, coarse, thumbnail, at)
     near = _Smoothness((height, width), kernels, at)
     energies = unary.reshape(labels, -1).take(at, axis=1)
-    posterior = np.stack([_enlarge(plane.reshape(filters.shape), step, (height, width)) for plane in coarse])
+    posterior = np.stack([thumbnail.enlarge(plane.reshape(filters.shape)) for plane in coarse])
     for _ in range(_FULL_UPDATES):
         messages = far + np.stack([near.read(plane) for plane in posterior[1:]])
         found = posteriors(with_first(messages, far_total + near.total) - energies)
         posterior.reshape(labels, -1)[:, at] = found
     return posterior
-
-
-def _enlarge(plane: NDArray, step: int, size: tuple[int, int]) -> NDArray:  # type: ignore[type-arg]  # of any dtype
-    """Every pixel ``step`` times in both directions, cut to ``(height, width)``."""
-    whole = plane.shape[1] * step, plane.shape[0] * step
-    enlarged = np.asarray(cv2.resize(plane, whole, interpolation=cv2.INTER_NEAREST))
-    return np.ascontiguousarray(enlarged[: size[0], : size[1]])
 
 
 def _undecided(posterior: Float, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -91,22 +77,21 @@ def _differs(image: NDArray[np.uint8], other: NDArray[np.uint8], by: float) -> N
     return np.asarray(cv2.max(cv2.max(red, green), blue) > by)
 
 
-def _appearance(
-    image: NDArray[np.uint8], posterior: Float, filters: CpuFilters, kernels: Kernels, at: Ints
-) -> tuple[Float, Float]:
-    """What some pixels hear from the sampled ones of similar colour.
+def _appearance(image: NDArray[np.uint8], posterior: Float, thumbnail: Thumbnail, at: Ints) -> tuple[Float, Float]:
+    """What some pixels hear from those of the thumbnail of similar colour.
 
     Returns:
         float32 messages of all labels but the first, ``(labels - 1, pixels)``, and of all together, ``(pixels,)``.
     """
     rows, columns = np.divmod(at, image.shape[1])
     colours = image.reshape(-1, 3).take(at, axis=0)
-    places = filters.lattice.locate(appearance_features(columns, rows, colours, kernels))
-    ones = np.ones_like(posterior[:1])
-    spoken = np.concatenate([ones, ones * filters.bilateral_norm, posterior[1:] * filters.bilateral_norm])
-    lattice = filters.lattice
-    heard = lattice.slice(lattice.blur(lattice.splat(spoken)), places)
-    heard[1:] *= normalisation(heard[0], kernels.bilateral_compat)
+    across, down = ((part + 0.5) * thumbnail.factor - 0.5 for part in (columns, rows))
+    norm = thumbnail.filters.bilateral_norm
+    spoken = np.concatenate([np.ones_like(norm), norm, posterior[1:].T * norm], axis=1)
+    lattice = thumbnail.filters.lattice
+    found = lattice.locate(appearance_features(across, down, colours, thumbnail.kernels))
+    heard = lattice.slice(lattice.blur(lattice.splat(spoken)), found).T
+    heard[1:] *= normalisation(heard[0], thumbnail.kernels.bilateral_compat)
     return heard[2:], heard[1]
 
 

@@ -41,23 +41,28 @@ class CpuFilters:
         self._sigma = kernels.gaussian_sxy
         self.reach = gaussian_size(self._sigma) // 2
         """How far the smoothness kernel reaches, in pixels."""
-        ones = np.ones((1, height * width), np.float32)
-        appearance = self.lattice.slice(self.lattice.blur(self.lattice.splat(ones)))[0]
+        ones = np.ones((height * width, 1), np.float32)
+        appearance = self.lattice.slice(self.lattice.blur(self.lattice.splat(ones)))
         # The weight of a kernel is shared out to its two sides: sqrt(w) norm K sqrt(w) norm.
-        self.gaussian_norm = normalisation(self.smooth(ones.reshape(1, height, width)).ravel(), kernels.gaussian_compat)
+        smooth = self.smooth(ones.reshape(height, width, 1)).reshape(ones.shape)
+        self.gaussian_norm = normalisation(smooth, kernels.gaussian_compat)
         self.bilateral_norm = normalisation(appearance, kernels.bilateral_compat)
+        """Both float32 ``(points, 1)``."""
 
     def smooth(self, planes: Float) -> Float:
-        """Blur planes of shape ``(channels, height, width)`` with the smoothness kernel."""
+        """Blur float32 of shape ``(height, width, channels)`` with the smoothness kernel."""
         size = (2 * self.reach + 1,) * 2
-        return np.stack([cv2.GaussianBlur(one, size, self._sigma, borderType=cv2.BORDER_CONSTANT) for one in planes])
+        blurred = cv2.GaussianBlur(planes, size, self._sigma, borderType=cv2.BORDER_CONSTANT)
+        return np.asarray(blurred, np.float32).reshape(planes.shape)
 
 
-def appearance_features(columns: Ints, rows: Ints, colours: NDArray[np.uint8], kernels: Kernels) -> Float:
+def appearance_features(
+    columns: NDArray[np.number], rows: NDArray[np.number], colours: NDArray[np.uint8], kernels: Kernels
+) -> Float:
     """Where pixels lie in the appearance kernel's space.
 
     Args:
-        columns: of the pixels, int64 ``(points,)``.
+        columns: of the pixels, ``(points,)``.
         rows: likewise.
         colours: uint8 RGB, ``(points, 3)``.
         kernels: widths in the same pixels.
@@ -87,23 +92,23 @@ class _Messages:
 
     def __init__(self, filters: CpuFilters, channels: int) -> None:
         self._filters = filters
-        self._grid = np.zeros((channels, filters.lattice.vertices), np.float32)
-        self._smooth = np.zeros((channels, *filters.shape), np.float32)
+        self._grid = np.zeros((filters.lattice.vertices, channels), np.float32)
+        self._smooth = np.zeros((*filters.shape, channels), np.float32)
 
     def change(self, by: Float) -> None:
-        """All values change, by float32 of shape ``(channels, points)``."""
+        """All values change, by float32 of shape ``(points, channels)``."""
         self._grid += self._filters.lattice.splat(by * self._filters.bilateral_norm)
         self._smooth += self._filters.smooth((by * self._filters.gaussian_norm).reshape(self._smooth.shape))
 
     def change_part(self, by: Float, part: _Part) -> None:
-        """Values change at some points, by float32 of shape ``(channels, points of the part)``."""
+        """Values change at some points, by float32 of shape ``(points of the part, channels)``."""
         self._grid += self._filters.lattice.splat(by * part.bilateral_norm, part.rows)
         rows, columns = np.divmod(part.at, self._filters.shape[1])
         reach = self._filters.reach
         top, left = max(0, rows.min() - reach), max(0, columns.min() - reach)
-        window = (slice(None), slice(top, rows.max() + reach + 1), slice(left, columns.max() + reach + 1))
-        planes = np.zeros_like(self._smooth[window])
-        planes[:, rows - top, columns - left] = by * part.gaussian_norm
+        window = slice(top, rows.max() + reach + 1), slice(left, columns.max() + reach + 1)
+        planes = np.zeros(self._smooth[window].shape, np.float32)
+        planes[rows - top, columns - left] = by * part.gaussian_norm
         self._smooth[window] += self._filters.smooth(planes)
 
     def read(self) -> Float:
@@ -118,7 +123,7 @@ class _Messages:
         """The same at some points."""
         sent = self._filters.lattice.slice(self._filters.lattice.blur(self._grid), part.rows)
         sent *= part.bilateral_norm
-        sent += self._smooth.reshape(len(sent), -1).take(part.at, axis=1) * part.gaussian_norm
+        sent += self._smooth.reshape(-1, sent.shape[1]).take(part.at, axis=0) * part.gaussian_norm
         return sent
 
 
@@ -126,7 +131,7 @@ def binary_mean_field(logits: Float, filters: CpuFilters, iterations: int) -> Fl
     """Mean-field inference of several two-label problems on one image.
 
     Args:
-        logits: float32 log odds of the foreground, shape ``(problems, points)``.
+        logits: float32 log odds of the foreground, shape ``(points, problems)``.
         filters: the image's pairwise terms, shared by all problems.
         iterations: number of updates, 1 or more.
 
@@ -134,7 +139,7 @@ def binary_mean_field(logits: Float, filters: CpuFilters, iterations: int) -> Fl
         float32 log odds of the foreground, same shape.
     """
     # With q = (1 + s) / 2 the two labels' messages differ by the filtered s, which is tanh of half the log odds.
-    messages = _Messages(filters, len(logits))
+    messages = _Messages(filters, logits.shape[1])
     energy = logits
     side = np.zeros_like(logits)
     for _ in range(min(iterations, _WHOLE_UPDATES)):
@@ -143,19 +148,19 @@ def binary_mean_field(logits: Float, filters: CpuFilters, iterations: int) -> Fl
         side = new
         energy = messages.read()
         energy += logits
-    at = np.arange(logits.shape[1])
+    at = np.arange(len(logits))
     for _ in range(iterations - _WHOLE_UPDATES):
-        here = energy[:, at]
+        here = energy.take(at, axis=0)
         new = np.tanh(here * np.float32(0.5))
-        moved = new - side[:, at]
-        keep = np.flatnonzero((np.abs(moved).max(0) > 2.0 * _MOVED) | (np.abs(here).min(0) < _SETTLED))
+        moved = new - side.take(at, axis=0)
+        keep = np.flatnonzero((np.abs(moved).max(1) > 2.0 * _MOVED) | (np.abs(here).min(1) < _SETTLED))
         if not len(keep):
             break
         at = at[keep]
         part = _Part(filters, at)
-        messages.change_part(moved.take(keep, axis=1), part)
-        side[:, at] = new.take(keep, axis=1)
-        energy[:, at] = messages.read_part(part) + logits[:, at]
+        messages.change_part(moved.take(keep, axis=0), part)
+        side[at] = new.take(keep, axis=0)
+        energy[at] = messages.read_part(part) + logits.take(at, axis=0)
     return energy
 
 
@@ -171,19 +176,20 @@ def mean_field(unary: Float, filters: CpuFilters, iterations: int) -> Float:
         float32 posterior of the same shape.
     """
     if len(unary) == 2:
-        side = np.tanh(binary_mean_field(unary[:1] - unary[1:], filters, iterations) * np.float32(0.5))
+        side = np.tanh(binary_mean_field((unary[:1] - unary[1:]).T, filters, iterations).T * np.float32(0.5))
         return np.concatenate([0.5 - 0.5 * side, 0.5 + 0.5 * side])
+    # Softmax is quicker with labels first, filters with labels last.
     # Posteriors sum to 1 and filters are linear, so the first label's message follows from the others'.
     ones = _Messages(filters, 1)
-    ones.change(np.ones_like(unary[:1]))
-    total = ones.read()[0]
+    ones.change(np.ones((unary.shape[1], 1), np.float32))
+    total = ones.read()[:, 0]
     messages = _Messages(filters, len(unary) - 1)
     posterior = posteriors(-unary)
     sent = np.zeros_like(unary)
     for _ in range(min(iterations, _WHOLE_UPDATES)):
-        messages.change(posterior[1:] - sent[1:])
+        messages.change(np.ascontiguousarray((posterior[1:] - sent[1:]).T))
         sent = posterior
-        posterior = posteriors(with_first(messages.read(), total) - unary)
+        posterior = posteriors(with_first(messages.read().T, total) - unary)
     at = np.arange(unary.shape[1])
     for _ in range(iterations - _WHOLE_UPDATES):
         here = posterior[:, at]
@@ -193,9 +199,9 @@ def mean_field(unary: Float, filters: CpuFilters, iterations: int) -> Float:
             break
         at = at[keep]
         part = _Part(filters, at)
-        messages.change_part(moved[1:].take(keep, axis=1), part)
+        messages.change_part(np.ascontiguousarray(moved[1:].take(keep, axis=1).T), part)
         sent[:, at] = here.take(keep, axis=1)
-        posterior[:, at] = posteriors(with_first(messages.read_part(part), total[at]) - unary[:, at])
+        posterior[:, at] = posteriors(with_first(messages.read_part(part).T, total[at]) - unary[:, at])
     return posterior
 
 

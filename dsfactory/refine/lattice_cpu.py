@@ -48,7 +48,11 @@ class CpuLattice:
 
     def rows(self, at: Ints) -> csr_array:
         """The part of the lattice that some points touch, to be passed to :meth:`splat` and :meth:`slice`."""
-        return self._weights[at]
+        size = self._weights.nnz // self._weights.shape[0]
+        weights, corners = (values.reshape(-1, size) for values in (self._weights.data, self._weights.indices))
+        ends = np.arange(0, size * len(at) + 1, size, dtype=np.int32)
+        taken = weights.take(at, axis=0).ravel(), corners.take(at, axis=0).ravel(), ends
+        return csr_array(taken, shape=(len(at), self.vertices))
 
     def locate(self, features: Float) -> csr_array:
         """Where other points lie in the lattice, to be passed to :meth:`slice` after a blur.
@@ -71,33 +75,38 @@ class CpuLattice:
         return _sparse(embedded.weights * given, vertex, simplex, self.vertices)
 
     def splat(self, values: Float, rows: csr_array | None = None) -> Float:
-        """Spread values over the lattice: float32 of shape ``(channels, vertices)``.
+        """Spread values over the lattice: float32 of shape ``(vertices, channels)``.
 
         Args:
-            values: float32 of shape ``(channels, points)``.
+            values: float32 of shape ``(points, channels)``.
             rows: of the points that the values belong to; None for all.
         """
-        spread = (self._weights if rows is None else rows).T
-        return np.stack([spread @ channel for channel in values])
+        return _product((self._weights if rows is None else rows).T, values)
 
     def blur(self, grid: Float) -> Float:
         """Blur what was splatted along every direction of the lattice."""
-        padded = np.zeros((self.vertices + 1, len(grid)), np.float32)
-        np.multiply(grid.T, self._scale, out=padded[:-1])
+        padded = np.zeros((self.vertices + 1, grid.shape[1]), np.float32)
+        np.multiply(grid, self._scale, out=padded[:-1])
         for before, after in self._neighbours:
             sides = padded.take(before, axis=0)
             sides += padded.take(after, axis=0)
             sides *= np.float32(0.5)
             padded[:-1] += sides
-        return np.ascontiguousarray(padded[:-1].T)
+        return padded[:-1]
 
     def slice(self, grid: Float, rows: csr_array | None = None) -> Float:
-        """Read the lattice at all points, or at those of ``rows``: float32 of shape ``(channels, points)``.
+        """Read the lattice at all points, or at those of ``rows``: float32 of shape ``(points, channels)``.
 
         Not normalised: divide by what ones give for an average.
         """
-        read = self._weights if rows is None else rows
-        return np.stack([read @ channel for channel in grid])
+        return _product(self._weights if rows is None else rows, grid)
+
+
+def _product(matrix: csr_array, values: Float) -> Float:
+    """A sparse matrix times ``(n, channels)``; one channel is quicker as a vector."""
+    if values.shape[1] == 1:
+        return np.asarray(matrix @ values[:, 0])[:, None]
+    return np.asarray(matrix @ values)
 
 
 class _Embedded(NamedTuple):
@@ -277,10 +286,12 @@ def _sparse(weights: Float, vertices: Ints | NDArray[np.int32], simplex: NDArray
 def _neighbours(codes: Ints, place: Ints) -> list[tuple[Ints, Ints]]:
     """Index of each vertex's two neighbours along every direction; ``len(codes)`` where there is none."""
     missing = len(codes)
-
-    def find(wanted: Ints) -> Ints:
-        position = np.minimum(np.searchsorted(codes, wanted), missing - 1)
-        return np.where(codes[position] == wanted, position, missing)
-
     offsets = [place.sum() - fall for fall in np.append(place * (len(place) + 1), 0)]
-    return [(find(codes - offset), find(codes + offset)) for offset in offsets]
+    pairs = []
+    for offset in offsets:
+        position = np.minimum(np.searchsorted(codes, codes + offset), missing - 1)
+        after = np.where(codes[position] == codes + offset, position, missing)
+        before = np.full(missing + 1, missing)
+        before[after] = np.arange(missing)  # whose neighbour on one side this is, is its neighbour on the other
+        pairs.append((before[:-1], after))
+    return pairs

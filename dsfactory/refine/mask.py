@@ -15,7 +15,6 @@ from dsfactory.refine.crf import dense_crf, softmax
 from dsfactory.refine.fuse import Maps, fuse_maps, peaks, resize_maps, stretch
 from dsfactory.refine.kernels import Kernels
 from dsfactory.refine.threshold import (
-    SWEEP_SIDE,
     candidate_thresholds,
     choose_threshold,
     mask_iou,
@@ -24,6 +23,7 @@ from dsfactory.refine.threshold import (
     sweep_agreement,
     swept,
 )
+from dsfactory.refine.thumbnail import Thumbnail
 
 Float = NDArray[np.float32]
 
@@ -87,14 +87,14 @@ def refine_mask(
             if not np.isfinite(grid_maps).all():
                 raise ValueError(f"evidence {grid} has values that are not numbers")
     height, width = image.shape[:2]
-    kernels = scaled_kernels(config, (height, width))
+    thumbnail = Thumbnail(image, scaled_kernels(config, (height, width)))
     fused, whole = fused_maps(cross, affinity, (height, width), config)
     if config.affinity == "net":
         assert net is not None
         whole = walked_maps(net, image, fused, Walk(config.walk_beta, config.walk_steps))
     coarse = coarse_masks(whole)
-    thresholds = _thresholds(image, fused, coarse, kernels, config)
-    posterior = _posterior(image, fused, thresholds, kernels, config)
+    thresholds = _thresholds(thumbnail, fused, coarse, config)
+    posterior = _posterior(image, thumbnail, fused, thresholds, config)
 
     winner = posterior.argmax(axis=0)
     labels = np.array([BACKGROUND, *class_ids], dtype=np.uint8)[winner]
@@ -145,21 +145,17 @@ def coarse_masks(maps: Float) -> NDArray[np.bool_]:
     return np.stack([(one >= otsu_threshold(one)) & (one > 0) for one in maps])
 
 
-def _thresholds(
-    image: NDArray[np.uint8], fused: Float, coarse: NDArray[np.bool_], kernels: Kernels, config: RefineConfig
-) -> list[float]:
+def _thresholds(thumbnail: Thumbnail, fused: Float, coarse: NDArray[np.bool_], config: RefineConfig) -> list[float]:
     if config.threshold != "auto":
         return [config.threshold] * len(fused)
     candidates = candidate_thresholds(config.threshold_low, config.threshold_high)
     tried = swept(candidates)
-    agreement = sweep_agreement(
-        image, fused, coarse, tried, config.sharpness, kernels, config.crf_iterations, SWEEP_SIDE
-    )
+    agreement = sweep_agreement(thumbnail, fused, coarse, tried, config.sharpness, config.crf_iterations)
     return [choose_threshold(row, tried, candidates) for row in agreement]
 
 
 def _posterior(
-    image: NDArray[np.uint8], fused: Float, thresholds: list[float], kernels: Kernels, config: RefineConfig
+    image: NDArray[np.uint8], thumbnail: Thumbnail, fused: Float, thresholds: list[float], config: RefineConfig
 ) -> Float:
     """Label probabilities, background first, of shape ``(classes + 1, height, width)``.
 
@@ -172,7 +168,8 @@ def _posterior(
     start = softmax(logits)
     if config.crf_iterations == 0:
         return start
-    posterior = dense_crf(image, start, kernels, config.crf_iterations, config.crf_backend)
+    kernels = scaled_kernels(config, (image.shape[0], image.shape[1]))
+    posterior = dense_crf(image, start, kernels, config.crf_iterations, config.crf_backend, thumbnail)
     before, after = start.argmax(axis=0), posterior.argmax(axis=0)
     for label in range(1, len(start)):
         if mask_iou(before == label, after == label) < config.crf_min_iou:

@@ -9,17 +9,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dsfactory.refine.crf_cpu import CpuFilters, binary_mean_field
-from dsfactory.refine.kernels import Kernels
+from dsfactory.refine.crf_cpu import binary_mean_field
+from dsfactory.refine.thumbnail import Thumbnail
 
 Float = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 CLOSE = 0.03
 """A candidate whose agreement (IoU) is lower than the best by so much or more has no say in the choice."""
-
-SWEEP_SIDE = 192
-"""Longer side of the thumbnail on which thresholds are compared; smaller images are compared as they are."""
 
 STRIDE = 2
 """Of the candidates every second one is tried; the agreement of the others lies between their neighbours'."""
@@ -67,57 +64,38 @@ def soft_logits(maps: Float, thresholds: Sequence[float], sharpness: float) -> F
 
 
 def sweep_agreement(
-    image: NDArray[np.uint8],
+    thumbnail: Thumbnail,
     fused: Float,
     targets: Mask,
     candidates: Sequence[float],
     sharpness: float,
-    kernels: Kernels,
     iterations: int,
-    side: int | None = None,
 ) -> NDArray[np.float64]:
     """IoU with the target of the mask that each candidate threshold gives after a two-label CRF.
 
     All candidates share the image's filters and are updated together: one lattice instead of a CRF each.
 
     Args:
-        image: uint8 RGB, shape ``(height, width, 3)``.
-        fused: float32 maps in [0, 1], shape ``(classes, height, width)``.
+        thumbnail: of the image, on which the candidates are compared; of side None for the exhaustive sweep.
+        fused: float32 maps in [0, 1], shape ``(classes, height, width)``, of the image's size.
         targets: boolean masks of the same shape.
         candidates: thresholds to try.
         sharpness: see :func:`soft_logits`.
-        kernels: widths in pixels of ``image``.
         iterations: mean-field updates.
-        side: do all this on a thumbnail whose longer side has so many pixels; None for full size (exhaustive sweep).
 
     Returns:
         IoU of shape ``(classes, candidates)``.
     """
-    height, width = image.shape[:2]
-    if side is not None and (factor := side / max(height, width)) < 1.0:
-        # Single pixels, not averages: averaged colours at edges belong to neither side.
-        small = np.ix_(_spaced(height, factor), _spaced(width, factor))
-        image = image[small]
-        fused = np.stack([one[small] for one in fused])
-        targets = np.stack([one[small] for one in targets])
-        kernels = kernels.scaled(factor)
-    filters = CpuFilters(image, kernels)
-    cuts = np.array(candidates, dtype=np.float32)[:, None]
+    cuts = np.array(candidates, dtype=np.float32)
     agreement = np.empty((len(fused), len(candidates)))
-    for row, one, wanted in zip(agreement, fused, targets, strict=True):
-        problems = np.float32(sharpness) * (one.ravel() - cuts)
-        masks = binary_mean_field(problems, filters, iterations) >= 0
+    for row, one, wanted in zip(agreement, thumbnail.pick(fused), thumbnail.pick(targets), strict=True):
+        problems = np.float32(sharpness) * (one.reshape(-1, 1) - cuts)
+        masks = (binary_mean_field(problems, thumbnail.filters, iterations) >= 0).T
         shared = np.count_nonzero(masks & wanted.ravel(), axis=1)
         union = np.count_nonzero(masks | wanted.ravel(), axis=1)
         np.divide(shared, union, out=row, where=union > 0)
         row[union == 0] = 1.0
     return agreement
-
-
-def _spaced(length: int, factor: float) -> NDArray[np.int64]:
-    """The pixels in the middle of the intervals into which an image's side is parted."""
-    count = max(1, round(length * factor))
-    return ((np.arange(count) + 0.5) * (length / count)).astype(np.int64)
 
 
 def swept(candidates: Sequence[float]) -> tuple[float, ...]:

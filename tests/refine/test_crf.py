@@ -135,13 +135,13 @@ def test_few_updates_are_the_same_as_those_that_look_everywhere(iterations):
 
 def test_problems_on_one_image_are_solved_as_if_alone():
     scene = draw_scene(2, 1, (64, 64))
-    logits = np.random.default_rng(0).normal(0, 2, (3, 64 * 64)).astype(np.float32)
+    logits = np.random.default_rng(0).normal(0, 2, (64 * 64, 3)).astype(np.float32)
     filters = crf_cpu.CpuFilters(scene.image, Kernels().scaled(0.125))
     together = crf_cpu.binary_mean_field(logits, filters, 4)
     for number in range(3):
-        alone = crf_cpu.binary_mean_field(logits[number : number + 1], filters, 4)[0]
+        alone = crf_cpu.binary_mean_field(logits[:, number : number + 1], filters, 4)[:, 0]
         # A pixel that is left alone in one of them may be looked at again for another's sake.
-        gap = np.abs(np.tanh(together[number] / 2) - np.tanh(alone / 2))
+        gap = np.abs(np.tanh(together[:, number] / 2) - np.tanh(alone / 2))
         assert gap.mean() < 1e-4 and gap.max() < 0.05
 
 

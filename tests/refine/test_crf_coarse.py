@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from dsfactory.refine.crf import dense_crf, softmax
-from dsfactory.refine.crf_coarse import coarse_mean_field, sampling_step
+from dsfactory.refine.crf_coarse import coarse_mean_field
 from dsfactory.refine.crf_cpu import CpuFilters, mean_field
 from dsfactory.refine.kernels import Kernels
 from dsfactory.refine.lattice_cpu import CpuLattice
+from dsfactory.refine.thumbnail import Thumbnail
 from tests.refine.scenes import draw_scene, iou
 
 
@@ -44,7 +45,6 @@ def shared(first, second):
 )
 def test_agrees_with_asking_every_pixel(size, labels):
     scene, probabilities = problem(labels, labels, size)
-    assert sampling_step(*size) > 1
     found = dense_crf(scene.image, probabilities, scaled(size))
     whole = every_pixel(scene.image, probabilities, scaled(size))
     assert np.mean(shared(found, whole)) >= 0.995
@@ -62,9 +62,9 @@ def test_agrees_with_pydensecrf():
         assert np.mean(shared(dense_crf(scene.image, probabilities, Kernels()), theirs)) >= 0.99
 
 
-@pytest.mark.parametrize("place", [0, 1])
-def test_lines_between_the_sampled_pixels_are_seen(place):
-    """A line one pixel wide, in a row that is sampled and in one that is not."""
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_lines_between_the_pixels_of_the_thumbnail_are_seen(place):
+    """Lines one pixel wide."""
     image = np.full((512, 512, 3), 200, np.uint8)
     image += np.random.default_rng(0).integers(0, 8, image.shape, dtype=np.uint8)
     line = np.zeros((512, 512), bool)
@@ -78,16 +78,34 @@ def test_lines_between_the_sampled_pixels_are_seen(place):
     assert iou(found, whole) > 0.99
 
 
-def test_small_pictures_are_not_sampled():
-    assert [sampling_step(128, 128), sampling_step(511, 300), sampling_step(512, 300), sampling_step(2048, 1024)] == [
-        1, 1, 2, 8,
-    ]  # fmt: skip
+def test_small_pictures_are_taken_whole():
+    scene, probabilities = problem(0, 2, (160, 192))
+    thumbnail = Thumbnail(scene.image, scaled((160, 192)))
+    assert thumbnail.factor == 1.0
+    assert np.array_equal(thumbnail.image, scene.image)
+    found = dense_crf(scene.image, probabilities, scaled((160, 192)), thumbnail=thumbnail)
+    assert np.array_equal(found, every_pixel(scene.image, probabilities, scaled((160, 192))))
+
+
+@pytest.mark.parametrize(("height", "width"), [(512, 512), (517, 771), (3000, 200)])
+def test_thumbnail_is_of_pixels_in_their_places(height, width):
+    image = np.zeros((height, width, 3), np.uint8)
+    image[..., 0] = np.arange(height)[:, None] * 255 // height
+    image[..., 1] = np.arange(width) * 255 // width
+    thumbnail = Thumbnail(image, Kernels())
+    assert max(thumbnail.image.shape) == 192
+    enlarged = thumbnail.enlarge(thumbnail.image).astype(int)
+    assert enlarged.shape == image.shape
+    assert np.abs(enlarged - image).max() <= 255 / 2 / min(thumbnail.image.shape[:2]) + 2  # half an interval
+    assert np.array_equal(thumbnail.pick(image.transpose(2, 0, 1))[0], thumbnail.image[..., 0])
 
 
 @pytest.mark.parametrize("iterations", [1, 3])
 def test_few_updates(iterations):
     scene, probabilities = problem(4, 2, (512, 512))
-    found = coarse_mean_field(scene.image, -np.log(probabilities), Kernels(), iterations, 2)
+    found = coarse_mean_field(
+        scene.image, -np.log(probabilities), Kernels(), iterations, Thumbnail(scene.image, Kernels())
+    )
     assert np.mean(shared(found, every_pixel(scene.image, probabilities, Kernels(), iterations + 2))) > 0.98
 
 
@@ -96,7 +114,7 @@ def test_other_points_are_found_where_they_lie():
     rng = np.random.default_rng(6)
     features = rng.normal(0, 2, (5, 600)).astype(np.float32)
     lattice = CpuLattice(features)
-    grid = lattice.blur(lattice.splat(rng.random((2, 600)).astype(np.float32)))
+    grid = lattice.blur(lattice.splat(rng.random((600, 2)).astype(np.float32)))
     some = np.flatnonzero(rng.random(600) < 0.3)
     assert lattice.slice(grid, lattice.locate(features[:, some])) == pytest.approx(
         lattice.slice(grid, lattice.rows(some)), rel=1e-5

@@ -14,7 +14,7 @@ def lattice_filter(features, values):
 
 def cpu_filter(features, values):
     lattice = CpuLattice(features)
-    return lattice.slice(lattice.blur(lattice.splat(np.ascontiguousarray(values))))
+    return lattice.slice(lattice.blur(lattice.splat(np.ascontiguousarray(values.T)))).T
 
 
 BOTH = pytest.mark.parametrize("filtered", [lattice_filter, cpu_filter], ids=["torch", "numpy"])
@@ -112,10 +112,10 @@ def test_numpy_and_torch_agree(spread):
 def test_part_of_the_points_is_filtered_as_part_of_all():
     rng = np.random.default_rng(5)
     lattice = CpuLattice(rng.normal(0, 1, (5, 400)).astype(np.float32))
-    values = rng.random((2, 400)).astype(np.float32)
+    values = rng.random((400, 2)).astype(np.float32)
     at = np.flatnonzero(rng.random(400) < 0.2)
     alone = np.zeros_like(values)
-    alone[:, at] = values[:, at]
-    grid = lattice.splat(values[:, at], lattice.rows(at))
+    alone[at] = values[at]
+    grid = lattice.splat(values[at], lattice.rows(at))
     assert grid == pytest.approx(lattice.splat(alone), abs=1e-5)
-    assert lattice.slice(grid, lattice.rows(at)) == pytest.approx(lattice.slice(grid)[:, at])
+    assert lattice.slice(grid, lattice.rows(at)) == pytest.approx(lattice.slice(grid)[at])

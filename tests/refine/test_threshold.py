@@ -8,7 +8,6 @@ from dsfactory.refine.fuse import fuse_maps
 from dsfactory.refine.kernels import Kernels
 from dsfactory.refine.threshold import (
     CLOSE,
-    SWEEP_SIDE,
     candidate_thresholds,
     choose_threshold,
     mask_iou,
@@ -17,6 +16,7 @@ from dsfactory.refine.threshold import (
     sweep_agreement,
     swept,
 )
+from dsfactory.refine.thumbnail import Thumbnail
 from tests.refine.scenes import draw_scene
 
 KERNELS = Kernels().scaled(0.25)
@@ -58,7 +58,9 @@ def test_finds_the_threshold_that_made_the_target(wanted):
     scene = draw_scene(4, noise=0.6)
     fused = fuse_maps(scene.cross, scene.truth.shape, {16: 1.0})
     candidates = candidate_thresholds()
-    agreement = sweep_agreement(scene.image, fused, fused >= wanted, candidates, 200.0, KERNELS, iterations=0)
+    agreement = sweep_agreement(
+        Thumbnail(scene.image, KERNELS, None), fused, fused >= wanted, candidates, 200.0, iterations=0
+    )
     assert agreement.shape == (1, 20)
     assert choose_threshold(agreement[0], candidates, candidates) == pytest.approx(wanted, abs=0.011)
     assert agreement.max() > 0.99
@@ -79,7 +81,7 @@ def test_sweep_is_the_exhaustive_one_where_the_image_is_small():
     scene = draw_scene(3, 2, noise=0.6)
     fused = fuse_maps(scene.cross, scene.truth.shape, {16: 1.0})
     targets = np.stack([scene.truth == 1, scene.truth == 2])
-    quick = sweep_agreement(scene.image, fused, targets, candidates, 12.0, KERNELS, 10, SWEEP_SIDE)
+    quick = sweep_agreement(Thumbnail(scene.image, KERNELS), fused, targets, candidates, 12.0, 10)
     for row, one, target in zip(quick, fused, targets, strict=True):
         assert row == pytest.approx(exhaustive(scene, one[None], target, candidates, KERNELS), abs=2e-3)
 
@@ -93,8 +95,8 @@ def test_thumbnail_chooses_what_the_exhaustive_sweep_chooses():
         fused = fuse_maps(scene.cross, scene.truth.shape, {16: 1.0})
         targets = np.stack([scene.truth == k + 1 for k in range(len(fused))])
         kernels = Kernels().scaled(0.5)
-        full = sweep_agreement(scene.image, fused, targets, candidates, 12.0, kernels, 10)
-        quick = sweep_agreement(scene.image, fused, targets, tried, 12.0, kernels, 10, SWEEP_SIDE)
+        full = sweep_agreement(Thumbnail(scene.image, kernels, None), fused, targets, candidates, 12.0, 10)
+        quick = sweep_agreement(Thumbnail(scene.image, kernels), fused, targets, tried, 12.0, 10)
         for exact, estimate in zip(full, quick, strict=True):
             chosen = choose_threshold(estimate, tried, candidates)
             gaps.append(abs(chosen - choose_threshold(exact, candidates, candidates)))
@@ -107,8 +109,9 @@ def test_classes_are_swept_independently():
     scene = draw_scene(0, 2, size=(96, 160))
     fused = fuse_maps(scene.cross, scene.truth.shape, {16: 1.0})
     targets = np.stack([scene.truth == 1, scene.truth == 2])
-    both = sweep_agreement(scene.image, fused, targets, (0.4, 0.5), 12.0, KERNELS, 5, side=64)
-    second = sweep_agreement(scene.image, fused[1:], targets[1:], (0.4, 0.5), 12.0, KERNELS, 5, side=64)
+    thumbnail = Thumbnail(scene.image, KERNELS, side=64)
+    both = sweep_agreement(thumbnail, fused, targets, (0.4, 0.5), 12.0, 5)
+    second = sweep_agreement(thumbnail, fused[1:], targets[1:], (0.4, 0.5), 12.0, 5)
     assert np.array_equal(both[1:], second)
 
 
