@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("resvg_py")
 
 from dsfactory.core.sample import VOID
-from scripts import ablation, annotate_measure, annotate_tune
+from scripts import ablation, ablation_sets, annotate_measure, annotate_tune
 from scripts.annotate_measure import Overlap, cut, in_list, judgement
 
 
@@ -73,7 +73,7 @@ def test_scenes_are_measured_by_every_rule(packages: Path, tmp_path: Path, monke
     ]
     annotate_measure.main([*arguments, "--size", "64", "--device", "cpu", "--out", str(out)])
     figures = json.loads(out.read_text())
-    assert set(figures["rules"]) == {*ablation.RULES, "refine"} - {ablation.ADAPTIVE}
+    assert set(figures["rules"]) == {*ablation_sets.RULES, "refine"} - {ablation_sets.ADAPTIVE}
     for row in figures["rules"].values():
         assert 0 <= row["miou"] <= 1 and set(row["iou"]) == {"dog", "bird"}
     assert 0 <= figures["classes_judged"]["auc"] <= 1
