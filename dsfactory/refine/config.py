@@ -42,7 +42,7 @@ class RefineConfig(Section):
     )
     crf_iterations: int = Field(10, ge=0, le=100, description="Mean-field updates of the dense CRF; 0 leaves it out.")
     crf_backend: Literal["lattice", "pydensecrf"] = Field(
-        "lattice", description="Who computes the CRF: this package (PyTorch) or pydensecrf (C++), which agree."
+        "lattice", description="Who computes the CRF: this package (NumPy) or pydensecrf (C++), which agree."
     )
     gaussian_sxy: float = Field(3.0, gt=0.0, description="Width of the smoothness kernel.")
     gaussian_compat: float = Field(3.0, ge=0.0, description="Weight of the smoothness kernel.")
