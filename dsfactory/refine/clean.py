@@ -68,7 +68,7 @@ def fill_holes(labels: Labels, max_hole: float) -> Labels:
 
 def class_ids(labels: Labels) -> list[int]:
     """The classes present, ascending; background and void are none."""
-    counts = np.bincount(labels.ravel(), minlength=VOID + 1)  # np.unique would sort the pixels
+    counts = cv2.calcHist([labels], [0], None, [VOID + 1], [0, VOID + 1])  # np.unique would sort the pixels
     return [int(value) for value in np.flatnonzero(counts) if value not in (BACKGROUND, VOID)]
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dsfactory.refine import crf_cpu
 from dsfactory.refine.crf_coarse import coarse_mean_field
+from dsfactory.refine.crf_cpu import MIN_PROBABILITY, energies
 from dsfactory.refine.kernels import Kernels, gaussian_size
 from dsfactory.refine.lattice import PermutohedralLattice
 from dsfactory.refine.thumbnail import Thumbnail
@@ -25,8 +26,6 @@ Backend = Literal["lattice", "pydensecrf"]
 
 SMALL_ENOUGH = 0.5
 """Thumbnails of this size or smaller, as a share of the picture's, stand for the picture."""
-
-_MIN_PROBABILITY = 1e-5
 
 
 def dense_crf(
@@ -61,14 +60,14 @@ def dense_crf(
     """
     if image.dtype != np.uint8 or image.shape != (*probabilities.shape[1:], 3):
         raise ValueError(f"image {image.dtype} {image.shape} does not fit probabilities {probabilities.shape}")
-    unary = -np.log(np.clip(probabilities, _MIN_PROBABILITY, 1.0))
     if backend == "pydensecrf":
-        return _pydensecrf(image, unary, kernels, iterations)
+        return _pydensecrf(image, energies(probabilities), kernels, iterations)
     thumbnail = thumbnail or Thumbnail(image, kernels)
     if iterations and thumbnail.factor <= SMALL_ENOUGH:
-        return coarse_mean_field(image, unary, kernels, iterations, thumbnail)
+        return coarse_mean_field(image, probabilities, kernels, iterations, thumbnail)
     filters = thumbnail.filters if thumbnail.factor == 1.0 else crf_cpu.CpuFilters(image, kernels)
-    return crf_cpu.mean_field(unary.reshape(len(unary), -1), filters, iterations).reshape(unary.shape)
+    unary = energies(probabilities).reshape(len(probabilities), -1)
+    return crf_cpu.mean_field(unary, filters, iterations).reshape(probabilities.shape)
 
 
 def backend_seconds(side: int = 256) -> dict[Backend, float]:
@@ -99,7 +98,7 @@ def dense_crf_batch(images: Tensor, probabilities: Tensor, kernels: Kernels, ite
     Returns:
         float32 posterior of the same shape. Each image's is what it is alone, up to rounding.
     """
-    unary = -torch.log(probabilities.clamp(_MIN_PROBABILITY, 1.0)).permute(0, 2, 3, 1)
+    unary = -torch.log(probabilities.clamp(MIN_PROBABILITY, 1.0)).permute(0, 2, 3, 1)
     return mean_field(unary, ImageFilters(images, kernels), iterations).permute(0, 3, 1, 2).contiguous()
 
 
@@ -199,6 +198,21 @@ def binary_mean_field(logits: Tensor, filters: ImageFilters, iterations: int) ->
     for _ in range(iterations):
         energy = filters(torch.sigmoid(energy)).mul_(2.0).add_(logits).sub_(total)
     return energy
+
+
+def winners(probabilities: Float) -> NDArray[np.uint8]:
+    """The most probable label of each pixel, the first of equal ones.
+
+    Args:
+        probabilities: float32 of shape ``(labels, height, width)``, at most 256 labels.
+    """
+    found = np.zeros(probabilities.shape[1:], np.uint8)  # as argmax finds it, for few labels many times as fast
+    best = probabilities[0]
+    for label in range(1, len(probabilities)):
+        better = probabilities[label] > best
+        found[better] = label
+        best = np.maximum(best, probabilities[label])
+    return found
 
 
 def softmax(energy: Float) -> Float:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dsfactory.refine.crf_cpu import (
     CERTAIN,
     appearance_features,
+    energies,
     mean_field,
     normalisation,
     posteriors,
@@ -29,34 +30,34 @@ _FULL_UPDATES = 2
 
 
 def coarse_mean_field(
-    image: NDArray[np.uint8], unary: Float, kernels: Kernels, iterations: int, thumbnail: Thumbnail
+    image: NDArray[np.uint8], probabilities: Float, kernels: Kernels, iterations: int, thumbnail: Thumbnail
 ) -> Float:
     """What :func:`~dsfactory.refine.crf_cpu.mean_field` finds, up to some pixels along the outlines.
 
     Args:
         image: uint8 RGB, shape ``(height, width, 3)``.
-        unary: float32 energies of shape ``(labels, height, width)``.
+        probabilities: float32, shape ``(labels, height, width)``.
         kernels: widths in pixels of the image, and weights.
         iterations: mean-field updates, 1 or more.
         thumbnail: of the image.
 
     Returns:
-        float32 posterior of the same shape as ``unary``.
+        float32 posterior of the same shape as ``probabilities``.
     """
-    labels, height, width = unary.shape
+    labels, height, width = probabilities.shape
     filters = thumbnail.filters
-    coarse = mean_field(thumbnail.pick(unary).reshape(labels, -1), filters, iterations)
+    coarse = mean_field(energies(thumbnail.pick(probabilities)).reshape(labels, -1), filters, iterations)
     looked_at = thumbnail.enlarge(_undecided(coarse, filters.shape)) > 0
     looked_at |= _differs(image, thumbnail.enlarge(thumbnail.image), OTHER_COLOUR * kernels.bilateral_srgb)
     at = np.flatnonzero(looked_at)
 
     far, far_total = _appearance(image, coarse, thumbnail, at)
     near = _Smoothness((height, width), kernels, at)
-    energies = unary.reshape(labels, -1).take(at, axis=1)
+    unary = energies(probabilities.reshape(labels, -1).take(at, axis=1))
     posterior = np.stack([thumbnail.enlarge(plane.reshape(filters.shape)) for plane in coarse])
     for _ in range(_FULL_UPDATES):
         messages = far + np.stack([near.read(plane) for plane in posterior[1:]])
-        found = posteriors(with_first(messages, far_total + near.total) - energies)
+        found = posteriors(with_first(messages, far_total + near.total) - unary)
         posterior.reshape(labels, -1)[:, at] = found
     return posterior
 

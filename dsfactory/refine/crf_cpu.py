@@ -22,6 +22,8 @@ _MOVED = 0.001
 _SETTLED = 8.0
 """Log odds (to either side) beyond which a pixel is certain of its label."""
 
+MIN_PROBABILITY = 1e-5
+
 CERTAIN = 1.0 - math.exp(-_SETTLED)
 """The same as a probability: 0.9997."""
 
@@ -203,6 +205,11 @@ def mean_field(unary: Float, filters: CpuFilters, iterations: int) -> Float:
         sent[:, at] = here.take(keep, axis=1)
         posterior[:, at] = posteriors(with_first(messages.read_part(part).T, total[at]) - unary[:, at])
     return posterior
+
+
+def energies(probabilities: Float) -> Float:
+    """The unary energies of probabilities, of any shape."""
+    return np.asarray(-np.log(np.clip(probabilities, MIN_PROBABILITY, 1.0)))
 
 
 def with_first(sent: Float, total: Float) -> Float:

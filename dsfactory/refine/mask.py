@@ -11,7 +11,7 @@ from dsfactory.refine.affinity import Walk, walked_maps
 from dsfactory.refine.affinity_net import AffinityNet
 from dsfactory.refine.clean import Labels, drop_small_parts, fill_holes, label_instances, scaled_limit
 from dsfactory.refine.config import RefineConfig
-from dsfactory.refine.crf import dense_crf, softmax
+from dsfactory.refine.crf import dense_crf, softmax, winners
 from dsfactory.refine.fuse import Maps, fuse_maps, peaks, resize_maps, stretch
 from dsfactory.refine.kernels import Kernels
 from dsfactory.refine.threshold import (
@@ -96,8 +96,7 @@ def refine_mask(
     thresholds = _thresholds(thumbnail, fused, coarse, config)
     posterior = _posterior(image, thumbnail, fused, thresholds, config)
 
-    winner = posterior.argmax(axis=0)
-    labels = np.array([BACKGROUND, *class_ids], dtype=np.uint8)[winner]
+    labels = np.array([BACKGROUND, *class_ids], dtype=np.uint8)[winners(posterior)]
     cleaned = drop_small_parts(labels, scaled_limit(config.min_box, labels.shape))
     cleaned = fill_holes(cleaned, scaled_limit(config.max_hole, labels.shape))
     if config.crf_iterations:  # before a CRF the probabilities only say how far from the threshold a pixel is
@@ -170,7 +169,7 @@ def _posterior(
         return start
     kernels = scaled_kernels(config, (image.shape[0], image.shape[1]))
     posterior = dense_crf(image, start, kernels, config.crf_iterations, config.crf_backend, thumbnail)
-    before, after = start.argmax(axis=0), posterior.argmax(axis=0)
+    before, after = winners(start), winners(posterior)
     for label in range(1, len(start)):
         if mask_iou(before == label, after == label) < config.crf_min_iou:
             restored = (before == label) | (after == label)

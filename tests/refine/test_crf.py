@@ -10,6 +10,7 @@ from dsfactory.refine.crf import (
     dense_crf_batch,
     mean_field,
     softmax,
+    winners,
 )
 from dsfactory.refine.kernels import Kernels
 from tests.refine.scenes import draw_scene, iou
@@ -68,6 +69,12 @@ def test_is_a_distribution_in_float32():
     assert refined.dtype == np.float32
     assert refined.sum(axis=0) == pytest.approx(1.0, abs=1e-5)
     assert (refined >= 0).all()
+
+
+@pytest.mark.parametrize("labels", [1, 2, 5, 255])
+def test_winners_are_those_of_argmax(labels):
+    probabilities = np.random.default_rng(labels).integers(0, 4, (labels, 20, 30)).astype(np.float32)
+    assert np.array_equal(winners(probabilities), probabilities.argmax(axis=0))
 
 
 def test_no_iteration_keeps_probabilities():

@@ -103,9 +103,7 @@ def test_thumbnail_is_of_pixels_in_their_places(height, width):
 @pytest.mark.parametrize("iterations", [1, 3])
 def test_few_updates(iterations):
     scene, probabilities = problem(4, 2, (512, 512))
-    found = coarse_mean_field(
-        scene.image, -np.log(probabilities), Kernels(), iterations, Thumbnail(scene.image, Kernels())
-    )
+    found = coarse_mean_field(scene.image, probabilities, Kernels(), iterations, Thumbnail(scene.image, Kernels()))
     assert np.mean(shared(found, every_pixel(scene.image, probabilities, Kernels(), iterations + 2))) > 0.98
 
 
