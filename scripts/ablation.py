@@ -20,6 +20,7 @@ Given again after a kill, it goes on: what is drawn, labelled and trained stays 
 """
 
 import argparse
+import hashlib
 import json
 import statistics
 import sys
@@ -42,6 +43,7 @@ from scripts.ablation_sets import (
     CRF,
     FILTERED,
     REAL,
+    RULES,
     SCENES,
     SCENES_EXACT,
     WITH_MOSAICS,
@@ -70,8 +72,9 @@ def train_rows(settings: Settings, sets: dict[str, TrainingSet], progress: Progr
     found: dict[str, list[Confusion]] = {row: [] for row in sets}
     device = choose_device(settings.device)
     for repeat in range(settings.repeats):
-        for place, (row, data) in enumerate(sets.items()):
-            training = Training(f"row{place}", repeat, data, test, len(settings.classes) + 1, config, device, folder)
+        for row, data in sets.items():
+            name = "row-" + hashlib.sha256(row.encode()).hexdigest()[:8]
+            training = Training(name, repeat, data, test, len(settings.classes) + 1, config, device, folder)
             found[row].append(training.run(reporter(progress, f"{row} {repeat + 1}/{settings.repeats}"))[0])
     return found
 
@@ -82,7 +85,7 @@ def ablation(settings: Settings, progress: Progress) -> dict[str, Any]:
     masks = measure_masks(settings)
     run = Run.open(make_run(settings, progress))
     with run.lock():
-        sets = relabelled_sets(run, settings.classes)
+        sets = relabelled_sets(run, settings.classes) if settings.rules else {}
         sets[CRF] = stage_set(run, "refine")
         sets[FILTERED] = stage_set(run, "filter")
         sets[WITH_MOSAICS] = stage_set(run, "filter", ["mosaic"])
@@ -93,7 +96,11 @@ def ablation(settings: Settings, progress: Progress) -> dict[str, Any]:
         confusions = train_rows(settings, sets, progress)
     names = ("background", *settings.classes)
     results = Results(names, confusions, {}, {})
-    rows = []
+    rows = [
+        {"labels": rule, "images": None, "mask_iou": masks[rule]["miou"], "void": masks[rule]["void"], "miou": None}
+        for rule in RULES
+        if rule not in sets
+    ]
     for row, data in sets.items():
         mious = results.mious(row)
         rows.append(
@@ -131,6 +138,9 @@ def to_markdown(figures: dict[str, Any]) -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for row in figures["rows"]:
+        if row["miou"] is None:  # only its masks were measured
+            lines.append(f"| {row['labels']} | – | {row['mask_iou']:.3f} | {row['void']:.3f} | – | – |")
+            continue
         masks = "–" if row["mask_iou"] is None else f"{row['mask_iou']:.3f}"
         void = "–" if row["void"] is None else f"{row['void']:.3f}"
         spread = "" if row["spread"] is None else f" ± {row['spread']:.3f}"
@@ -161,6 +171,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--batch-size", type=int, default=8, help="images per step")
     parser.add_argument("--filter-steps", type=int, default=None, help="of each fold of the filter [default: its own]")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument(
+        "--no-rules",
+        dest="rules",
+        action="store_false",
+        help="measure the masks of other projects' rules, train on none",
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--work", type=Path, required=True, help="folder of what is made on the way")
     parser.add_argument("--out", type=Path, default=None, help="write the figures there as JSON")

@@ -73,6 +73,7 @@ class Settings:
     steps: int
     side: int
     batch_size: int
+    rules: bool
     filter_steps: int | None
     repeats: int
     device: str

@@ -81,8 +81,10 @@ def test_scenes_are_measured_by_every_rule(packages: Path, tmp_path: Path, monke
 
 def test_the_ablation_table_divides_by_the_last_row() -> None:
     rows = [
+        {"labels": "Otsu", "images": None, "mask_iou": 0.4, "void": 0.0, "miou": None},
         {"labels": "raw", "images": 4, "mask_iou": 0.5, "void": 0.1, "miou": 0.3, "spread": 0.01},
         {"labels": "exact", "images": 8, "mask_iou": None, "void": None, "miou": 0.6, "spread": None},
     ]
     lines = ablation.to_markdown({"rows": rows}).splitlines()
-    assert lines[2:] == ["| raw | 4 | 0.500 | 0.100 | 0.300 ± 0.010 | 0.50 |", "| exact | 8 | – | – | 0.600 | 1.00 |"]
+    assert lines[2] == "| Otsu | – | 0.400 | 0.000 | – | – |"
+    assert lines[3:] == ["| raw | 4 | 0.500 | 0.100 | 0.300 ± 0.010 | 0.50 |", "| exact | 8 | – | – | 0.600 | 1.00 |"]
