@@ -49,12 +49,13 @@ def coarse_mean_field(
     coarse = mean_field(energies(thumbnail.pick(probabilities)).reshape(labels, -1), filters, iterations)
     looked_at = thumbnail.enlarge(_undecided(coarse, filters.shape)) > 0
     looked_at |= _differs(image, thumbnail.enlarge(thumbnail.image), OTHER_COLOUR * kernels.bilateral_srgb)
+    posterior = np.stack([thumbnail.enlarge(plane.reshape(filters.shape)) for plane in coarse])
     at = np.flatnonzero(looked_at)
-
+    if not len(at):
+        return posterior
     far, far_total = _appearance(image, coarse, thumbnail, at)
     near = _Smoothness((height, width), kernels, at)
     unary = energies(probabilities.reshape(labels, -1).take(at, axis=1))
-    posterior = np.stack([thumbnail.enlarge(plane.reshape(filters.shape)) for plane in coarse])
     for _ in range(_FULL_UPDATES):
         messages = far + np.stack([near.read(plane) for plane in posterior[1:]])
         found = posteriors(with_first(messages, far_total + near.total) - unary)
@@ -66,9 +67,9 @@ def _undecided(posterior: Float, size: tuple[int, int]) -> NDArray[np.uint8]:
     """1 where not all of a pixel's neighbours and itself are certain of one label, else 0."""
     label = posterior.argmax(axis=0) + 1
     label[posterior.max(axis=0) < CERTAIN] = 0
-    winners = label.reshape(size).astype(np.float32)  # float32, of which there may be any number of labels
+    plane = label.reshape(size).astype(np.float32)  # OpenCV has no int64, and there may be 256 labels
     neighbours = np.ones((3, 3), np.uint8)
-    lowest, highest = cv2.erode(winners, neighbours), cv2.dilate(winners, neighbours)
+    lowest, highest = cv2.erode(plane, neighbours), cv2.dilate(plane, neighbours)
     return np.asarray((lowest != highest) | (lowest == 0), np.uint8)
 
 

@@ -78,6 +78,15 @@ def test_lines_between_the_pixels_of_the_thumbnail_are_seen(place):
     assert iou(found, whole) > 0.99
 
 
+def test_a_picture_without_outlines_is_certain():
+    """Nothing to look at closely: one colour, one label."""
+    image = np.full((512, 640, 3), 90, np.uint8)
+    probabilities = np.stack([np.full((512, 640), 0.999, np.float32), np.full((512, 640), 0.001, np.float32)])
+    found = dense_crf(image, probabilities, Kernels())
+    assert found.shape == probabilities.shape
+    assert (found[0] > 0.999).all()
+
+
 def test_small_pictures_are_taken_whole():
     scene, probabilities = problem(0, 2, (160, 192))
     thumbnail = Thumbnail(scene.image, scaled((160, 192)))
