@@ -23,7 +23,8 @@ from dsfactory.core.sample import VOID, Record
 from dsfactory.engine.pipeline import run_config
 from dsfactory.generate.evidence import Evidence
 from dsfactory.refine.config import RefineConfig
-from dsfactory.refine.crf import dense_crf, softmax
+from dsfactory.refine.crf import dense_crf
+from dsfactory.refine.crf_cpu import softmax
 from dsfactory.refine.fuse import nominal_side
 from dsfactory.refine.mask import coarse_masks, fused_maps, refine_mask, scaled_kernels
 from dsfactory.refine.threshold import candidate_thresholds, soft_logits, sweep_agreement

@@ -28,7 +28,8 @@ from benchmarks.machine import machine
 from dsfactory.annotate.annotator import Annotator
 from dsfactory.generate.evidence import Evidence
 from dsfactory.refine.config import RefineConfig
-from dsfactory.refine.crf import dense_crf, softmax
+from dsfactory.refine.crf import dense_crf
+from dsfactory.refine.crf_cpu import softmax
 from dsfactory.refine.kernels import Kernels
 from dsfactory.refine.mask import coarse_masks, fused_maps, refine_mask, scaled_kernels
 from dsfactory.refine.threshold import (

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from dsfactory.refine.affinity_net import IGNORED, OFFSETS, AffinityNet, grid_of, net_input, pair_distances
-from dsfactory.refine.crf import Float, dense_crf, softmax
+from dsfactory.refine.crf import Float, dense_crf
+from dsfactory.refine.crf_cpu import softmax, winners
 from dsfactory.refine.fuse import resize_maps, stretch
 from dsfactory.refine.kernels import Kernels
 from dsfactory.refine.threshold import soft_logits
@@ -58,13 +59,13 @@ def confident_seeds(
     Returns:
         uint8 of shape :func:`grid_of` the image: 0 background, k for the k-th class from 1, ``IGNORED``.
     """
-    winners = []
+    opinions = []
     thumbnail = Thumbnail(image, kernels)
     for score in scores:
         logits = soft_logits(fused, [score] * len(fused), sharpness)
         start = softmax(np.concatenate([np.zeros_like(logits[:1]), logits]))
-        winners.append(dense_crf(image, start, kernels, iterations, thumbnail=thumbnail).argmax(axis=0))
-    low, high = winners
+        opinions.append(winners(dense_crf(image, start, kernels, iterations, thumbnail=thumbnail)))
+    low, high = opinions
     sure = np.stack([low == 0, *((high == k) & (low == k) for k in range(1, len(fused) + 1))])
     share = _cell_means(sure.astype(np.float32), grid_of(image.shape[:2]))
     return np.where(share.max(axis=0) >= PURITY, share.argmax(axis=0), IGNORED).astype(np.uint8)

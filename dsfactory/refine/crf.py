@@ -200,27 +200,6 @@ def binary_mean_field(logits: Tensor, filters: ImageFilters, iterations: int) ->
     return energy
 
 
-def winners(probabilities: Float) -> NDArray[np.uint8]:
-    """The most probable label of each pixel, the first of equal ones.
-
-    Args:
-        probabilities: float32 of shape ``(labels, height, width)``, at most 256 labels.
-    """
-    found = np.zeros(probabilities.shape[1:], np.uint8)  # as argmax finds it, for few labels many times as fast
-    best = probabilities[0]
-    for label in range(1, len(probabilities)):
-        better = probabilities[label] > best
-        found[better] = label
-        best = np.maximum(best, probabilities[label])
-    return found
-
-
-def softmax(energy: Float) -> Float:
-    """Probabilities over the first axis; minus infinity is allowed, but not for all labels of a pixel."""
-    exponential = np.exp(energy - energy.max(axis=0))
-    return np.asarray(exponential / exponential.sum(axis=0), dtype=np.float32)
-
-
 def _pydensecrf(image: NDArray[np.uint8], unary: Float, kernels: Kernels, iterations: int) -> Float:
     from pydensecrf import densecrf  # optional, and its import needs numpy's C API to match
 

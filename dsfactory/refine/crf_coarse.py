@@ -15,7 +15,8 @@ from dsfactory.refine.crf_cpu import (
     energies,
     mean_field,
     normalisation,
-    posteriors,
+    softmax,
+    winners,
     with_first,
 )
 from dsfactory.refine.kernels import Kernels, gaussian_size
@@ -58,16 +59,16 @@ def coarse_mean_field(
     unary = energies(probabilities.reshape(labels, -1).take(at, axis=1))
     for _ in range(_FULL_UPDATES):
         messages = far + np.stack([near.read(plane) for plane in posterior[1:]])
-        found = posteriors(with_first(messages, far_total + near.total) - unary)
+        found = softmax(with_first(messages, far_total + near.total) - unary)
         posterior.reshape(labels, -1)[:, at] = found
     return posterior
 
 
 def _undecided(posterior: Float, size: tuple[int, int]) -> NDArray[np.uint8]:
     """1 where not all of a pixel's neighbours and itself are certain of one label, else 0."""
-    label = posterior.argmax(axis=0) + 1
-    label[posterior.max(axis=0) < CERTAIN] = 0
-    plane = label.reshape(size).astype(np.float32)  # OpenCV has no int64, and there may be 256 labels
+    plane = winners(posterior).astype(np.float32) + 1  # float32: there may be 256 labels
+    plane[posterior.max(axis=0) < CERTAIN] = 0
+    plane = plane.reshape(size)
     neighbours = np.ones((3, 3), np.uint8)
     lowest, highest = cv2.erode(plane, neighbours), cv2.dilate(plane, neighbours)
     return np.asarray((lowest != highest) | (lowest == 0), np.uint8)

@@ -186,12 +186,12 @@ def mean_field(unary: Float, filters: CpuFilters, iterations: int) -> Float:
     ones.change(np.ones((unary.shape[1], 1), np.float32))
     total = ones.read()[:, 0]
     messages = _Messages(filters, len(unary) - 1)
-    posterior = posteriors(-unary)
+    posterior = softmax(-unary)
     sent = np.zeros_like(unary)
     for _ in range(min(iterations, _WHOLE_UPDATES)):
         messages.change(np.ascontiguousarray((posterior[1:] - sent[1:]).T))
         sent = posterior
-        posterior = posteriors(with_first(messages.read().T, total) - unary)
+        posterior = softmax(with_first(messages.read().T, total) - unary)
     at = np.arange(unary.shape[1])
     for _ in range(iterations - _WHOLE_UPDATES):
         here = posterior[:, at]
@@ -203,7 +203,7 @@ def mean_field(unary: Float, filters: CpuFilters, iterations: int) -> Float:
         part = _Part(filters, at)
         messages.change_part(np.ascontiguousarray(moved[1:].take(keep, axis=1).T), part)
         sent[:, at] = here.take(keep, axis=1)
-        posterior[:, at] = posteriors(with_first(messages.read_part(part).T, total[at]) - unary[:, at])
+        posterior[:, at] = softmax(with_first(messages.read_part(part).T, total[at]) - unary[:, at])
     return posterior
 
 
@@ -217,10 +217,26 @@ def with_first(sent: Float, total: Float) -> Float:
     return np.concatenate([(total - sent.sum(0))[None], sent])
 
 
-def posteriors(energy: Float) -> Float:
+def softmax(energy: Float) -> Float:
+    """Probabilities over the first axis; minus infinity is allowed, but not for all labels of a pixel."""
     exponential = np.exp(energy - energy.max(axis=0))
     exponential /= exponential.sum(axis=0)
     return np.asarray(exponential, dtype=np.float32)
+
+
+def winners(probabilities: Float) -> NDArray[np.uint8]:
+    """The most probable label of each pixel, the first of equal ones.
+
+    Args:
+        probabilities: float32 of shape ``(labels, height, width)``, at most 256 labels.
+    """
+    found = np.zeros(probabilities.shape[1:], np.uint8)  # as argmax finds it, for few labels many times as fast
+    best = probabilities[0]
+    for label in range(1, len(probabilities)):
+        better = probabilities[label] > best
+        found[better] = label
+        best = np.maximum(best, probabilities[label])
+    return found
 
 
 def normalisation(sums: Float, weight: float) -> Float:

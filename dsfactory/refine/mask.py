@@ -11,7 +11,8 @@ from dsfactory.refine.affinity import Walk, walked_maps
 from dsfactory.refine.affinity_net import AffinityNet
 from dsfactory.refine.clean import Labels, drop_small_parts, fill_holes, label_instances, scaled_limit
 from dsfactory.refine.config import RefineConfig
-from dsfactory.refine.crf import dense_crf, softmax, winners
+from dsfactory.refine.crf import dense_crf
+from dsfactory.refine.crf_cpu import softmax, winners
 from dsfactory.refine.fuse import Maps, fuse_maps, peaks, resize_maps, stretch
 from dsfactory.refine.kernels import Kernels
 from dsfactory.refine.threshold import (

@@ -9,9 +9,8 @@ from dsfactory.refine.crf import (
     dense_crf,
     dense_crf_batch,
     mean_field,
-    softmax,
-    winners,
 )
+from dsfactory.refine.crf_cpu import softmax, winners
 from dsfactory.refine.kernels import Kernels
 from tests.refine.scenes import draw_scene, iou
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from dsfactory.refine.crf import dense_crf, softmax
+from dsfactory.refine.crf import dense_crf
 from dsfactory.refine.crf_coarse import coarse_mean_field
-from dsfactory.refine.crf_cpu import CpuFilters, mean_field
+from dsfactory.refine.crf_cpu import CpuFilters, mean_field, softmax
 from dsfactory.refine.kernels import Kernels
 from dsfactory.refine.lattice_cpu import CpuLattice
 from dsfactory.refine.thumbnail import Thumbnail

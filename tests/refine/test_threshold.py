@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsfactory.refine.crf import dense_crf, softmax
+from dsfactory.refine.crf import dense_crf
+from dsfactory.refine.crf_cpu import softmax
 from dsfactory.refine.fuse import fuse_maps
 from dsfactory.refine.kernels import Kernels
 from dsfactory.refine.threshold import (
