@@ -87,6 +87,6 @@ def describe(place: dict[str, Any]) -> str:
     )
 
 
-def interleaved(arms: tuple[str, str], pairs: int) -> list[str]:
+def interleaved(arms: tuple[str, ...], pairs: int) -> list[str]:
     """``a b b a a b …``: each arm once per pair, first in every second, so that drift hits both alike."""
     return [arm for pair in range(pairs) for arm in (arms if pair % 2 == 0 else arms[::-1])]

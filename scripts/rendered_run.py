@@ -94,8 +94,8 @@ def _blank_evidence(classes: int) -> bytes:
 def _labelled(row: dict[str, Any], scene: LabelledScene, ids: list[int]) -> Record:
     instances, counts = label_instances(scene.mask)
     scores = {
-        "threshold": [0.5] * len(ids), "agreement": [1.0] * len(ids), "peak": [1.0] * len(ids),
-        "area": [float(np.mean(scene.mask == number)) for number in ids],
+        "threshold": [0.5] * len(ids), "agreement": [1.0] * len(ids), "claim": [1.0] * len(ids),
+        "peak": [1.0] * len(ids), "area": [float(np.mean(scene.mask == number)) for number in ids],
         "components": [counts.get(number, 0) for number in ids], "void": float(np.mean(scene.mask == VOID)),
     }  # fmt: skip
     found = scores["area"][0] > 0

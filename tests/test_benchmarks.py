@@ -59,7 +59,9 @@ def test_one_worker_beside_two(bench, tiny_model):
     result, printed = bench("workers", "--model", tiny_model, "--num", 2, "--shard-size", 2, "--pairs", 1, flags)
     drawing, command = result["seconds"]["drawing"], result["seconds"]["command"]
     assert all(0 < drawing[arm]["median"] < command[arm]["median"] for arm in drawing)
-    assert result["speedup"]["drawing"]["median"] > 0 and "goal ≥ 1.8" in printed
+    assert list(drawing) == ["one worker", "two workers", "two commands"]
+    assert result["speedup"]["drawing"]["median"] > 0 and result["machine_speedup"]["drawing"]["median"] > 0
+    assert "goal ≥ 1.8" in printed and "know nothing of each other" in printed
 
 
 def test_the_mask_stage_beside_the_sweep(bench):

@@ -43,7 +43,7 @@ _KINDS: dict[str, type] = {
     "number": int, "index": int, "seed": int, "image_seed": int, "width": int, "height": int, "class_name": str,
     "prompt": str, "source": str, "model": str, "status": str, "reason": str,
 }  # fmt: skip
-_PER_CLASS = ("threshold", "agreement", "peak", "area")
+_PER_CLASS = ("threshold", "agreement", "claim", "peak", "area")
 """Columns of several stages; the latter hold a number per class in a sample that is fine."""
 
 

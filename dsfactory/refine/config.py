@@ -55,6 +55,11 @@ class RefineConfig(Section):
     certainty: Fraction = Field(
         0.95, description="Pixels whose label the CRF leaves less probable than this become void (255)."
     )
+    min_claim: Fraction = Field(
+        0.45,
+        description="A class of several is left out of the mask when it got less (IoU) of what its map alone claims: "
+        "it is not drawn, and its attention lies on another's object; 0 keeps all.",
+    )
     min_box: float = Field(1500.0, ge=0.0, description="Parts whose bounding box has fewer pixels are dropped.")
     max_hole: float = Field(1500.0, ge=0.0, description="Enclosed background of up to so many pixels is filled.")
 

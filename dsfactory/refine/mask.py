@@ -38,6 +38,8 @@ class RefinedMask:
         instances: uint8, same shape: ids from 1 in row-major order of first pixels, 0 background, 255 void.
         thresholds: where each fused map was cut, in (0, 1).
         agreement: IoU of the final mask with the coarse mask that chose the threshold.
+        claim: IoU of what the class's map alone says, cut at its threshold, with what the class got among the others;
+            of a class that was left out, what it was then.
         peak: highest raw attention probability.
         area: fraction of the image.
         components: number of instances.
@@ -48,6 +50,7 @@ class RefinedMask:
     instances: Labels
     thresholds: tuple[float, ...]
     agreement: tuple[float, ...]
+    claim: tuple[float, ...]
     peak: tuple[float, ...]
     area: tuple[float, ...]
     components: tuple[int, ...]
@@ -73,7 +76,8 @@ def refine_mask(
         net: the run's affinity network, for ``config.affinity`` ``"net"``.
 
     Returns:
-        The mask; a class without evidence or whose parts were all too small is absent from it.
+        The mask; a class without evidence, whose parts were all too small or that is not to be seen (see
+        :func:`contest`) is absent from it.
 
     Raises:
         ValueError: there is no map, the number of classes differs from the maps', a map holds NaN or infinity, or the
@@ -95,19 +99,14 @@ def refine_mask(
         whole = walked_maps(net, image, fused, Walk(config.walk_beta, config.walk_steps))
     coarse = coarse_masks(whole)
     thresholds = _thresholds(thumbnail, fused, coarse, config)
-    posterior = _posterior(image, thumbnail, fused, thresholds, config)
-
-    labels = np.array([BACKGROUND, *class_ids], dtype=np.uint8)[winners(posterior)]
-    cleaned = drop_small_parts(labels, scaled_limit(config.min_box, labels.shape))
-    cleaned = fill_holes(cleaned, scaled_limit(config.max_hole, labels.shape))
-    if config.crf_iterations:  # before a CRF the probabilities only say how far from the threshold a pixel is
-        cleaned[(posterior.max(axis=0) < config.certainty) & (cleaned == labels)] = VOID
+    cleaned, claims = contest(image, thumbnail, fused, thresholds, class_ids, config)
     instances, counts = label_instances(cleaned)
     return RefinedMask(
         labels=cleaned,
         instances=instances,
         thresholds=tuple(thresholds),
         agreement=tuple(mask_iou(cleaned == c, one) for c, one in zip(class_ids, coarse, strict=True)),
+        claim=tuple(claims),
         peak=tuple(peaks(cross).tolist()),
         area=tuple(float(np.mean(cleaned == c)) for c in class_ids),
         components=tuple(counts.get(c, 0) for c in class_ids),
@@ -152,6 +151,57 @@ def _thresholds(thumbnail: Thumbnail, fused: Float, coarse: NDArray[np.bool_], c
     tried = swept(candidates)
     agreement = sweep_agreement(thumbnail, fused, coarse, tried, config.sharpness, config.crf_iterations)
     return [choose_threshold(row, tried, candidates) for row in agreement]
+
+
+def contest(
+    image: NDArray[np.uint8],
+    thumbnail: Thumbnail,
+    fused: Float,
+    thresholds: Sequence[float],
+    class_ids: Sequence[int],
+    config: RefineConfig,
+) -> tuple[Labels, list[float]]:
+    """Let the classes share out the image, and leave out those that are not to be seen in it.
+
+    A model that is asked for three things may draw two (catastrophic neglect: Chefer et al. 2023, Attend-and-Excite,
+    section 1). The attention to the third then lies on the others' objects, and a map stretched to its own maximum does
+    not show how weak it is. But it loses what it claims: of what its map alone would label, another class gets the most
+    part. So the class whose claim holds least is left out and the others share the image anew, until each has
+    ``config.min_claim`` or only one is left, which nobody contests.
+
+    Returns:
+        The clean label map, and the claim of each class.
+    """
+    claims = [0.0] * len(class_ids)
+    rivals = list(range(len(class_ids)))
+    while True:
+        cuts, ids = [thresholds[k] for k in rivals], [class_ids[k] for k in rivals]
+        labels, open_ = _share(image, thumbnail, fused[rivals], cuts, ids, config)
+        for k in rivals:
+            claims[k] = mask_iou((fused[k] >= thresholds[k]) & (fused[k] > 0), labels == class_ids[k])
+        weakest = min(rivals, key=lambda k: claims[k])
+        if len(rivals) == 1 or claims[weakest] >= config.min_claim:
+            labels[open_] = VOID
+            return labels, claims
+        rivals.remove(weakest)
+
+
+def _share(
+    image: NDArray[np.uint8],
+    thumbnail: Thumbnail,
+    fused: Float,
+    thresholds: list[float],
+    class_ids: list[int],
+    config: RefineConfig,
+) -> tuple[Labels, NDArray[np.bool_]]:
+    """The clean label map when all of these classes compete, and where it is open."""
+    posterior = _posterior(image, thumbnail, fused, thresholds, config)
+    labels = np.array([BACKGROUND, *class_ids], dtype=np.uint8)[winners(posterior)]
+    cleaned = drop_small_parts(labels, scaled_limit(config.min_box, labels.shape))
+    cleaned = fill_holes(cleaned, scaled_limit(config.max_hole, labels.shape))
+    if not config.crf_iterations:  # before a CRF the probabilities only say how far from the threshold a pixel is
+        return cleaned, np.zeros(labels.shape, bool)
+    return cleaned, (posterior.max(axis=0) < config.certainty) & (cleaned == labels)
 
 
 def _posterior(

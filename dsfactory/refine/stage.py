@@ -27,6 +27,7 @@ _SCORES = pa.schema(
     [
         ("threshold", pa.list_(pa.float32())),
         ("agreement", pa.list_(pa.float32())),
+        ("claim", pa.list_(pa.float32())),
         ("peak", pa.list_(pa.float32())),
         ("area", pa.list_(pa.float32())),
         ("components", pa.list_(pa.int32())),
@@ -55,7 +56,7 @@ class RefineStage(Stage):
     _loaded: "AffinityNet | None" = field(default=None, repr=False, compare=False)
 
     name: ClassVar[str] = "refine"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     upstream: ClassVar[str | None] = "generate"
     schema: ClassVar[pa.Schema] = pa.unify_schemas([GenerateStage.schema, _SCORES])
 
@@ -119,6 +120,7 @@ class RefineStage(Stage):
             **record.row,
             "threshold": mask.thresholds,
             "agreement": mask.agreement,
+            "claim": mask.claim,
             "peak": mask.peak,
             "area": mask.area,
             "components": mask.components,

@@ -28,7 +28,7 @@ Number = Annotated[float | None, BeforeValidator(_finite)]
 PerClass = Annotated[tuple[Number, ...] | None, BeforeValidator(lambda value: value or None)]
 """One value per class; an empty list is none."""
 
-PER_CLASS = ("agreement", "area", "threshold", "peak", "iou", "evidence", "similarity")
+PER_CLASS = ("agreement", "claim", "area", "threshold", "peak", "iou", "evidence", "similarity")
 """Scores that have a value per class, best known first."""
 
 
@@ -55,6 +55,7 @@ class Sample(BaseModel):
     status: Literal["ok", "rejected", "failed", "dropped"] | None = None
     reason: str | None = None
     agreement: PerClass = None
+    claim: PerClass = None
     area: PerClass = None
     threshold: PerClass = None
     peak: PerClass = None

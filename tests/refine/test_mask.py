@@ -47,6 +47,38 @@ def test_order_of_classes_does_not_matter():
     assert one.thresholds == other.thresholds[::-1]
 
 
+@pytest.mark.parametrize("objects", [1, 2])
+def test_a_class_that_is_not_there_has_no_mask_and_takes_nothing(objects):
+    """Asked for and not drawn: its attention lies on what is drawn, and each map is stretched to its own maximum."""
+    ids = range(1, objects + 1)
+    for seed in range(3):
+        scene = draw_scene(seed, objects)
+        rng = np.random.default_rng(seed)
+
+        def one_more(each, rng=rng):
+            return {
+                grid: np.concatenate([maps, 0.3 * maps.mean(0, keepdims=True) * rng.uniform(0.7, 1, maps[:1].shape)])
+                .astype(maps.dtype) for grid, maps in each.items()
+            }  # fmt: skip
+
+        told = one_more(scene.cross), one_more(scene.affinity)
+        mask = refine_mask(scene.image, *told, (*ids, 9), RefineConfig())
+        right = refine_mask(scene.image, scene.cross, scene.affinity, ids, RefineConfig())
+        assert np.array_equal(mask.labels, right.labels)
+        assert mask.area[-1] == 0 and mask.claim[-1] < 0.45 < min(mask.claim[:-1])
+        assert mask.claim[:-1] == right.claim and mask.area[:-1] == right.area
+        everything = refine_mask(scene.image, *told, (*ids, 9), RefineConfig(min_claim=0))
+        assert objects == 1 or everything.area[-1] > 0
+
+
+def test_the_last_class_is_never_left_out():
+    """Nobody contests it, however little it gets."""
+    scene = draw_scene(3)
+    maps = {grid: np.concatenate([one, one, one]) for grid, one in scene.cross.items()}
+    mask = refine_mask(scene.image, maps, {}, (1, 2, 3), RefineConfig(min_claim=1.0))
+    assert np.count_nonzero(mask.area) == 1
+
+
 def test_classes_compete_for_what_both_claim():
     """Two classes claim the same object; the stronger claim relative to its own peak takes each pixel."""
     scene = draw_scene(3)

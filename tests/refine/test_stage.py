@@ -82,7 +82,7 @@ def test_rows_hold_everything_from_upstream_and_the_scores(tmp_path, scenes):
     assert row["area"] == pytest.approx([np.mean(mask == 2), np.mean(mask == 1)])
     assert row["void"] == pytest.approx(np.mean(mask == 255))
     assert sum(row["components"]) == len(set(np.unique(instances)) - {0, 255})
-    assert all(len(row[name]) == 2 for name in ("threshold", "agreement", "peak", "area", "components"))
+    assert all(len(row[name]) == 2 for name in ("threshold", "agreement", "claim", "peak", "area", "components"))
 
 
 def test_same_input_same_bytes(tmp_path, scenes):
