@@ -95,7 +95,8 @@ def _record(stage: str, columns: Sequence[str], number: int, classes: Sequence[s
     elif stage in ("refine", "filter"):
         agreement = 1 - number / total
         row |= {"threshold": [0.44] * several, "agreement": [agreement] * several, "claim": [0.9] * several,
-                "peak": [0.2] * several, "area": [0.25] * several, "components": [2] * several, "void": 0.1}  # fmt: skip
+                "peak": [0.2] * several, "area": [0.25] * several, "components": [2] * several,
+                "void": 0.1}  # fmt: skip
         files = _masks(place + 1)
         if kind == 2:
             row |= {"status": "rejected", "reason": HOSTILE[1]}
