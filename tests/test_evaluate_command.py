@@ -186,7 +186,6 @@ def test_bad_input_is_one_line_and_writes_nothing(place):
         (["a", "--real", "real", "--synthetic", "nowhere"], "nowhere is not a folder"),
         (["a", "--real", "real", "--repeats", "0"], "repeats"),
         (["a", "--real", "real", "--learning-rate", "0"], "learning_rate"),
-        (["a", "--real", "real", "--restyle", "1.5"], "restyle"),
         (["a", "--real", "real", "--segmenter", "nowhere/"], "segmenter nowhere/ cannot be loaded"),
         (["a", "--real", "real", "--device", "cuda:99"], "cannot be used on this machine"),
     ):

@@ -29,11 +29,6 @@ LearningRate = Annotated[
     typer.Option(help="Peak learning rate of AdamW [default: 0.002 from scratch; 0.00006 from a checkpoint, which "
                  "suits transformers, while convolutions bear 0.0005]"),
 ]  # fmt: skip
-Restyle = Annotated[
-    float | None,
-    typer.Option(help="Share of the training crops that get quite other colours, for real images of a style that was "
-                 "not drawn; pays from some thousand steps on [default: 0]"),
-]  # fmt: skip
 Seed = Annotated[int | None, typer.Option(help="Seed of weights, order and augmentation [default: 0]")]
 Synthetic = Annotated[
     Path | None,
@@ -45,9 +40,9 @@ ResultOut = Annotated[Path | None, typer.Option(help="Where to [default: RUN/eva
 
 def evaluate(
     run: o.RunPath = None, *, real: Real, steps: Steps = None, repeats: Repeats = None, segmenter: Segmenter = None,
-    side: Side = None, batch_size: BatchSize = None, learning_rate: LearningRate = None, restyle: Restyle = None,
-    seed: Seed = None, device: o.Device = None, synthetic: Synthetic = None, no_splice: NoSplice = False,
-    out: ResultOut = None, dry_run: o.DryRun = False, as_json: o.Json = False, quiet: o.Quiet = False,
+    side: Side = None, batch_size: BatchSize = None, learning_rate: LearningRate = None, seed: Seed = None,
+    device: o.Device = None, synthetic: Synthetic = None, no_splice: NoSplice = False, out: ResultOut = None,
+    dry_run: o.DryRun = False, as_json: o.Json = False, quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Measure what a run is worth: train on it, test on real images.
 
@@ -72,8 +67,7 @@ def evaluate(
 
     path = run if run is not None else newest_run(Path("runs"))
     network = {
-        "checkpoint": segmenter, "steps": steps, "side": side, "batch_size": batch_size, "learning_rate": learning_rate,
-        "restyle": restyle,
+        "checkpoint": segmenter, "steps": steps, "side": side, "batch_size": batch_size, "learning_rate": learning_rate
     }  # fmt: skip
     given = {"repeats": repeats, "seed": seed, "device": device}
     settings = {

@@ -108,7 +108,6 @@ def evaluate_job(
             "batch_size": config.segment.batch_size,
             "learning_rate": config.segment.learning_rate,
             "side": config.segment.side,
-            "restyle": config.segment.restyle,
             "segmenter": config.segment.checkpoint,
             "repeats": config.repeats,
             "seed": config.seed,
