@@ -21,10 +21,3 @@ class SegmentConfig(Section):
     side: int = Field(
         128, ge=32, le=4096, description="Side of the square crops in training and longer side in testing, in pixels."
     )
-    restyle: float = Field(
-        0.0,
-        ge=0.0,
-        le=1.0,
-        description="Share of the training crops that get quite other colours (any hue, from grey to garish), blur or "
-        "noise: for tests on a style that was not trained on. Pays in long trainings only.",
-    )

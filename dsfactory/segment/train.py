@@ -122,7 +122,7 @@ def _batches(images: int, size: int, seed: int, skip: int) -> Iterator[list[int]
 def _batch(data: LabelledImages, indices: list[int], config: SegmentConfig, seed: int) -> tuple[Tensor, Tensor]:
     """uint8 ``(images, 3, side, side)`` and int64 ``(images, side, side)``."""
     pairs = [
-        random_crop(*data[index], config.side, np.random.default_rng([seed, place]), config.restyle)
+        random_crop(*data[index], config.side, np.random.default_rng([seed, place]))
         for place, index in enumerate(indices)
     ]
     images = np.stack([image for image, _ in pairs]).transpose(0, 3, 1, 2)

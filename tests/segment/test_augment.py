@@ -1,6 +1,6 @@
 import numpy as np
 
-from dsfactory.segment.augment import JITTER, jitter, random_crop, resize_labels, restyle
+from dsfactory.segment.augment import JITTER, jitter, random_crop, resize_labels
 from tests.segment.shapes import COLOURS, shape_pair
 
 
@@ -54,30 +54,6 @@ def test_jitter_changes_grey_by_its_share_at_most():
     image = np.full((4, 4, 3), 100, np.uint8)
     values = [jitter(image, np.random.default_rng(seed)).mean() for seed in range(50)]
     assert 100 * (1 - JITTER) - 1 <= min(values) < 90 and 110 < max(values) <= 100 * (1 + JITTER)
-
-
-def test_restyled_pictures_keep_their_shapes_and_no_colour():
-    image = np.full((16, 16, 3), 90, np.uint8)
-    image[4:12, 4:12] = 200, 60, 60
-    inside, hues = np.zeros((16, 16), bool), set()
-    inside[4:12, 4:12] = True
-    for seed in range(30):
-        other = restyle(image, np.random.default_rng(seed)).astype(float)
-        assert other.shape == image.shape
-        hues.add(int(other[6:10, 6:10].mean((0, 1)).argmax()))
-        spread = [np.abs(other[part] - other[part].mean(0)).mean() for part in (inside, ~inside)]
-        assert max(spread) < 25
-    assert hues == {0, 1, 2}
-
-
-def test_a_share_of_the_crops_is_restyled():
-    pair = shape_pair(1)
-    plain, some, all_ = (
-        [random_crop(*pair, 32, np.random.default_rng(seed), share)[0] for seed in range(24)] for share in (0, 0.5, 1)
-    )
-    assert not any(np.array_equal(*two) for two in zip(plain, all_, strict=True))
-    restyled = sum(np.array_equal(*two) for two in zip(some, all_, strict=True))
-    assert 6 <= restyled <= 18
 
 
 def test_labels_are_never_mixed():
