@@ -85,7 +85,8 @@ def _record(run: Run, stage: str, number: int, side: int, kept: bool, objects: i
         return Record(key, row, {"image.png": encode_rgb_png(scene.image), "evidence.safetensors": EVIDENCE})
     instances = np.where(scene.mask == VOID, VOID, scene.instances).astype(np.uint8)
     row |= {
-        "threshold": [0.5], "agreement": [1.0], "peak": [1.0], "area": [float(np.mean(scene.mask == class_id))],
+        "threshold": [0.5], "agreement": [1.0], "claim": [1.0], "peak": [1.0],
+        "area": [float(np.mean(scene.mask == class_id))],
         "components": [objects], "void": float(np.mean(scene.mask == VOID)), "status": "ok" if kept else "rejected",
         "reason": "" if kept else "no mask",
     }  # fmt: skip
