@@ -38,9 +38,9 @@ def draw(arguments: argparse.Namespace, arm: str, folder: Path) -> tuple[float, 
         )
         for names, out in zip(classes, runs, strict=True)
     ]
-    for command in commands:
-        if command.wait() != 0:
-            raise subprocess.CalledProcessError(command.returncode, command.args)
+    failed = [command for command in commands if command.wait() != 0]
+    if failed:
+        raise subprocess.CalledProcessError(failed[0].returncode, failed[0].args)
     return time.perf_counter() - start, drawing_seconds([out / "log.jsonl" for out in runs])
 
 

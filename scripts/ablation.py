@@ -21,7 +21,6 @@ Given again after a kill, it goes on: what is drawn, labelled and trained stays 
 
 import argparse
 import hashlib
-import json
 import statistics
 import sys
 from collections.abc import Sequence
@@ -59,6 +58,7 @@ from scripts.ablation_sets import (
     stage_set,
     tested_stickers,
 )
+from scripts.annotate_measure import write_figures
 from scripts.pocket.stickers import CLASS_ICONS, TEST_STYLES, drawn_classes
 
 
@@ -196,8 +196,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(2)
     print(to_markdown(figures))
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_figures(out, figures)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What refine does about a class that was asked for and is not in the picture, on rendered scenes with exact masks.
 
-    python -m scripts.absent_classes --packages build/stickers/node_modules/@iconify-json --scenes 150 \\
+    python -m scripts.absent_classes --packages build/stickers/node_modules/@iconify-json \\
         --out docs/figures/absent-classes.json
 
 Each scene is labelled twice, as `dsfactory annotate` does: told the classes that it shows, and told one more that it
@@ -11,8 +11,6 @@ does not show, as if a model had left out a thing that the prompt asks for. Per 
 - `miou`, `miou_alone`: IoU per class over all scenes, averaged, likewise.
 """
 
-import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,7 @@ import numpy as np
 from dsfactory.core.seeds import derive_seed
 from dsfactory.refine.config import RefineConfig
 from dsfactory.refine.mask import refine_mask
-from scripts.annotate_measure import Overlap, build_annotator, in_list
+from scripts.annotate_measure import Overlap, build_annotator, in_list, scenes_parser, write_figures
 from scripts.pocket.captions import class_specs
 from scripts.pocket.measure import rendered_scenes
 from scripts.pocket.scenes import group_by_class
@@ -58,39 +56,30 @@ class Count:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--packages", type=Path, required=True, help="folder with one sub-folder per sticker package")
-    parser.add_argument("--style", default=",".join(TRAIN_STYLES), help="package names, separated by commas")
-    parser.add_argument("--model", default="pocket")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--scenes", type=int, default=150)
-    parser.add_argument("--seed", type=int, default=311)
-    parser.add_argument("--out", type=Path, default=None, help="write the figures there as JSON")
-    args = parser.parse_args(argv)
+    args = scenes_parser(__doc__, TRAIN_STYLES, scenes=60, seed=311).parse_args(argv)
     stickers = load_stickers(args.packages, tuple(args.style.split(",")))
     names = tuple(group_by_class(stickers))
     annotator = build_annotator(args.model, args.device)
     counts = {claim: Count(names) for claim in CLAIMS}
-    for number, scene in enumerate(rendered_scenes(stickers, args.scenes, args.seed)):
+    for number, scene in enumerate(rendered_scenes(stickers, args.scenes, args.seed, args.size)):
         noisy = annotator.noisy(scene.image, derive_seed(6, number))
         others = [name for name in names if name not in scene.classes]
         extra = others[np.random.default_rng([args.seed, number]).integers(len(others))]
         truth = in_list(scene.labels, scene.classes, names)
+        shown = [names.index(name) + 1 for name in scene.classes]
         for told in (scene.classes, (*scene.classes, extra)):
             evidence = annotator.evidence(noisy, class_specs(told))
             absent = names.index(extra) + 1 if extra in told else None
             for claim, count in counts.items():
                 config = RefineConfig(min_claim=claim)
                 mask = refine_mask(scene.image, evidence.cross, evidence.affinity, range(1, len(told) + 1), config)
-                shown = [names.index(name) + 1 for name in scene.classes]
                 count.add(in_list(mask.labels, told, names), truth, shown, absent)
     figures: dict[str, Any] = {"model": Path(args.model).name, "style": args.style, "scenes": args.scenes}
     figures["by_min_claim"] = {str(claim): count.figures() for claim, count in counts.items()}
     for claim, row in figures["by_min_claim"].items():
         print(f"min_claim {claim:<5}" + " · ".join(f"{name} {value:.3f}" for name, value in row.items()))
     if args.out is not None:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        write_figures(args.out, figures)
 
 
 if __name__ == "__main__":

@@ -176,20 +176,32 @@ def build_annotator(model: str, device: str) -> Annotator:
     return Annotator(pipeline, timesteps=config.timesteps, seeds=config.seeds, width=side, height=side)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def scenes_parser(page: str | None, style: Sequence[str], scenes: int, seed: int) -> argparse.ArgumentParser:
+    """The command line of what is measured on rendered scenes: the script's text as help, and its defaults."""
+    parser = argparse.ArgumentParser(description=page, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--packages", type=Path, required=True, help="folder with one sub-folder per sticker package")
-    parser.add_argument("--style", default=",".join(TEST_STYLES), help="package names, separated by commas")
+    parser.add_argument("--style", "--styles", default=",".join(style), help="package names, separated by commas")
+    parser.add_argument("--model", default="pocket")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--scenes", type=int, default=scenes)
+    parser.add_argument("--size", type=int, default=128, help="side of a scene in pixels")
+    parser.add_argument("--seed", type=int, default=seed)
+    parser.add_argument("--out", type=Path, default=None, help="write the figures there as JSON")
+    return parser
+
+
+def write_figures(path: Path, figures: Any) -> None:
+    """Write figures as JSON, and the folder for them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = scenes_parser(__doc__, TEST_STYLES, scenes=200, seed=105)
     parser.add_argument(
         "--classes", default=None, help="class names, separated by commas [default: all that are there]"
     )
-    parser.add_argument("--model", default="pocket")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--scenes", type=int, default=200)
     parser.add_argument("--judge", type=int, default=64, help="scenes in which the model judges the classes; 0: none")
-    parser.add_argument("--size", type=int, default=128, help="side of a scene in pixels")
-    parser.add_argument("--seed", type=int, default=105)
-    parser.add_argument("--out", type=Path, default=None, help="write the figures there as JSON")
     args = parser.parse_args(argv)
     icons = {name: CLASS_ICONS[name] for name in args.classes.split(",")} if args.classes is not None else None
     stickers = load_stickers(args.packages, tuple(args.style.split(",")), icons)
@@ -209,8 +221,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         figures["classes_judged"] = measure_judgement(annotator, scenes, names, config)
     print(table(figures))
     if args.out is not None:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_figures(args.out, figures)
 
 
 def table(figures: dict[str, Any]) -> str:

@@ -8,11 +8,8 @@ classes, void counting as background. Tune on styles that the model was trained 
 nothing once settings were chosen by them.
 """
 
-import argparse
 import itertools
-import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from dsfactory.annotate.annotator import Annotator
@@ -22,7 +19,7 @@ from dsfactory.generate.evidence import Evidence
 from dsfactory.models.loading import load_pipeline
 from dsfactory.refine.config import RefineConfig
 from dsfactory.refine.mask import refine_mask
-from scripts.annotate_measure import Overlap, in_list
+from scripts.annotate_measure import Overlap, in_list, scenes_parser, write_figures
 from scripts.pocket.captions import class_specs
 from scripts.pocket.measure import rendered_scenes
 from scripts.pocket.scenes import Scene, group_by_class
@@ -75,18 +72,10 @@ def mean_iou(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--packages", type=Path, required=True, help="folder with one sub-folder per sticker package")
-    parser.add_argument("--styles", default=",".join(TRAIN_STYLES), help="package names, separated by commas")
-    parser.add_argument("--model", default="pocket")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--scenes", type=int, default=64)
-    parser.add_argument("--size", type=int, default=128, help="side of a scene in pixels")
-    parser.add_argument("--seed", type=int, default=106)
+    parser = scenes_parser(__doc__, TRAIN_STYLES, scenes=64, seed=106)
     parser.add_argument("--keep-timesteps", action="store_true", help="do not try other timesteps than the default")
-    parser.add_argument("--out", type=Path, default=None, help="write all figures there as JSON, as they come")
     args = parser.parse_args(argv)
-    styles = tuple(args.styles.split(","))
+    styles = tuple(args.style.split(","))
     if set(styles) & set(TEST_STYLES):
         parser.error(f"{', '.join(TEST_STYLES)} is for testing: tune on {', '.join(TRAIN_STYLES)}")
     stickers = load_stickers(args.packages, styles)
@@ -100,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         trials.append(settings | figures)
         print(figures["miou"], figures["void"], settings, flush=True)
         if args.out is not None:
-            args.out.write_text(json.dumps(trials, indent=1) + "\n", encoding="utf-8")
+            write_figures(args.out, trials)
         return figures["miou"]
 
     default = AnnotateConfig(images="")

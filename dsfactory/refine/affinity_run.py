@@ -24,7 +24,16 @@ from dsfactory.refine.stage import RefineStage, read_evidence
 _VERSION = 2
 """Raised whenever equal images would give another network."""
 
-_WITHOUT_EFFECT = {"threshold", "walk_beta", "walk_steps", "crf_min_iou", "certainty", "min_box", "max_hole"}
+_WITHOUT_EFFECT = {
+    "threshold",
+    "walk_beta",
+    "walk_steps",
+    "crf_min_iou",
+    "certainty",
+    "min_claim",
+    "min_box",
+    "max_hole",
+}
 """Settings of refine that come after the network."""
 
 

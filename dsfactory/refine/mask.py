@@ -141,7 +141,12 @@ def fused_maps(cross: Maps, affinity: Maps, size: tuple[int, int], config: Refin
 
 def coarse_masks(maps: Float) -> NDArray[np.bool_]:
     """The opinion that thresholds are judged by: Otsu's cut of the affinity map, or of the fused map without one."""
-    return np.stack([(one >= otsu_threshold(one)) & (one > 0) for one in maps])
+    return _cut(maps, [otsu_threshold(one) for one in maps])
+
+
+def _cut(maps: Float, thresholds: Sequence[float]) -> NDArray[np.bool_]:
+    """Where each of the maps, not zero, reaches its threshold."""
+    return np.stack([(one >= threshold) & (one > 0) for one, threshold in zip(maps, thresholds, strict=True)])
 
 
 def _thresholds(thumbnail: Thumbnail, fused: Float, coarse: NDArray[np.bool_], config: RefineConfig) -> list[float]:
@@ -172,13 +177,14 @@ def contest(
     Returns:
         The clean label map, and the claim of each class.
     """
+    claimed = _cut(fused, thresholds)
     claims = [0.0] * len(class_ids)
     rivals = list(range(len(class_ids)))
     while True:
         cuts, ids = [thresholds[k] for k in rivals], [class_ids[k] for k in rivals]
         labels, open_ = _share(image, thumbnail, fused[rivals], cuts, ids, config)
         for k in rivals:
-            claims[k] = mask_iou((fused[k] >= thresholds[k]) & (fused[k] > 0), labels == class_ids[k])
+            claims[k] = mask_iou(claimed[k], labels == class_ids[k])
         weakest = min(rivals, key=lambda k: claims[k])
         if len(rivals) == 1 or claims[weakest] >= config.min_claim:
             labels[open_] = VOID

@@ -10,7 +10,8 @@ from dsfactory.core.run import Run
 from dsfactory.engine.pipeline import generate_job, refine_job
 from dsfactory.engine.progress import Silent
 from dsfactory.refine.affinity_file import FILE, NOTE, TRAINING, net_digest
-from dsfactory.refine.affinity_run import load_net
+from dsfactory.refine.affinity_run import has_net, load_net
+from dsfactory.refine.config import RefineConfig
 from dsfactory.verify import verify_path
 from tests.command import command, tree
 
@@ -97,6 +98,13 @@ def test_other_settings_want_another_network(run):
     before = net_digest(run / "refine" / FILE)
     refine(run, redo=True, **{**NET, "affinity_steps": 4})
     assert net_digest(run / "refine" / FILE) != before
+
+
+@pytest.mark.parametrize("later", [{"min_claim": 0.0}, {"certainty": 0.5}, {"max_hole": 0.0}])
+def test_settings_that_come_after_the_network_keep_it(run, later):
+    refine(run, **NET)
+    assert has_net(Run.open(run), RefineConfig(**LOOSE, **NET, **later))
+    assert not has_net(Run.open(run), RefineConfig(**LOOSE, **NET, **later, sharpness=20.0))
 
 
 def test_grown_run_goes_on_with_its_network(run):

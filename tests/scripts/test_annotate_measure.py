@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("resvg_py")
 
 from dsfactory.core.sample import VOID
-from scripts import ablation, ablation_sets, annotate_measure, annotate_tune
+from scripts import ablation, ablation_sets, absent_classes, annotate_measure, annotate_tune
 from scripts.annotate_measure import Overlap, cut, in_list, judgement
 
 
@@ -77,6 +77,30 @@ def test_scenes_are_measured_by_every_rule(packages: Path, tmp_path: Path, monke
     for row in figures["rules"].values():
         assert 0 <= row["miou"] <= 1 and set(row["iou"]) == {"dog", "bird"}
     assert 0 <= figures["classes_judged"]["auc"] <= 1
+
+
+def test_what_became_of_classes_is_counted_with_the_absent_one_and_without() -> None:
+    count = absent_classes.Count(("dog", "bird", "car"))
+    truth = np.array([[1, 1, 2, 0]], np.uint8)
+    count.add(np.array([[1, 1, 2, 0]], np.uint8), truth, [1, 2], None)
+    count.add(np.array([[1, 1, 0, 0]], np.uint8), truth, [1, 2], 3)
+    count.add(np.array([[1, 3, 2, 0]], np.uint8), truth, [1, 2], 3)
+    assert count.figures() == {
+        "absent_left_out": 1 / 2, "shown_lost": 1 / 4, "shown_lost_alone": 0.0,
+        "miou": pytest.approx((3 / 4 + 1 / 2 + 0) / 3), "miou_alone": pytest.approx((1 + 1 + 0) / 3),
+    }  # fmt: skip
+
+
+def test_a_class_that_is_not_shown_is_named_at_every_limit(packages: Path, tmp_path: Path) -> None:
+    from tests.tiny_models import tiny_pocket
+
+    out = tmp_path / "figures" / "absent.json"
+    model = str(tiny_pocket(tmp_path / "tiny"))
+    arguments = ["--packages", str(packages), "--style", "style-a", "--model", model, "--scenes", "2", "--size", "64"]
+    absent_classes.main([*arguments, "--device", "cpu", "--out", str(out)])
+    rows = json.loads(out.read_text())["by_min_claim"]
+    assert list(rows) == [str(claim) for claim in absent_classes.CLAIMS]
+    assert all(0 <= value <= 1 for row in rows.values() for value in row.values())
 
 
 def test_the_ablation_table_divides_by_the_last_row() -> None:
