@@ -17,8 +17,9 @@ Steps = Annotated[int | None, typer.Option(help="Updates of the network in each 
 Repeats = Annotated[int | None, typer.Option(help="Trainings of each kind; their spread is reported [default: 1]")]
 Segmenter = Annotated[
     str | None,
-    typer.Option(help="A transformers semantic-segmentation checkpoint to start from, a folder or a hub id "
-                 "[default: a small network from scratch]"),
+    typer.Option(help="What the network starts from: efficientnet-lite0, which comes with dsfactory and knows "
+                 "ImageNet, or a transformers semantic-segmentation checkpoint, a folder or a hub id [default: a small "
+                 "network from scratch]"),
 ]  # fmt: skip
 Side = Annotated[
     int | None, typer.Option(help="Longer side in pixels to which images are scaled for the network [default: 128]")
@@ -26,8 +27,8 @@ Side = Annotated[
 BatchSize = Annotated[int | None, typer.Option(help="Images per update [default: 8]")]
 LearningRate = Annotated[
     float | None,
-    typer.Option(help="Peak learning rate of AdamW [default: 0.002 from scratch; 0.00006 from a checkpoint, which "
-                 "suits transformers, while convolutions bear 0.0005]"),
+    typer.Option(help="Peak learning rate of AdamW [default: 0.002 from scratch; 0.0005 for efficientnet-lite0; "
+                 "0.00006 from another checkpoint, which suits transformers]"),
 ]  # fmt: skip
 Seed = Annotated[int | None, typer.Option(help="Seed of weights, order and augmentation [default: 0]")]
 Synthetic = Annotated[

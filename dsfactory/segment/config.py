@@ -4,20 +4,34 @@ from pydantic import Field
 
 from dsfactory.core.config import Section
 
+BUNDLED = "efficientnet-lite0"
+"""Name of the checkpoint that comes with dsfactory, see :mod:`dsfactory.segment.lite`."""
+
 
 class SegmentConfig(Section):
     """Which segmentation network is trained, and how."""
 
     checkpoint: str | None = Field(
         None,
-        description="A transformers semantic-segmentation checkpoint to start from, folder or hub id (safetensors); "
-        "none for a small network from scratch.",
+        description="What the network starts from: efficientnet-lite0, which comes with dsfactory and knows ImageNet, "
+        "or a transformers semantic-segmentation checkpoint, folder or hub id (safetensors); none for a small network "
+        "from scratch.",
     )
     steps: int = Field(1000, ge=1, le=1_000_000, description="Updates of the weights, whatever the number of images.")
     batch_size: int = Field(8, ge=2, le=4096, description="Images per update; batch normalisation needs two.")
     learning_rate: float | None = Field(
-        None, gt=0.0, description="Peak learning rate of AdamW; none for 0.002 from scratch, 0.00006 from a checkpoint."
+        None,
+        gt=0.0,
+        description="Peak learning rate of AdamW; none for 0.002 from scratch, 0.0005 for efficientnet-lite0, 0.00006 "
+        "from another checkpoint.",
     )
     side: int = Field(
         128, ge=32, le=4096, description="Side of the square crops in training and longer side in testing, in pixels."
     )
+
+    @property
+    def peak_rate(self) -> float:
+        """The peak learning rate that applies."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return {None: 2e-3, BUNDLED: 5e-4}.get(self.checkpoint, 6e-5)

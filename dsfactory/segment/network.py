@@ -1,4 +1,4 @@
-"""The segmentation network: a small UPerNet from scratch, or a checkpoint of the user's."""
+"""The segmentation network: a small UPerNet from scratch, one that comes with ImageNet's weights, or a checkpoint."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from transformers.image_processing_base import ImageProcessingMixin
 from dsfactory.core.errors import UserError
 from dsfactory.core.seeds import derive_seed
 from dsfactory.models.loading import quiet
-from dsfactory.segment.config import SegmentConfig
+from dsfactory.segment.config import BUNDLED, SegmentConfig
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet, which nearly every vision checkpoint was trained with."""
@@ -67,11 +67,21 @@ def build_segmenter(labels: int, config: SegmentConfig, seed: int) -> Segmenter:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "segmenter"))
-        model = Segmenter(_small(labels)) if config.checkpoint is None else _load(config.checkpoint, labels)
-    if config.checkpoint is not None:
+        model = _make(labels, config.checkpoint)
+    if config.checkpoint not in (None, BUNDLED):
         _check(model, labels, config)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a fifth faster on a CPU
     return model
+
+
+def _make(labels: int, checkpoint: str | None) -> Segmenter:
+    if checkpoint is None:
+        return Segmenter(_small(labels))
+    if checkpoint == BUNDLED:
+        from dsfactory.segment import lite
+
+        return Segmenter(lite.LiteSegmenter(labels), lite.MEAN, lite.STD)
+    return _load(checkpoint, labels)
 
 
 def _small(labels: int) -> nn.Module:

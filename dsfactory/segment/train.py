@@ -64,7 +64,7 @@ def train_segmenter(
     if len(data) == 0:
         raise ValueError("no images to train on")
     device = next(model.parameters()).device
-    optimizer = torch.optim.AdamW(model.parameters(), lr=_peak_rate(config), weight_decay=WEIGHT_DECAY)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.peak_rate, weight_decay=WEIGHT_DECAY)
     identity = json.dumps({"config": config.identity(), "seed": seed, "images": len(data)}, sort_keys=True)
     done = _resume(checkpoint, identity, model, optimizer) if checkpoint is not None else 0
     order = _batches(len(data), config.batch_size, seed, done)
@@ -74,7 +74,7 @@ def train_segmenter(
     for step in range(done, config.steps):
         images, labels = _batch(data, next(order), config, derive_seed(seed, "augment", step))
         for group in optimizer.param_groups:
-            group["lr"] = _peak_rate(config) * _schedule(step, config.steps)
+            group["lr"] = config.peak_rate * _schedule(step, config.steps)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(derive_seed(seed, "dropout", step))
             loss = _loss(model, images.to(device), labels.to(device), _background_weight(step, config.steps))
@@ -88,10 +88,6 @@ def train_segmenter(
             saved_at = time.monotonic()
         report(step + 1, config.steps)
     model.eval()
-
-
-def _peak_rate(config: SegmentConfig) -> float:
-    return config.learning_rate or (2e-3 if config.checkpoint is None else 6e-5)
 
 
 def _schedule(step: int, steps: int) -> float:
