@@ -185,6 +185,8 @@ class AttentionCapture:
         silent = [layer.name for layer in self._layers if layer.reads < self._steps]
         if silent or not self._steps:
             raise RuntimeError(f"attention capture saw no query and key projections in {silent or 'any layer'}")
+        if self._fused is not None:
+            self._fused.finish()
         cross = {grid: self._pool(mean.total) / mean.count for grid, mean in sorted(self._cross.items(), reverse=True)}
         affinity = {}
         for grid, total in self._self.items():
@@ -230,13 +232,6 @@ class AttentionCapture:
 
     def _observe_steps(self) -> None:
         self._handles.append(self._unet.register_forward_pre_hook(self._start_step, with_kwargs=True))
-        if self._fused is not None:
-            self._handles.append(self._unet.register_forward_hook(partial(self._end_step, self._fused)))
-
-    def _end_step(self, reads: FusedReads, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        start = self._clock()
-        reads.finish()
-        self.seconds += self._clock() - start
 
     def _start_step(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         sample: Tensor = args[0] if args else kwargs["sample"]
