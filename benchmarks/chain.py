@@ -3,10 +3,13 @@
 A Stable Diffusion 1.5 of full size with random weights draws the same prompts from the same seeds twice: in the bare
 diffusers pipeline, and as ``dsfactory run`` does it, with capture, files, and a worker that refines finished shards
 meanwhile. Both arms draw on the same core with the model loaded beforehand, in interleaved pairs; the chain's clock
-stops when the last mask is on the disk. Give the refining worker another core with ``--refine-core``.
+stops when the last mask is on the disk. Give the refining worker another core with ``--refine-core``; a fast GPU wants
+several of either, and there is a worker for each core that refines.
 
     python -m benchmarks.chain --draw-core 0 --refine-core 1
     python -m benchmarks.chain --size 512 --steps 4 --images 4 --json build/bench/chain.json
+    python -m benchmarks.chain --device cuda --dtype bf16 --size 512 --steps 25 --batch-size 8 --images 128 \\
+        --draw-core 0,1,2,3 --refine-core 4,5,6,7
 """
 
 import argparse
@@ -77,7 +80,7 @@ def write_prompts(run: Run) -> None:
 def chain(path: Path, sampler: Sampler, arguments: argparse.Namespace) -> tuple[float, float]:
     """Make a run; seconds until the last mask is there, and of these, those after the last image was drawn."""
     generate = LoadedGenerate(sampler, arguments.size)
-    refine = RefineStage(RefineConfig(min_box=0), CLASSES)
+    refine = [RefineStage(RefineConfig(min_box=0), CLASSES) for _ in arguments.refine_core]
     with Run.claim(path, CLASSES, 0) as run:
         run.grow(arguments.images, arguments.batch_size)
         write_prompts(run)
@@ -85,7 +88,7 @@ def chain(path: Path, sampler: Sampler, arguments: argparse.Namespace) -> tuple[
         mark = claim_stage(run, generate)
         with ExitStack() as stack:
             with pinned(arguments.refine_core):  # inherited by the worker
-                follower = stack.enter_context(Follower(run, [refine], mark, Silent(), False, UNLIMITED))
+                follower = stack.enter_context(Follower(run, refine, mark, Silent(), False, UNLIMITED))
             drawn = run_stage(run, generate, Silent())
             last = time.perf_counter()
             assert follower.finish(drawn).made == arguments.images
@@ -94,10 +97,10 @@ def chain(path: Path, sampler: Sampler, arguments: argparse.Namespace) -> tuple[
 
 
 @contextmanager
-def pinned(core: int) -> Iterator[None]:
-    """Stay on one core for the block; processes and threads begun in it stay there."""
+def pinned(cores: list[int]) -> Iterator[None]:
+    """Stay on some cores for the block; processes and threads begun in it stay there."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, cores)
     try:
         yield
     finally:
@@ -145,12 +148,21 @@ def measure(arguments: argparse.Namespace, device: torch.device) -> dict[str, An
     }
 
 
+def core_list(text: str) -> list[int]:
+    """Core numbers between commas."""
+    return [int(part) for part in text.split(",")]
+
+
+def _text(cores: list[int]) -> str:
+    return ",".join(map(str, cores))
+
+
 def report(result: dict[str, Any]) -> str:
     ran, ratio = result["settings"], result["ratio"]
     lines = [
         f"Stable Diffusion 1.5 size, random weights, {ran['images']} images of {ran['size']}² px, "
-        f"{ran['steps']} steps, batch {ran['batch_size']}, {ran['dtype']}, drawing on core {ran['draw_core']}, "
-        f"refining on core {ran['refine_core']}",
+        f"{ran['steps']} steps, batch {ran['batch_size']}, {ran['dtype']}, drawing on core {_text(ran['draw_core'])}, "
+        f"refining on core {_text(ran['refine_core'])}",
         describe(result["machine"]),
     ]
     for arm, values in result["seconds"].items():
@@ -171,8 +183,8 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=3, help="how often each arm draws")
     parser.add_argument("--dtype", choices=DTYPES, default="fp32")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--draw-core", type=int, default=cores[0], help="core that draws")
-    parser.add_argument("--refine-core", type=int, default=cores[-1], help="core that refines")
+    parser.add_argument("--draw-core", type=core_list, default=cores[:1], help="core that draws, or several: 0,1,2")
+    parser.add_argument("--refine-core", type=core_list, default=cores[-1:], help="core that refines, or several")
     arguments = parser.parse_args()
     diffusers.utils.logging.set_verbosity_error()
     device = choose_device(arguments.device)

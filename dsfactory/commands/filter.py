@@ -25,8 +25,10 @@ Keep = Annotated[
 ]
 Segmenter = Annotated[
     str | None,
-    typer.Option(help="A transformers segmentation checkpoint to start the networks from, folder or hub id."),
-]
+    typer.Option(help="What the networks start from: efficientnet-lite0, which comes with dsfactory and knows "
+                 "ImageNet, or a transformers segmentation checkpoint, folder or hub id [default: small networks "
+                 "from scratch]"),
+]  # fmt: skip
 Clip = Annotated[
     str | None, typer.Option(help="A CLIP checkpoint, folder or hub id, that compares image and class name as well.")
 ]
