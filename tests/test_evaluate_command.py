@@ -71,6 +71,13 @@ def place(made, tmp_path):
     return tmp_path
 
 
+def test_the_network_that_comes_along_is_one_to_start_from(place):
+    done = evaluate(place, "a", "--real", "real", "--steps", "2", "--segmenter", "efficientnet-lite0", "--json")
+    assert done.code == 0, done.stderr
+    found = json.loads((place / "a/evaluate/results.json").read_text())
+    assert found["segmenter"] == "efficientnet-lite0"
+
+
 def test_the_summary_says_what_was_measured(made):
     found = json.loads((made / "stdout.json").read_text())
     assert found == json.loads((made / "a/evaluate/results.json").read_text())

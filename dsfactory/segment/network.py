@@ -112,7 +112,7 @@ def _load(checkpoint: str, labels: int) -> Segmenter:
             mean, std = _normalisation(checkpoint)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         first = str(error).strip().split("\n")[0][:200]
-        raise UserError(f"segmenter {checkpoint} cannot be loaded: {first}") from error
+        raise UserError(f"segmenter {checkpoint} cannot be loaded: {first} ({BUNDLED} comes with dsfactory)") from error
     return Segmenter(network, mean, std)
 
 
