@@ -39,7 +39,7 @@ class SameConv(nn.Conv2d):
         for length, kernel, stride in zip(input.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True):
             missing = max(0, (-(-length // stride) - 1) * stride + kernel - length)
             padding += [missing // 2, missing - missing // 2]
-        return super().forward(functional.pad(input, padding))
+        return super().forward(functional.pad(input, padding) if any(padding) else input)
 
 
 def _layer(channels: int, out: int, kernel: int = 1, stride: int = 1, groups: int = 1, relu: bool = True) -> nn.Module:
