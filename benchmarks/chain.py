@@ -153,16 +153,13 @@ def core_list(text: str) -> list[int]:
     return [int(part) for part in text.split(",")]
 
 
-def _text(cores: list[int]) -> str:
-    return ",".join(map(str, cores))
-
-
 def report(result: dict[str, Any]) -> str:
     ran, ratio = result["settings"], result["ratio"]
+    cores = [",".join(map(str, ran[name])) for name in ("draw_core", "refine_core")]
     lines = [
         f"Stable Diffusion 1.5 size, random weights, {ran['images']} images of {ran['size']}² px, "
-        f"{ran['steps']} steps, batch {ran['batch_size']}, {ran['dtype']}, drawing on core {_text(ran['draw_core'])}, "
-        f"refining on core {_text(ran['refine_core'])}",
+        f"{ran['steps']} steps, batch {ran['batch_size']}, {ran['dtype']}, drawing on core {cores[0]}, "
+        f"refining on core {cores[1]}",
         describe(result["machine"]),
     ]
     for arm, values in result["seconds"].items():

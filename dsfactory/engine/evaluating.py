@@ -96,7 +96,8 @@ def evaluate_job(
                 if now:
                     log_event(
                         "training", on=arm, repeat=repeat, steps=report.steps, side=config.segment.side,
-                        batch_size=config.segment.batch_size, seconds=round(time.monotonic() - start, 3),
+                        batch_size=config.segment.batch_size, segmenter=config.segment.checkpoint,
+                        seconds=round(time.monotonic() - start, 3),
                     )  # fmt: skip
                 confusions[arm].append(counts)
                 trained += now

@@ -130,7 +130,7 @@ class JointAttentionCapture(AttentionCapture):
     def _read_joint(self, layer: ObservedLayer, query: Tensor, key: Tensor) -> None:
         depth = query.shape[2] // layer.heads
         layer.scale = depth**-0.5
-        self._read_cross(layer, query, key[:, : self._text])
+        self._read_cross(layer, query, key[:, : self._text].contiguous())  # it may wait, and keep the rest
         positions = query.shape[1]
         if key.shape[1] > self._text and positions <= MAX_AFFINITY_POSITIONS:
             total = self._self.setdefault(

@@ -1,7 +1,7 @@
 """EfficientNet-Lite0 with weights from ImageNet, and a segmentation head on it.
 
 What a network has seen before decides how well it knows a thing in a style that its labels do not show. The weights
-come with dsfactory (`efficientnet-lite0.safetensors`, 3.4 million), so that nothing need be downloaded.
+come with dsfactory (`efficientnet-lite0.safetensors`, 3.0 million), so that nothing need be downloaded.
 
 The network is that of Tan and Le (2019, arXiv 1905.11946) without squeeze-and-excitation and with ReLU6, as Google
 published it in 2020 (github.com/tensorflow/tpu, models/official/efficientnet/lite, Apache License 2.0).
@@ -81,7 +81,14 @@ class LiteBackbone(nn.Module):
             channels = out
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
-        """Float ``(images, 3, height, width)`` → the maps of :data:`FEATURES`."""
+        """The maps of :data:`FEATURES`.
+
+        Args:
+            pixels: float ``(images, 3, height, width)``, scaled by :data:`MEAN` and :data:`STD`.
+
+        Returns:
+            Float, from ``(images, 24, ⌈height / 4⌉, ⌈width / 4⌉)`` to ``(images, 320, ⌈height / 32⌉, ⌈width / 32⌉)``.
+        """
         x, maps = self.stem(pixels), []
         for stage, (*_, out) in zip(self.stages, STAGES, strict=True):
             x = stage(x)
@@ -105,6 +112,6 @@ class LiteSegmenter(nn.Module):
         self.head = UperNetHead(UperNetConfig(**shape), list(FEATURES))  # type: ignore[no-untyped-call]
 
     def forward(self, pixels: Tensor) -> SemanticSegmenterOutput:
-        """Float ``(images, 3, height, width)`` → logits at a quarter of the size."""
+        """Float ``(images, 3, height, width)`` → logits ``(images, labels, ⌈height / 4⌉, ⌈width / 4⌉)``."""
         logits: torch.FloatTensor = self.head(self.backbone(pixels))
         return SemanticSegmenterOutput(logits=logits)

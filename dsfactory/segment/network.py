@@ -23,7 +23,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Segmenter(nn.Module):
-    """A transformers segmentation network that takes plain pixels.
+    """A segmentation network, its output as transformers has it, that takes plain pixels.
 
     Args:
         network: its output has ``logits``.
@@ -63,7 +63,7 @@ def build_segmenter(labels: int, config: SegmentConfig, seed: int) -> Segmenter:
         seed: of the weights that do not come from it.
 
     Raises:
-        UserError: the checkpoint cannot be loaded, or cannot take images of the configured side.
+        UserError: a checkpoint of the user's cannot be loaded, or cannot take images of the configured side.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "segmenter"))

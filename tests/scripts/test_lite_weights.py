@@ -49,3 +49,10 @@ def test_another_network_is_refused():
     del state["_blocks.3._project_conv.weight"]
     with pytest.raises(RuntimeError, match="Missing key"):
         convert(state)
+
+
+@pytest.mark.parametrize("name", ["_blocks.3._se_reduce.weight", "_blocks.16._project_conv.weight", "classifier.bias"])
+def test_what_has_more_is_refused(name):
+    state = published(LiteBackbone().state_dict()) | {name: torch.zeros(1)}
+    with pytest.raises(RuntimeError, match=f"not an EfficientNet-Lite0: it has {name}"):
+        convert(state)

@@ -29,6 +29,13 @@ def test_padding_is_that_of_tensorflow(kernel, stride, side):
     assert torch.equal(conv(torch.ones(1, 1, side, side))[0, 0], expected)
 
 
+def test_an_oblong_picture_is_padded_on_either_axis_by_what_that_one_needs():
+    conv = SameConv(1, 1, 3, 2, bias=False)
+    torch.nn.init.ones_(conv.weight)
+    rows, columns = torch.tensor([3.0, 3, 2]), torch.tensor([2.0, 3, 3, 2])  # 6: one pixel below; 7: one on each side
+    assert torch.equal(conv(torch.ones(1, 1, 6, 7))[0, 0], rows[:, None] * columns)
+
+
 def test_the_network_begins_with_the_weights_and_a_head_of_the_seed():
     config = SegmentConfig(checkpoint=BUNDLED, side=64)
     first, same, other = (build_segmenter(3, config, seed) for seed in (0, 0, 1))
