@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from dsfactory.cli import main
+from tests.evaluate.folders import write_voc
 from tests.shown import PAGES, ROOT, shell_lines, words
 from tests.splice.runs import labelled_run
 
@@ -52,6 +53,8 @@ def shrunk(line: str, model: Path) -> list[str]:
             return [*arguments, "--model", str(model), *QUICK, *ALL_PARTS]
         case "refine":
             return [*arguments, *ALL_PARTS]
+        case "evaluate":
+            return [*arguments, "--steps", "2", "--side", "32", "--batch-size", "2"]
         case "filter":
             return [*arguments, "--set", "filter.segment.steps=2", "--keep", "1.0"]
         case "splice" if "--mix" in arguments:  # so few samples, and all of them are needed
@@ -60,11 +63,13 @@ def shrunk(line: str, model: Path) -> list[str]:
 
 
 def set_up(folder: Path) -> None:
-    """What the pages take for granted: captions, a class file, pictures, and a run of the name they use."""
+    """What the pages take for granted: captions, a class file, pictures, and a labelled set that has the classes."""
     (folder / "captions.csv").write_text("id,text\n1,A hovercraft crosses a bay\n2,A small hovercraft\n")
     (folder / "classes.txt").write_text("dog: puppy, hound\nbird\n")
     (folder / "photos").mkdir()
     Image.radial_gradient("L").resize((80, 64)).convert("RGB").save(folder / "photos" / "1.png")
+    labels = "cat:128,0,0::\ncar:0,128,0::\nhorse:0,0,128::\n"
+    write_voc(folder / "real", labelmap=f"# label:color_rgb:parts:actions\nbackground:0,0,0::\n{labels}")
 
 
 def run(arguments: list[str], folder: Path) -> None:
