@@ -36,8 +36,8 @@ def draw_plot(results: Results) -> bytes:
         axes.tick_params(axis="x", rotation=60)
     axes.set_ylim(0, 100)
     axes.set_ylabel("IoU on real images [%]")
-    axes.set_title("The same network, trained on")
-    axes.legend(loc="upper right", ncols=len(ARMS))
+    title = "The same network, trained on"
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(ARMS), title=title, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
