@@ -9,7 +9,7 @@ several of either, and there is a worker for each core that refines.
     python -m benchmarks.chain --draw-core 0 --refine-core 1
     python -m benchmarks.chain --size 512 --steps 4 --images 4 --json build/bench/chain.json
     python -m benchmarks.chain --device cuda --dtype bf16 --size 512 --steps 25 --batch-size 8 --images 128 \\
-        --draw-core 0,1,2,3 --refine-core 4,5,6,7
+        --draw-core 0 1 2 3 --refine-core 4 5 6 7
 """
 
 import argparse
@@ -148,11 +148,6 @@ def measure(arguments: argparse.Namespace, device: torch.device) -> dict[str, An
     }
 
 
-def core_list(text: str) -> list[int]:
-    """Core numbers between commas."""
-    return [int(part) for part in text.split(",")]
-
-
 def report(result: dict[str, Any]) -> str:
     ran, ratio = result["settings"], result["ratio"]
     cores = [",".join(map(str, ran[name])) for name in ("draw_core", "refine_core")]
@@ -180,8 +175,8 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=3, help="how often each arm draws")
     parser.add_argument("--dtype", choices=DTYPES, default="fp32")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--draw-core", type=core_list, default=cores[:1], help="core that draws, or several: 0,1,2")
-    parser.add_argument("--refine-core", type=core_list, default=cores[-1:], help="core that refines, or several")
+    parser.add_argument("--draw-core", type=int, nargs="+", default=cores[:1], help="core that draws, or several")
+    parser.add_argument("--refine-core", type=int, nargs="+", default=cores[-1:], help="core that refines, or several")
     arguments = parser.parse_args()
     diffusers.utils.logging.set_verbosity_error()
     device = choose_device(arguments.device)

@@ -80,8 +80,6 @@ _Kind: TypeAlias = tuple[int, int, int, float]
 class _Waiting:
     """Queries and keys of layers of one shape, and where their maps are added."""
 
-    heads: int
-    scale: float
     total: Tensor
     queries: list[Tensor] = field(default_factory=list)
     keys: list[Tensor] = field(default_factory=list)
@@ -116,7 +114,7 @@ class FusedReads:
             scale: factor on the scores.
         """
         kind = query.shape[1], heads, query.shape[2], scale
-        waiting = self._waiting.setdefault(kind, _Waiting(heads, scale, total))
+        waiting = self._waiting.setdefault(kind, _Waiting(total))
         waiting.queries.append(query)
         waiting.keys.append(key)
         if len(waiting.queries) == MOST_LAYERS:
@@ -130,15 +128,15 @@ class FusedReads:
             self._read(kind)
 
     def _read(self, kind: _Kind) -> None:
+        _, heads, width, scale = kind
         waiting = self._waiting.pop(kind)
-        heads = waiting.heads
         layers = len(waiting.queries)
         query, key = torch.cat(waiting.queries), torch.cat(waiting.keys)
-        shape = heads, query.shape[2] // heads
+        shape = heads, width // heads
         values = self._values.get(shape)
         if values is None or len(values) < len(query):
             values = weights_as_values(self._weights.repeat(layers, 1, 1), *shape, query.dtype)
             self._values[shape] = values
         values = values[: len(query)]  # the same for each layer
-        maps = fused_token_probabilities(query, key, values, heads, waiting.scale, self._weights.shape[2], layers)
+        maps = fused_token_probabilities(query, key, values, heads, scale, self._weights.shape[2], layers)
         waiting.total.add_(maps, alpha=layers / VALUE)

@@ -107,7 +107,7 @@ class LiteSegmenter(nn.Module):
     def __init__(self, labels: int) -> None:
         super().__init__()
         self.backbone = LiteBackbone()
-        self.backbone.load_state_dict({name: value.float() for name, value in load_file(WEIGHTS).items()})
+        self.backbone.load_state_dict(load_file(WEIGHTS))
         shape: dict[str, Any] = {"hidden_size": HEAD, "num_labels": labels, "use_auxiliary_head": False}
         self.head = UperNetHead(UperNetConfig(**shape), list(FEATURES))  # type: ignore[no-untyped-call]
 

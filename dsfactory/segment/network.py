@@ -67,21 +67,21 @@ def build_segmenter(labels: int, config: SegmentConfig, seed: int) -> Segmenter:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "segmenter"))
-        model = _make(labels, config.checkpoint)
-    if config.checkpoint not in (None, BUNDLED):
-        _check(model, labels, config)
+        model = _make(labels, config)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a fifth faster on a CPU
     return model
 
 
-def _make(labels: int, checkpoint: str | None) -> Segmenter:
-    if checkpoint is None:
+def _make(labels: int, config: SegmentConfig) -> Segmenter:
+    if config.checkpoint is None:
         return Segmenter(_small(labels))
-    if checkpoint == BUNDLED:
+    if config.checkpoint == BUNDLED:
         from dsfactory.segment import lite
 
         return Segmenter(lite.LiteSegmenter(labels), lite.MEAN, lite.STD)
-    return _load(checkpoint, labels)
+    model = _load(config.checkpoint, labels)
+    _check(model, labels, config)
+    return model
 
 
 def _small(labels: int) -> nn.Module:
