@@ -35,3 +35,5 @@ def s3(s3_server):
     """The server, in order again after the test."""
     yield s3_server
     s3_server.calm()
+    if s3_server.dead:
+        s3_server.start()

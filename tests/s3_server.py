@@ -34,6 +34,7 @@ class S3Server:
         fault: called with method and path of every request before it is served; ``"error"`` answers 500, ``"drop"``
             closes the connection, ``"hang"`` says nothing until :meth:`calm`, None serves it.
         hanging: set when a request hangs.
+        dead: whether nobody listens.
     """
 
     def __init__(self) -> None:
@@ -54,6 +55,7 @@ class S3Server:
         self.calm()
         self._server = make_server("127.0.0.1", self._port, self._serve, threaded=True)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.dead = False
 
     def die(self) -> None:
         """From here on nobody listens; what was stored is there again after :meth:`start`."""
@@ -61,6 +63,7 @@ class S3Server:
         self._released.set()  # and those that hang
         self._server.shutdown()
         self._server.server_close()
+        self.dead = True
 
     def calm(self) -> None:
         """All is well again; requests that hang lose their connection."""

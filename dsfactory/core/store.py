@@ -7,6 +7,7 @@ the protocol's package finds them, and are neither read nor kept here.
 
 import contextlib
 import errno
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -53,6 +54,7 @@ class Store:
             raise UserError(f"{protocol}:// needs {package}: pip install {_EXTRAS.get(package, package)}")
         import fsspec
 
+        logging.getLogger("asyncio").addFilter(_worth_showing)
         with self._errors():
             self._files: Any = fsspec.filesystem(protocol, use_listings_cache=False)
 
@@ -150,6 +152,12 @@ class Store:
             if isinstance(error, OSError) and error.errno in _OUR_DISK:
                 raise
             raise UserError(f"{self.url} cannot be used: {_reason(error)}") from error
+
+
+def _worth_showing(record: logging.LogRecord) -> bool:
+    """False for what is left of a request whose connection broke: it was retried, or its error is raised."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not type(error).__module__.startswith("aiohttp.")
 
 
 def _entry(item: dict[str, Any]) -> Entry:
