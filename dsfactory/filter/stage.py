@@ -53,7 +53,7 @@ class FilterStage(Stage):
     """
 
     name: ClassVar[str] = "filter"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     upstream: ClassVar[str | None] = "refine"
     schema: ClassVar[pa.Schema] = pa.unify_schemas([RefineStage.schema, COLUMNS])
 

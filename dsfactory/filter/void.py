@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +11,9 @@ from dsfactory.filter.judge import Probabilities, pixel_losses
 from dsfactory.filter.rules import Verdict
 from dsfactory.filter.scores import Score
 from dsfactory.segment.data import Labels
+
+OUTLINE = 1 / 32
+"""How far the network's outlines may be off, as a share of the longer side: one of its logits, at a side of 128."""
 
 
 def loss_limits(scores: Sequence[Score], verdicts: Sequence[Verdict], tolerance: float) -> NDArray[np.float64]:
@@ -38,7 +42,10 @@ def loss_limits(scores: Sequence[Score], verdicts: Sequence[Verdict], tolerance:
 def void_doubtful(
     mask: Labels, instances: Labels, probabilities: Probabilities, limits: NDArray[np.float64]
 ) -> tuple[Labels, Labels]:
-    """Turn pixels of a mask whose loss is over their label's limit into void.
+    """Turn pixels of a mask whose loss is over their label's limit into void, where it is not just an outline.
+
+    A network is unsure on every outline, and who learns from masks without outlines draws objects too large. So a
+    region over the limit counts if it holds a pixel whose label is not predicted anywhere within :data:`OUTLINE`.
 
     Args:
         mask: uint8 ``(height, width)``.
@@ -52,10 +59,23 @@ def void_doubtful(
     """
     per_value = np.full(256, np.inf)
     per_value[: len(limits)] = limits
-    doubtful = pixel_losses(probabilities, mask) > per_value[mask]
+    doubtful = _without_outlines(pixel_losses(probabilities, mask) > per_value[mask], probabilities, mask)
     mask, instances = np.where(doubtful, VOID, mask), np.where(doubtful, VOID, instances)
     left = [number for number in np.unique(instances) if number not in (BACKGROUND, VOID)]
     ids = np.zeros(256, dtype=np.uint8)
     ids[left] = np.arange(1, len(left) + 1)
     ids[VOID] = VOID
     return mask.astype(np.uint8), ids[instances]
+
+
+def _without_outlines(doubtful: NDArray[np.bool_], probabilities: Probabilities, mask: Labels) -> NDArray[np.bool_]:
+    """The doubtful pixels that are, or have within the outline's reach, one whose label is not predicted nearby."""
+    reach = max(1, round(OUTLINE * max(mask.shape)))
+    window = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    predicted = probabilities.argmax(axis=0)
+    contradicted = doubtful.copy()
+    for label in np.unique(mask[doubtful]):
+        nearby = cv2.dilate((predicted == label).astype(np.uint8), window)
+        contradicted &= (mask != label) | (nearby == 0)
+    around: NDArray[np.bool_] = cv2.dilate(contradicted.astype(np.uint8), window) > 0
+    return doubtful & around

@@ -36,6 +36,15 @@ def test_pixels_over_the_limit_of_their_own_label_become_void():
     assert ((new == VOID) == ((mask == 0) & (square(1) == 1))).all()
 
 
+def test_an_outline_that_the_network_has_a_little_elsewhere_stays():
+    mask = square(1, size=(128, 128), side=60)
+    for prediction in (square(1, top=11, size=(128, 128), side=60), square(1, 10, 10, 56, (128, 128))):
+        new, _ = void_doubtful(mask, mask, confident(prediction), np.array([1.0, 1.0, np.inf]))
+        assert (new == mask).all()
+    new, _ = void_doubtful(mask, mask, confident(square(1, 20, 20, 36, (128, 128))), np.array([1.0, 1.0, np.inf]))
+    assert ((new == VOID) == ((mask == 1) & (square(1, 20, 20, 36, (128, 128)) == 0))).all()
+
+
 def test_an_object_that_vanishes_leaves_no_gap_in_the_ids():
     mask = square(1, top=0, left=0, side=6) + square(1, top=20, left=20, side=6)
     instances = square(1, top=0, left=0, side=6) + square(2, top=20, left=20, side=6)
