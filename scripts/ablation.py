@@ -5,8 +5,8 @@
 
 One run is drawn once. Its evidence becomes labels in several ways: by the fixed thresholds of other projects, by the
 adaptive threshold, then with the CRF (together the refine stage), then without what `dsfactory filter` drops, then with
-the mosaics of `dsfactory splice`, then with its pastes. On each a segmenter is trained from scratch, for the same
-number of steps, and tested on rendered scenes of a style that the model never saw; trained on scenes of that style with
+the mosaics of `dsfactory splice`, then with its pastes. On each a segmenter is trained, for the same number of
+steps, and tested on rendered scenes of a style that the model never saw; trained on scenes of that style with
 their exact masks, it shows what there is to reach.
 
 Two rows between tell what limits the rest: scenes of the styles that the model learnt, once with masks as the model and
@@ -64,7 +64,9 @@ from scripts.pocket.stickers import CLASS_ICONS, TEST_STYLES, drawn_classes
 
 def train_rows(settings: Settings, sets: dict[str, TrainingSet], progress: Progress) -> dict[str, list[Confusion]]:
     """Per row, the test's confusion matrix of each repetition. Every row's first repetition comes before any second."""
-    segment = SegmentConfig(steps=settings.steps, side=settings.side, batch_size=settings.batch_size)
+    segment = SegmentConfig(
+        checkpoint=settings.segmenter, steps=settings.steps, side=settings.side, batch_size=settings.batch_size
+    )
     config = EvaluateConfig(segment=segment, repeats=settings.repeats)
     test = scene_set(settings, tested_stickers(settings), "val")
     folder = settings.work / "trainings"
@@ -122,6 +124,7 @@ def ablation(settings: Settings, progress: Progress) -> dict[str, Any]:
         "guidance": settings.guidance,
         "objects": settings.objects,
         "scenes": settings.scenes,
+        "segmenter": settings.segmenter,
         "steps": settings.steps,
         "side": settings.side,
         "batch_size": settings.batch_size,
@@ -166,6 +169,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--real", type=int, default=1000, help="rendered scenes of each kind: 4/5 to train on, 1/5 to test on"
     )
+    parser.add_argument("--segmenter", default=None, help="what is trained, as for evaluate [default: from scratch]")
     parser.add_argument("--steps", type=int, default=2000, help="of each training")
     parser.add_argument("--side", type=int, default=128, help="of the images in each training, in pixels")
     parser.add_argument("--batch-size", type=int, default=8, help="images per step")

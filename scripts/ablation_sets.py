@@ -70,6 +70,7 @@ class Settings:
     paste: int
     scenes: int
     real: int
+    segmenter: str | None
     steps: int
     side: int
     batch_size: int
@@ -153,8 +154,9 @@ def make_run(settings: Settings, progress: Progress) -> Path:
     }
     generate_job(out, None, flags, progress)
     refine_job(out, None, {}, progress)
-    steps = {} if settings.filter_steps is None else {"segment": {"steps": settings.filter_steps}}
-    filter_job(out, None, {"filter": {"device": settings.device, **steps}}, progress)
+    judge = {"checkpoint": settings.segmenter, "steps": settings.filter_steps}
+    segment = {name: value for name, value in judge.items() if value is not None}
+    filter_job(out, None, {"filter": {"device": settings.device, "segment": segment}}, progress)
     splice_job(out, None, {"splice": {"num": settings.splice, "paste": settings.paste}}, progress)
     return out
 

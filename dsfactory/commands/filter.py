@@ -49,7 +49,8 @@ def filter_command(
     A segmentation network is trained on each part of the run but one and judges that one: what it never saw. A sample
     goes when its label disagrees with that (IoU within its class, and cleanlab's label quality), when its class is not
     to be seen, when the object is far too small or large, or when the image nearly repeats a better one. In what is
-    kept, pixels whose loss is high for their class become void (--set filter.pixel_loss=0 leaves them).
+    kept, pixels whose loss is high for their class become void, but for those of a mere outline
+    (--set filter.pixel_loss=0 leaves all).
 
     Nothing is deleted: a dropped sample keeps its files and has a reason; export leaves it out (but for --no-filter).
     Killed, it goes on with the same command. A run that has grown is judged again as a whole. Other rules (--keep …

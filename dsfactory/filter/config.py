@@ -63,7 +63,10 @@ class FilterConfig(Section):
         0.1, description="Least probability that CLIP may give each class of the image against the run's others."
     )
     pixel_loss: float = Field(
-        1.25, ge=0.0, description="Pixels whose loss exceeds so many times the mean of their class are void; 0: none."
+        1.25,
+        ge=0.0,
+        description="Pixels whose loss exceeds so many times the mean of their class are void, but for those of a mere "
+        "outline; 0: none.",
     )
 
     @model_validator(mode="after")
