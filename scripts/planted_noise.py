@@ -144,12 +144,13 @@ def _rename(scene: LabelledScene, classes: Sequence[str], rng: np.random.Generat
 
 
 def measure(path: Path, planted: dict[int, str]) -> dict[str, Any]:
-    """Precision and recall of what ``filter`` dropped, whatever for."""
+    """Precision and recall of what ``filter`` dropped, whatever for, and how much it voided where all is right."""
     run = Run.open(path)
     rows = [row for spec in run.finished("filter") for row in run.reader("filter", spec).rows]
     dropped = {row["number"]: row["drop_reason"] for row in rows if row["status"] == "dropped"}
     found = planted.keys() & dropped.keys()
     reasons = sorted(set(dropped.values()))
+    voided = [row["filter_void"] for row in rows if row["status"] == "ok" and row["number"] not in planted]
     return {
         "samples": len(rows),
         "planted": len(planted),
@@ -160,6 +161,7 @@ def measure(path: Path, planted: dict[int, str]) -> dict[str, Any]:
             kind: round(np.mean([number in dropped for number, name in planted.items() if name == kind]).item(), 3)
             for kind in KINDS if kind in planted.values()
         },
+        "voided_of_right": round(np.mean(voided).item(), 4) if voided else None,
         "dropped_by_reason": {reason: sum(value == reason for value in dropped.values()) for reason in reasons},
         "right_by_reason": {reason: sum(dropped[number] == reason for number in found) for reason in reasons},
     }  # fmt: skip
