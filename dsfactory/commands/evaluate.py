@@ -27,7 +27,7 @@ Side = Annotated[
 BatchSize = Annotated[int | None, typer.Option(help="Images per update [default: 8]")]
 LearningRate = Annotated[
     float | None,
-    typer.Option(help="Peak learning rate of AdamW [default: 0.002 from scratch; 0.0005 for efficientnet-lite0; "
+    typer.Option(help="Peak learning rate of AdamW [default: 0.002 from scratch; 0.001 for efficientnet-lite0; "
                  "0.00006 from another checkpoint, which suits transformers]"),
 ]  # fmt: skip
 Seed = Annotated[int | None, typer.Option(help="Seed of weights, order and augmentation [default: 0]")]

@@ -21,7 +21,7 @@ from dsfactory.segment.network import Segmenter, build_segmenter
 from dsfactory.segment.predict import predict_labels
 from dsfactory.segment.train import train_segmenter
 
-VERSION = 2
+VERSION = 3
 """Raised whenever the procedure changes its result, so that old and new trainings never mix."""
 
 

@@ -9,7 +9,7 @@ from dsfactory.filter.folds import assign_folds
 from dsfactory.filter.samples import Sample, read_samples
 from dsfactory.filter.scores import digest
 
-VERSION = 1
+VERSION = 2
 """Raised when the training or the scores change."""
 
 

@@ -22,7 +22,7 @@ class SegmentConfig(Section):
     learning_rate: float | None = Field(
         None,
         gt=0.0,
-        description="Peak learning rate of AdamW; none for 0.002 from scratch, 0.0005 for efficientnet-lite0, 0.00006 "
+        description="Peak learning rate of AdamW; none for 0.002 from scratch, 0.001 for efficientnet-lite0, 0.00006 "
         "from another checkpoint.",
     )
     side: int = Field(
@@ -34,4 +34,4 @@ class SegmentConfig(Section):
         """The peak learning rate that applies."""
         if self.learning_rate is not None:
             return self.learning_rate
-        return {None: 2e-3, BUNDLED: 5e-4}.get(self.checkpoint, 6e-5)
+        return {None: 2e-3, BUNDLED: 1e-3}.get(self.checkpoint, 6e-5)

@@ -52,7 +52,7 @@ def test_the_network_begins_with_the_weights_and_a_head_of_the_seed():
 
 def test_all_of_it_trains_at_its_own_rate():
     config = SegmentConfig(checkpoint=BUNDLED, side=64, steps=3, batch_size=2)
-    assert (config.peak_rate, SegmentConfig(checkpoint="x").peak_rate, SegmentConfig().peak_rate) == (5e-4, 6e-5, 2e-3)
+    assert (config.peak_rate, SegmentConfig(checkpoint="x").peak_rate, SegmentConfig().peak_rate) == (1e-3, 6e-5, 2e-3)
     assert SegmentConfig(checkpoint=BUNDLED, learning_rate=0.1).peak_rate == 0.1
     model = build_segmenter(3, config, 0)
     before = [value.clone() for value in model.parameters()]
