@@ -58,7 +58,7 @@ def test_storing_everything_beside_ours(bench, tiny_pipeline):
     assert "naive" in printed
 
 
-@pytest.mark.slow  # six commands, each of which loads everything
+@pytest.mark.slow  # four commands, each of which loads everything
 def test_one_worker_beside_two(bench, tiny_model):
     flags = "--flags=--width 64 --height 64 --steps 1"
     result, printed = bench("workers", "--model", tiny_model, "--num", 2, "--shard-size", 2, "--pairs", 1, flags)

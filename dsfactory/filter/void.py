@@ -44,8 +44,9 @@ def void_doubtful(
 ) -> tuple[Labels, Labels]:
     """Turn pixels of a mask whose loss is over their label's limit into void, where it is not just an outline.
 
-    A network is unsure on every outline, and who learns from masks without outlines draws objects too large. So a
-    region over the limit counts if it holds a pixel whose label is not predicted anywhere within :data:`OUTLINE`.
+    A network is unsure on every outline, and who learns from masks without outlines draws objects too large. So
+    only pixels within :data:`OUTLINE` of a contradicted one go: one over the limit whose label is not predicted
+    anywhere within :data:`OUTLINE` of it.
 
     Args:
         mask: uint8 ``(height, width)``.
@@ -69,7 +70,7 @@ def void_doubtful(
 
 
 def _without_outlines(doubtful: NDArray[np.bool_], probabilities: Probabilities, mask: Labels) -> NDArray[np.bool_]:
-    """The doubtful pixels that are, or have within the outline's reach, one whose label is not predicted nearby."""
+    """The doubtful pixels that are contradicted ones, or have one within the outline's reach."""
     reach = max(1, round(OUTLINE * max(mask.shape)))
     window = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     predicted = probabilities.argmax(axis=0)
