@@ -75,6 +75,7 @@ POCKET_WORK ?= build/pocket
 POCKET_OUT ?= build/pocket-model
 VAE_MINUTES ?= 20
 UNET_MINUTES ?= 240
+DECODER_MINUTES ?= 45
 CAPTIONS := prompts/coco_val2017_captions.jsonl.gz
 PACKAGES := $(STICKERS)/node_modules/@iconify-json
 
@@ -92,6 +93,7 @@ pocket: setup $(POCKET_WORK)/rows.jsonl ## train the pocket model again (hours; 
 	$(BIN)/python -m scripts.pocket.train_vae --work $(POCKET_WORK) --minutes $(VAE_MINUTES)
 	$(BIN)/python -m scripts.pocket.train_unet --work $(POCKET_WORK) --captions $(CAPTIONS) --minutes $(UNET_MINUTES)
 	$(BIN)/python -m scripts.pocket.package --work $(POCKET_WORK) --out $(POCKET_OUT)
+	$(BIN)/python -m scripts.pocket.train_decoder --model $(POCKET_OUT) --work $(POCKET_WORK) --minutes $(DECODER_MINUTES) --out $(POCKET_OUT)
 	@echo 'Try it: $(BIN)/dsfactory run --classes dog,bird --model $(POCKET_OUT)'
 
 measure: setup $(STICKERS)/.installed ## the bundled model's figures: recognised, masks on an unseen style, diversity

@@ -2,8 +2,8 @@
 
     python -m scripts.pocket.package --work DIR --out dsfactory/models/pocket
 
-Takes the mean (EMA) weights of `unet.pt`, the coder of `vae_decoder.pt` where its decoder was trained on, else
-`vae.pt`, and the tokenizer of the work folder. The model card (README.md) in the out folder is left as it is.
+Takes the mean (EMA) weights of `unet.pt`, the coder of `vae.pt` and the tokenizer of the work folder. The model card
+(README.md) in the out folder is left as it is.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def assemble(work: Path, scheduler: str = "ddim") -> StableDiffusionPipeline:
     """
     cpu = torch.device("cpu")
     state = load_checkpoint(work / "unet.pt", cpu)
-    coder = load_checkpoint(work / "vae_decoder.pt", cpu) or load_checkpoint(work / "vae.pt", cpu)
+    coder = load_checkpoint(work / "vae.pt", cpu)
     if state is None or coder is None:
         raise FileNotFoundError(f"{work} needs unet.pt and vae.pt: run train_vae.py and train_unet.py first")
     tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
@@ -77,6 +77,9 @@ def write_package(pipeline: StableDiffusionPipeline, out: Path) -> int:
     _edit_config(part / "text_encoder" / "config.json", lambda config: config | {"dtype": "float32"})
     surplus = "block_out_channels"  # AutoencoderTiny writes it and warns about it when it reads it
     _edit_config(part / "vae" / "config.json", lambda config: {k: v for k, v in config.items() if k != surplus})
+    for path in part.rglob("*.json"):  # a pipeline that was read from a folder names it
+        if b'"_name_or_path"' in path.read_bytes():
+            _edit_config(path, lambda config: {k: v for k, v in config.items() if k != "_name_or_path"})
     size = sum(path.stat().st_size for path in part.rglob("*") if path.is_file())
     if size > SIZE_LIMIT:
         raise ValueError(f"the package would be {size / 2**20:.1f} MiB, more than {SIZE_LIMIT / 2**20:.0f}")

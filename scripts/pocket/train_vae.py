@@ -1,16 +1,14 @@
 """Train the image coder of the pocket model: an `AutoencoderTiny` (f = 8, 8 latent channels) on rendered scenes.
 
     python -m scripts.pocket.train_vae --work DIR --minutes 20
-    python -m scripts.pocket.train_vae --work DIR --minutes 30 --decoder-only      # later, the encoder stays as it is
 
-Run the same command again after a kill and it goes on from the last checkpoint (`vae.pt`). Without a perceptual network
-the loss is L1 + L2 + L1 of the image gradients, which keeps edges. Noise on the latents makes the decoder forgive what
-the diffusion model gets slightly wrong; a weak pull of each channel to mean 0 and deviation 1 makes the latents fit to
-diffuse.
+Run the same command again after a kill and it goes on from the last checkpoint (`vae.pt`). The loss is L1 + L2 + L1 of
+the image gradients, which keeps edges; `train_decoder` makes the pictures crisp, later. Noise on the latents makes the
+decoder forgive what the diffusion model gets slightly wrong; a weak pull of each channel to mean 0 and deviation 1
+makes the latents fit to diffuse.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -82,7 +80,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--batch-size", type=int, default=12)
     parser.add_argument("--crop", type=int, default=80, help="side of the training crops in pixels, a multiple of 8")
     parser.add_argument("--width", type=int, default=48)
-    parser.add_argument("--decoder-only", action="store_true", help="leave the encoder (and so all latents) unchanged")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--max-steps", type=int, default=None, help="stop after this many steps of this run")
     args = parser.parse_args(argv)
@@ -92,17 +89,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     train_count = len(images) - max(len(images) // 50, 1)  # the last 2 % are held out
 
     vae = build_vae(args.width).to(device, memory_format=torch.channels_last)
-    checkpoint_path = args.work / ("vae_decoder.pt" if args.decoder_only else "vae.pt")
-    checkpoint = load_checkpoint(checkpoint_path, device)
-    if args.decoder_only and checkpoint is None:
-        whole = load_checkpoint(args.work / "vae.pt", device)
-        if whole is None:
-            sys.exit(f"no {args.work / 'vae.pt'} yet: train the whole coder first")
-        vae.load_state_dict(whole["vae"])
-    if args.decoder_only:
-        vae.encoder.requires_grad_(False)
-    parameters = [p for p in vae.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, weight_decay=0.01, betas=(0.9, 0.99))
+    checkpoint = load_checkpoint(args.work / "vae.pt", device)
+    optimizer = torch.optim.AdamW(vae.parameters(), weight_decay=0.01, betas=(0.9, 0.99))
     clock, step = Clock(args.minutes * 60), 0
     if checkpoint is not None:
         vae.load_state_dict(checkpoint["vae"])
@@ -116,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "step": step,
             "elapsed_s": clock.elapsed_s,
         }
-        save_checkpoint(checkpoint_path, state)
+        save_checkpoint(args.work / "vae.pt", state)
 
     saved_at, first_step = clock.elapsed_s, step
     while clock.fraction < 1 and (args.max_steps is None or step - first_step < args.max_steps):
@@ -126,12 +114,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         with torch.autocast(device.type, torch.bfloat16):
             latents = vae.encode(target).latents
             decoded = vae.decode(latents + LATENT_NOISE * torch.randn_like(latents)).sample
-        loss = reconstruction_loss(decoded.float(), target)
-        if not args.decoder_only:
-            loss = loss + 0.05 * channel_loss(latents.float())
+        loss = reconstruction_loss(decoded.float(), target) + 0.05 * channel_loss(latents.float())
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimizer.step()
         step += 1
         clock.tick()

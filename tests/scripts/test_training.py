@@ -11,7 +11,7 @@ pytest.importorskip("resvg_py")
 
 from diffusers import StableDiffusionPipeline
 
-from scripts.pocket import grounding, package, text, train_unet, train_vae
+from scripts.pocket import grounding, package, realism, text, train_decoder, train_unet, train_vae
 from scripts.pocket.captions import load_captions
 from scripts.pocket.dataset import iterate_scenes
 from scripts.pocket.stickers import load_stickers
@@ -79,17 +79,14 @@ def test_scenes_are_the_same_whoever_renders_them(packages: Path, caption_file: 
     assert all(np.array_equal(a.image, b.image) for (a, _, _), (b, _, _) in zip(alone, together, strict=True))
 
 
-def test_train_resume_and_package(work: Path, caption_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_resume_and_package(
+    work: Path, caption_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two steps of each trainer, each as two runs, then a folder that diffusers opens and draws with."""
     for _ in range(2):
         train_vae.main(["--work", str(work), "--batch-size", "2", "--max-steps", "1", "--device", "cpu"])
     coder = torch.load(work / "vae.pt", weights_only=True)
     assert coder["step"] == 2
-
-    train_vae.main(["--work", str(work), "--batch-size", "2", "--max-steps", "1", "--device", "cpu", "--decoder-only"])
-    decoder = torch.load(work / "vae_decoder.pt", weights_only=True)["vae"]
-    assert all(torch.equal(decoder[k], v) for k, v in coder["vae"].items() if k.startswith("encoder"))
-    assert any(not torch.equal(decoder[k], v) for k, v in coder["vae"].items() if k.startswith("decoder"))
 
     arguments = ["--work", str(work), "--captions", str(caption_file), "--batch-size", "2", "--device", "cpu"]
     for _ in range(2):
@@ -118,6 +115,42 @@ def test_train_resume_and_package(work: Path, caption_file: Path, capsys: pytest
     assert all(torch.equal(a, b.half().float()) for a, b in zip(stored, expected, strict=True))
     pipeline.set_progress_bar_config(disable=True)
     assert pipeline("a dog", num_inference_steps=2).images[0].size == (128, 128)
+
+    monkeypatch.setattr(train_decoder, "CRITICS_ALONE", 1)  # the second step listens to them
+    arguments = ["--model", str(out), "--work", str(work), "--batch-size", "2", "--drawn", "4", "--device", "cpu"]
+    for _ in range(2):
+        train_decoder.main([*arguments, "--out", str(work / "crisp"), "--max-steps", "1"])
+    assert torch.load(work / "decoder.pt", weights_only=True)["steps"] == 2
+    assert not any(str(out) in path.read_text("utf-8") for path in (work / "crisp").rglob("*.json"))
+    crisp = StableDiffusionPipeline.from_pretrained(work / "crisp")
+    pairs = zip(pipeline.vae.named_parameters(), crisp.vae.parameters(), strict=True)
+    same = {name: torch.equal(before, after) for (name, before), after in pairs}
+    assert all(kept for name, kept in same.items() if name.startswith("encoder"))
+    assert not any(kept for name, kept in same.items() if name.startswith("decoder") and name.endswith("weight"))
+    assert all(torch.equal(a, b) for a, b in zip(pipeline.unet.parameters(), crisp.unet.parameters(), strict=True))
+
+
+def test_critics_learn_to_tell_blurred_pictures_and_lead_away_from_them(work: Path) -> None:
+    sharp = train_vae.to_tensor(np.load(work / "images.npy"), torch.device("cpu"))
+    blurred = torch.nn.functional.avg_pool2d(sharp, 5, 1, 2)
+    features = realism.Features()
+    with torch.no_grad():
+        real, soft = features(sharp), features(blurred)
+    assert [tuple(maps.shape[1:]) for maps in real] == [(16, 64, 64), (24, 32, 32), (40, 16, 16), (112, 8, 8)]
+    assert realism.perceptual_loss(real, real) == 0 < realism.perceptual_loss(soft, real)
+
+    torch.manual_seed(0)
+    critics = realism.Critics()
+    optimizer = torch.optim.AdamW(critics.parameters(), lr=5e-3)
+    losses = []
+    for _ in range(20):
+        loss = critics.loss(real, [soft])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+    assert critics.realism([real]) > critics.realism([soft])
 
 
 def test_package_without_training_says_what_to_run(tmp_path: Path) -> None:
