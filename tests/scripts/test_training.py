@@ -11,7 +11,7 @@ pytest.importorskip("resvg_py")
 
 from diffusers import StableDiffusionPipeline
 
-from scripts.pocket import grounding, package, realism, text, train_decoder, train_unet, train_vae
+from scripts.pocket import crispness, grounding, package, realism, text, train_decoder, train_unet, train_vae
 from scripts.pocket.captions import load_captions
 from scripts.pocket.dataset import iterate_scenes
 from scripts.pocket.stickers import load_stickers
@@ -193,3 +193,19 @@ def test_grounding_leaves_out_what_the_caption_does_not_name(work: Path) -> None
     truth.weights = torch.zeros(1, 77, 3)
     unet(torch.randn(1, 8, 16, 16), torch.tensor([100]), torch.randn(1, 77, train_unet.TEXT_WIDTH))
     assert truth.loss(torch.ones(1, 256, 3)).item() == 0.0
+
+
+def test_frechet_distance_is_that_of_gaussians() -> None:
+    """Of normal distributions with diagonal covariance: squared differences of means and of deviations."""
+    torch.manual_seed(0)
+    noise = torch.randn(200_000, 3, dtype=torch.float64)
+    first, second = noise[::2] * torch.tensor([1.0, 2.0, 3.0]), noise[1::2] * torch.tensor([2.0, 2.0, 1.0]) + 1.0
+    assert crispness.frechet_distance(first, first) == pytest.approx(0.0, abs=1e-9)
+    assert crispness.frechet_distance(first, second) == pytest.approx((3 + 1 + 4) / 14, rel=0.02)
+
+
+def test_a_decoder_that_blurs_is_farther_away(work: Path) -> None:
+    vae = train_vae.build_vae()
+    scenes = np.load(work / "images.npy")
+    found = crispness.measure(vae, scenes, torch.randn(12, 8, 16, 16))
+    assert found["coded"] > 2 * found["rendered"] > 0 and found["drawn"] > 2 * found["rendered"]
