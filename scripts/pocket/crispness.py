@@ -17,7 +17,7 @@ from diffusers import AutoencoderTiny
 from torch import Tensor
 
 from scripts.pocket.realism import Features
-from scripts.pocket.train_vae import to_tensor
+from scripts.pocket.train_vae import psnr, to_tensor, train_count
 
 BATCH = 20
 OTHERS = 0.4
@@ -53,8 +53,8 @@ def measure(vae: AutoencoderTiny, scenes: np.ndarray, drawn: Tensor | None) -> d
     rendered = to_tensor(scenes[:count], torch.device("cpu")).split(BATCH)
     others = to_tensor(scenes[count:], torch.device("cpu")).split(BATCH)
     coded = [vae.decode(vae.encode(batch).latents).sample.clamp(-1, 1) for batch in rendered]
-    truth, error = places(rendered), (torch.cat(coded) - torch.cat(rendered)).div(2).square().mean()
-    found = {"psnr": -10 * error.log10().item(), "rendered": frechet_distance(truth, places(others))}
+    truth = places(rendered)
+    found = {"psnr": psnr(torch.cat(coded), torch.cat(rendered)), "rendered": frechet_distance(truth, places(others))}
     found["coded"] = frechet_distance(truth, places(coded))
     if drawn is not None:
         pictures = [vae.decode(batch).sample.clamp(-1, 1) for batch in drawn[:count].split(BATCH)]
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     args = parser.parse_args(argv)
     images = np.load(args.work / "images.npy", mmap_mode="r")
-    held_out = np.array(images[-max(len(images) // 50, 1) :])
+    held_out = np.array(images[train_count(images) :])
     path = args.work / "drawn.pt"
     drawn = torch.load(path, weights_only=True) if path.exists() else None
     vae = AutoencoderTiny.from_pretrained(args.model, subfolder="vae")

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from scripts.pocket.package import write_package
 from scripts.pocket.realism import Critics, Features, perceptual_loss
 from scripts.pocket.text import load_texts
-from scripts.pocket.train_vae import LATENT_NOISE, draw_crops, reconstruction_loss, to_tensor
+from scripts.pocket.train_vae import LATENT_NOISE, draw_crops, psnr, reconstruction_loss, to_tensor, train_count
 from scripts.pocket.training import (
     CHECKPOINT_EVERY_S,
     Clock,
@@ -60,8 +60,9 @@ def draw_latents(pipeline: StableDiffusionPipeline, captions: Sequence[str], pat
         drawn = pipeline(batch, num_inference_steps=20, guidance_scale=GUIDANCE, generator=noise, output_type="latent")
         parts.append(drawn.images.float().cpu() / pipeline.vae.config.scaling_factor)
         print(f"drawn {start + len(batch)} of {len(captions)}", flush=True)
-    save_checkpoint(path, torch.cat(parts))
-    return torch.cat(parts)
+    latents = torch.cat(parts)
+    save_checkpoint(path, latents)
+    return latents
 
 
 class DecoderTraining:
@@ -113,8 +114,7 @@ class DecoderTraining:
         self.optimizer.step()
         self.mean.update()
         self.steps += 1
-        error = (decoded.detach() - target).div(2).square().mean()
-        return {"likeness": likeness.item(), "critics": critics_loss.item(), "psnr": -10 * error.log10().item()}
+        return {"likeness": likeness.item(), "critics": critics_loss.item(), "psnr": psnr(decoded, target)}
 
     def _decode(self, target: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Decoded crops, decoded crops of drawn pictures, and these as the decoder gave them before the training."""
@@ -172,10 +172,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     device = pick_device(args.device)
     images = np.load(args.work / "images.npy", mmap_mode="r")
-    train_count = len(images) - max(len(images) // 50, 1)  # the last 2 % are held out
+    count = train_count(images)
 
     pipeline = StableDiffusionPipeline.from_pretrained(args.model, dtype=torch.float32).to(device)
-    captions = load_texts(args.work / "rows.jsonl")[:train_count][: args.drawn]
+    captions = load_texts(args.work / "rows.jsonl")[:count][: args.drawn]
     training = DecoderTraining(pipeline.vae, draw_latents(pipeline, captions, args.work / "drawn.pt"), device)
     clock = Clock(args.minutes * 60)
     checkpoint = load_checkpoint(args.work / "decoder.pt", device)
@@ -190,7 +190,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     while clock.fraction < 1 and (args.max_steps is None or training.steps - first_step < args.max_steps):
         rng = np.random.default_rng([1, training.steps])
         torch.manual_seed(training.steps)
-        target = to_tensor(draw_crops(images[:train_count], args.batch_size, args.crop, rng), device)
+        target = to_tensor(draw_crops(images[:count], args.batch_size, args.crop, rng), device)
         losses = training.step(target, learning_rate(PEAK_LEARNING_RATE, clock.fraction), rng)
         clock.tick()
         if training.steps % 20 == 0:

@@ -60,6 +60,16 @@ def to_tensor(images: np.ndarray, device: torch.device) -> torch.Tensor:
     return batch.permute(0, 3, 1, 2).float().div(127.5).sub(1).contiguous(memory_format=torch.channels_last)
 
 
+def train_count(images: np.ndarray) -> int:
+    """How many of the rendered scenes, from the first on, are trained on; the last 2 % are held out."""
+    return len(images) - max(len(images) // 50, 1)
+
+
+def psnr(decoded: torch.Tensor, target: torch.Tensor) -> float:
+    """Peak signal-to-noise ratio in dB of pictures in -1…1."""
+    return -10 * (decoded.detach() - target).div(2).square().mean().log10().item()
+
+
 def reconstruction_loss(decoded: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """L1 + L2 + L1 of horizontal and vertical differences."""
     error = decoded - target
@@ -86,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = pick_device(args.device)
     torch.backends.cudnn.benchmark = True  # shapes never change: cuDNN tries its kernels once and takes the fastest
     images = np.load(args.work / "images.npy", mmap_mode="r")
-    train_count = len(images) - max(len(images) // 50, 1)  # the last 2 % are held out
+    count = train_count(images)
 
     vae = build_vae(args.width).to(device, memory_format=torch.channels_last)
     checkpoint = load_checkpoint(args.work / "vae.pt", device)
@@ -110,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     while clock.fraction < 1 and (args.max_steps is None or step - first_step < args.max_steps):
         set_learning_rate(optimizer, learning_rate(PEAK_LEARNING_RATE, clock.fraction))
         rng = np.random.default_rng([1, step])
-        target = to_tensor(draw_crops(images[:train_count], args.batch_size, args.crop, rng), device)
+        target = to_tensor(draw_crops(images[:count], args.batch_size, args.crop, rng), device)
         with torch.autocast(device.type, torch.bfloat16):
             latents = vae.encode(target).latents
             decoded = vae.decode(latents + LATENT_NOISE * torch.randn_like(latents)).sample
@@ -122,19 +132,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         step += 1
         clock.tick()
         if step % 20 == 0:
-            psnr = -10 * (decoded.detach().float() - target).div(2).square().mean().log10().item()
-            print(f"step {step} minutes {clock.elapsed_s / 60:.1f} loss {loss.item():.4f} psnr {psnr:.2f}", flush=True)
+            told = f"loss {loss.item():.4f} psnr {psnr(decoded.float(), target):.2f}"
+            print(f"step {step} minutes {clock.elapsed_s / 60:.1f} {told}", flush=True)
         if clock.elapsed_s - saved_at > CHECKPOINT_EVERY_S:
             save()
             saved_at = clock.elapsed_s
     save()
 
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
-        held_out = to_tensor(images[train_count : train_count + 64], device)
+        held_out = to_tensor(images[count : count + 64], device)
         latents = vae.encode(held_out).latents
-        error = vae.decode(latents).sample.float() - held_out
-    psnr = -10 * error.div(2).square().mean().log10().item()
-    print(f"held-out psnr {psnr:.2f} dB, latent deviation {latents.float().std().item():.3f}", flush=True)
+        decoded = vae.decode(latents).sample.float()
+    deviation = latents.float().std().item()
+    print(f"held-out psnr {psnr(decoded, held_out):.2f} dB, latent deviation {deviation:.3f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -204,7 +204,7 @@ def test_frechet_distance_is_that_of_gaussians() -> None:
     assert crispness.frechet_distance(first, second) == pytest.approx((3 + 1 + 4) / 14, rel=0.02)
 
 
-def test_a_decoder_that_blurs_is_farther_away(work: Path) -> None:
+def test_an_untrained_decoder_is_farther_away(work: Path) -> None:
     vae = train_vae.build_vae()
     scenes = np.load(work / "images.npy")
     found = crispness.measure(vae, scenes, torch.randn(12, 8, 16, 16))
