@@ -1,5 +1,6 @@
 """Loading models: safetensors only, no code from the hub, no safety checker."""
 
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,9 @@ FLOW_FAMILIES = ("sd3", "flux")
 """Families trained with flow matching, which none of the other sampling methods can follow."""
 
 _TEXT_BATCH = 64
+
+# PyTorch asks Linux for pages of 2 MB for large tensors: on a CPU a good part of decoding is page faults otherwise.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
 def choose_device(device: str) -> torch.device:
