@@ -71,7 +71,7 @@ ShardSize = Annotated[int | None, typer.Option(help="Samples per shard of a new 
 Threshold = Annotated[
     str | None, typer.Option(help="'auto' (chosen per image) or a number from 0 to 1 [default: auto]")
 ]
-Crf = Annotated[str | None, typer.Option(help="The CRF's backend, or 'off' [default: auto]")]
+Crf = Annotated[str | None, typer.Option(help="The CRF's backend: lattice, pydensecrf, or 'off' [default: lattice]")]
 Affinity = Annotated[
     str | None,
     typer.Option(

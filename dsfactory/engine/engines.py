@@ -10,7 +10,7 @@ from dsfactory.core.remote import any_mirror
 from dsfactory.core.run import Run
 from dsfactory.core.stage import Stage
 from dsfactory.engine.limits import Limits
-from dsfactory.engine.local import StageSummary, run_stage
+from dsfactory.engine.local import StageSummary, claim_stage, run_stage
 from dsfactory.engine.progress import Progress
 
 FOLLOWERS_PER_GPU = 4
@@ -23,11 +23,55 @@ class Engine(Protocol):
     def run_stage(self, run: Run, stage: Stage, progress: Progress, redo: bool, limits: Limits) -> StageSummary:
         """Finish a stage; see :func:`dsfactory.engine.local.run_stage`."""
 
+    def run_chain(
+        self, run: Run, stages: Sequence[Stage], progress: Progress, redo: bool, limits: Limits
+    ) -> list[StageSummary]:
+        """Finish a stage, or two of which the second follows the first shard by shard."""
+
+    def auto_dtype(self, device: str, progress: Progress) -> str:
+        """The number format that ``auto`` stands for where this engine draws."""
+
+    def text_device(self, device: str) -> str:
+        """Where this process encodes captions, given the device that draws.
+
+        Raises:
+            UserError: this engine cannot draw on that device.
+        """
+
+
+class _Local:
+    """What engines on this machine have in common."""
+
+    def run_stage(self, run: Run, stage: Stage, progress: Progress, redo: bool, limits: Limits) -> StageSummary:
+        raise NotImplementedError
+
     def followers(self, drawing: Stage, following: Stage) -> Sequence[Stage]:
-        """The following stage once per worker process that makes it meanwhile; none where stages take turns."""
+        """The following stage once per worker process that makes it meanwhile."""
+        raise NotImplementedError
+
+    def run_chain(
+        self, run: Run, stages: Sequence[Stage], progress: Progress, redo: bool, limits: Limits
+    ) -> list[StageSummary]:
+        from dsfactory.engine.stream import Follower
+
+        first, *second = stages
+        if not second:
+            return [self.run_stage(run, first, progress, redo, limits)]
+        followers = self.followers(first, second[0])
+        with Follower(run, followers, claim_stage(run, first, redo), progress, redo, limits) as follower:
+            done = self.run_stage(run, first, progress, False, limits)
+            return [done, follower.finish(done)]
+
+    def auto_dtype(self, device: str, progress: Progress) -> str:
+        from dsfactory.models.loading import auto_dtype
+
+        return auto_dtype(device)
+
+    def text_device(self, device: str) -> str:
+        return device
 
 
-class InProcess:
+class InProcess(_Local):
     """This process, with all its threads."""
 
     def run_stage(self, run: Run, stage: Stage, progress: Progress, redo: bool, limits: Limits) -> StageSummary:
@@ -38,7 +82,7 @@ class InProcess:
 
 
 @dataclass(frozen=True)
-class Workers:
+class Workers(_Local):
     """Worker processes on this machine.
 
     Attributes:

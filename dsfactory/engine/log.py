@@ -27,7 +27,7 @@ MAX_BYTES = 4 * 2**20
 KEPT = 5
 """Rotated files that are kept beside the current one."""
 
-_PACKAGES = ("torch", "diffusers", "transformers", "numpy", "pyarrow")
+_PACKAGES = ("torch", "diffusers", "transformers", "numpy", "pyarrow", "pillow", "opencv-python-headless")
 
 _log = logging.getLogger("dsfactory.run_log")
 _log.setLevel(logging.INFO)
@@ -60,7 +60,7 @@ def run_log(folder: Path, command: str) -> Iterator[dict[str, Any]]:
     start = time.monotonic()
     outcome: dict[str, Any] = {}
     try:
-        log_event("start", command=command, arguments=sys.argv[1:], versions=_versions())
+        log_event("start", command=command, arguments=sys.argv[1:], versions=versions())
         yield outcome
     except BaseException as error:
         outcome |= {"exit_code": getattr(error, "exit_code", 1), "error": str(error) or type(error).__name__}
@@ -96,7 +96,7 @@ class _Forwarder(logging.Handler):
         self._take(record.getMessage(), record.__dict__["facts"])
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     packages = {name: importlib.metadata.version(name) for name in _PACKAGES}
     return {"dsfactory": __version__, "python": platform.python_version(), **packages}
 

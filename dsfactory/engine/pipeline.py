@@ -16,11 +16,10 @@ from dsfactory.core.stage import Stage
 from dsfactory.engine.config import RunConfig, resolve_config
 from dsfactory.engine.engines import IN_PROCESS, Engine
 from dsfactory.engine.limits import UNLIMITED, Limits, Stop
-from dsfactory.engine.local import StageSummary, check_stage, claim_stage, run_stage, upstream_fingerprint
+from dsfactory.engine.local import StageSummary, check_stage, run_stage, upstream_fingerprint
 from dsfactory.engine.log import run_log
-from dsfactory.engine.progress import Progress
+from dsfactory.engine.progress import SILENT, Progress
 from dsfactory.engine.signals import check_stop
-from dsfactory.engine.stream import Follower
 from dsfactory.generate.config import GenerateConfig
 from dsfactory.importing.fixes import Fixes
 from dsfactory.splice.layout import STAGE as SPLICE
@@ -92,7 +91,14 @@ def settle(out: Path | None, config_file: Path | None, flags: Mapping[str, Any])
     return out, config
 
 
-def build_stage(name: str, config: RunConfig, run_path: Path, redo: bool = False) -> Stage:
+def build_stage(
+    name: str,
+    config: RunConfig,
+    run_path: Path,
+    redo: bool = False,
+    engine: Engine = IN_PROCESS,
+    progress: Progress = SILENT,
+) -> Stage:
     """A stage as this config wants it. Cheap: what is heavy is loaded by ``prepare``.
 
     Args:
@@ -100,9 +106,11 @@ def build_stage(name: str, config: RunConfig, run_path: Path, redo: bool = False
         config: of the run.
         run_path: the run, which need not be there yet.
         redo: it is made anew, so what was settled when it was begun does not count.
+        engine: who draws.
+        progress: who is told when that takes time to find out.
 
     Raises:
-        UserError: the config names a corpus or a model that is not there.
+        UserError: the config names a corpus, a model or a device that is not there.
     """
     if name == "prompts":
         if config.annotate is not None:
@@ -111,23 +119,24 @@ def build_stage(name: str, config: RunConfig, run_path: Path, redo: bool = False
         from dsfactory.prompts.stage import PromptsStage
 
         model = locate_model(config.generate.model, config.generate.revision)
+        text_device = engine.text_device(config.generate.device)
         return PromptsStage(
             config.prompts,
             config.classes,
             config.seed,
-            embed_factory=lambda: load_embedder(model, config.generate.device),
+            embed_factory=lambda: load_embedder(model, text_device),
             embedder=model.identity(),
             pool_path=run_path / "prompts" / "pool.json",
         )
     if name == "generate" and config.annotate is not None:
         from dsfactory.annotate.stage import AnnotateStage
 
-        drawing = _with_dtype(config.generate, run_path, redo)
+        drawing = _with_dtype(config.generate, run_path, redo, engine, progress)
         return AnnotateStage(config.annotate, drawing, config.classes, config.seed, run_path)
     if name == "generate":
         from dsfactory.generate.stage import GenerateStage
 
-        return GenerateStage(_with_dtype(config.generate, run_path, redo), config.classes)
+        return GenerateStage(_with_dtype(config.generate, run_path, redo, engine, progress), config.classes)
     if name == "filter":
         from dsfactory.filter.stage import FilterStage
 
@@ -145,7 +154,9 @@ def load_embedder(model: "Model", device: str) -> "Embedder":
     return load_text_embedder(model, device=device)
 
 
-def _with_dtype(config: GenerateConfig, run_path: Path, redo: bool) -> GenerateConfig:
+def _with_dtype(
+    config: GenerateConfig, run_path: Path, redo: bool, engine: Engine, progress: Progress
+) -> GenerateConfig:
     """The settings with a number format in place of ``auto``, so that a run never holds a mixture.
 
     A run that goes on keeps the format in which it was begun, wherever that was; a new one takes that of its device.
@@ -155,10 +166,7 @@ def _with_dtype(config: GenerateConfig, run_path: Path, redo: bool) -> GenerateC
     begun = Run.open(run_path).stage_state("generate") if is_run(run_path) and not redo else None
     dtype = begun.identity.get("dtype") if begun is not None else None
     if dtype not in ("fp32", "bf16", "fp16"):
-        from dsfactory.models.loading import DTYPES, choose_device, choose_dtype
-
-        chosen = choose_dtype("auto", choose_device(config.device))
-        dtype = next(name for name, kind in DTYPES.items() if kind == chosen)
+        dtype = engine.auto_dtype(config.device, progress)
     return config.model_copy(update={"dtype": dtype})
 
 
@@ -197,7 +205,7 @@ def generate_job(
         raise UserError(f"{out} is not a run that could grow: begin it with --num instead of --append")
     # Masks wait for the pictures when a network learns from these first.
     learns = refine and config.refine.affinity == "net" and (redo or not _has_net(out, config))
-    stages = [build_stage(name, config, out, redo) for name in STAGES[: 3 if refine else 2]]
+    stages = [build_stage(name, config, out, redo, engine, progress) for name in STAGES[: 3 if refine else 2]]
     for stage in stages:
         stage.identity()
     _warn_of_unknown_classes(config, progress)
@@ -213,26 +221,11 @@ def generate_job(
         summary = JobSummary(out, config.generate.model, [run_stage(run, stages[0], progress, redo, limits)])
         if not summary.stopped:
             drawing = stages[1:2] if learns else stages[1:]
-            summary.stages += _run_stages(run, drawing, progress, redo, limits, engine)
+            summary.stages += engine.run_chain(run, drawing, progress, redo, limits)
         if learns and not summary.stopped:
             summary.stages.append(_refine(run, config, progress, redo, limits, engine))
         ended |= outcome_of(summary)
         return summary
-
-
-def _run_stages(
-    run: Run, stages: list[Stage], progress: Progress, redo: bool, limits: Limits, engine: Engine
-) -> list[StageSummary]:
-    """One stage, or two of which the second follows the first shard by shard."""
-    first, *second = stages
-    if not second:
-        return [engine.run_stage(run, first, progress, redo, limits)]
-    if not (followers := engine.followers(first, second[0])):
-        done = engine.run_stage(run, first, progress, redo, limits)
-        return [done] if done.stopped else [done, engine.run_stage(run, second[0], progress, redo, limits)]
-    with Follower(run, followers, claim_stage(run, first, redo), progress, redo, limits) as follower:
-        done = engine.run_stage(run, first, progress, False, limits)
-        return [done, follower.finish(done)]
 
 
 def _warn_of_unknown_classes(config: RunConfig, progress: Progress) -> None:

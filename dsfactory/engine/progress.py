@@ -53,6 +53,9 @@ class Silent:
         pass
 
 
+SILENT = Silent()
+
+
 class Plain(Silent):
     """A line when a stage starts, one every half minute, on standard error."""
 

@@ -1,46 +1,31 @@
-"""Run a stage on a Ray cluster: a task per shard, the run on a path that all nodes share.
+"""Run stages on a Ray cluster, shard by shard, the run on a path that all nodes share.
 
-Ray starts a task again when its worker or its node is lost. Shards appear atomically and do not depend on who makes
-them, so a shard that two nodes make is the same shard.
+What a node or a worker had in hand when it was lost is made again elsewhere. Shards appear atomically and do not
+depend on who makes them, so a shard that two nodes make is the same shard.
 """
 
 import logging
 import os
-import platform
 import signal
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from dsfactory.core.atomic import remove_leftovers
-from dsfactory.core.errors import DamagedShard, DsfactoryError, UserError
-from dsfactory.core.run import Run, is_run
+from dsfactory.core.errors import UserError
+from dsfactory.core.run import Run
 from dsfactory.core.shard import ShardSpec
-from dsfactory.core.stage import Stage, fingerprint
+from dsfactory.core.stage import Stage
 from dsfactory.engine.limits import Limits
-from dsfactory.engine.local import StageSummary, claim_stage, make_shard, split_waiting, survey
-from dsfactory.engine.log import forward_events, log_event
+from dsfactory.engine.local import StageSummary, claim_stage, split_waiting, survey
+from dsfactory.engine.log import log_event
 from dsfactory.engine.progress import Progress
+from dsfactory.engine.ray_node import Made, Order, comparable_versions, dtype_here
+from dsfactory.engine.ray_pool import ActorPool, Pool, TaskPool, available
+from dsfactory.engine.signals import check_stop, signals_noted
 
-RETRIES = 5
-"""How often Ray starts a shard again whose worker or node was lost."""
-
-AHEAD = 2
-"""Tasks in hand per slot: the second waits its turn, and tells an autoscaler that more nodes would be used."""
-
-CANCEL_S = 10.0
-"""How long tasks that are called off may take to end."""
-
-
-@dataclass
-class _Made:
-    """What a task reports: the rows' outcomes, or why the shard is left out, and what it would have logged."""
-
-    outcomes: list[dict[str, Any]] = field(default_factory=list)
-    damaged: str = ""
-    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+TURN_S = 1.0
+"""How often signals and limits are looked at while nothing happens."""
 
 
 class RayEngine:
@@ -61,21 +46,50 @@ class RayEngine:
             raise UserError("Ray is not installed: pip install 'dsfactory[ray]'") from error
         self._address = address
 
-    def followers(self, drawing: Stage, following: Stage) -> Sequence[Stage]:
-        return ()
-
     def run_stage(self, run: Run, stage: Stage, progress: Progress, redo: bool, limits: Limits) -> StageSummary:
-        mark = claim_stage(run, stage, redo)
-        summary, pending = survey(run, stage, mark, progress)
-        summary.waiting, pending = split_waiting(run, stage, pending)
-        progress.begin(stage.name, run.total - summary.waiting, summary.samples)
-        if pending:
+        return self.run_chain(run, [stage], progress, redo, limits)[0]
+
+    def run_chain(
+        self, run: Run, stages: Sequence[Stage], progress: Progress, redo: bool, limits: Limits
+    ) -> list[StageSummary]:
+        """The second stage's shards are made beside the first's, each once the shard that it is made of is there."""
+        makings: list[_Making] = []
+        for stage in stages:
+            makings.append(_Making(run, stage, progress, redo, makings[-1] if makings else None))
+        if any(making.waiting for making in makings):
             self._connect()
+            path = str(run.path.absolute())
             try:
-                _make_all(run, stage, mark, pending, summary, progress, limits)
+                for making in makings:
+                    making.open_pool(path, _wants_gpu(making.stage.device))
+                _make_all(makings, limits)
             finally:
-                remove_leftovers(run.stage_folder(stage.name))
-        return summary
+                for making in makings:
+                    making.close()
+        return [making.summary for making in makings]
+
+    def auto_dtype(self, device: str, progress: Progress) -> str:
+        """The format of a node's GPU where the cluster has one for this device, else that of a CPU."""
+        self._connect()
+        if not _wants_gpu(device):
+            return "fp32"
+        import ray
+
+        answer = ray.remote(num_cpus=1, num_gpus=1)(dtype_here).remote(device)
+        told = False
+        with signals_noted():
+            while not ray.wait([answer], timeout=TURN_S)[0]:
+                check_stop()
+                if not told and not available("GPU"):
+                    told = True
+                    progress.note("the cluster has no GPU yet: waiting for a node that has one")
+        dtype: str = ray.get(answer)
+        return dtype
+
+    def text_device(self, device: str) -> str:
+        if device not in ("auto", "cpu", "cuda"):
+            raise UserError(f"--device {device} with --engine ray: say cuda, every worker is given a GPU of its own")
+        return "auto"  # captions are ranked on this machine, which need not have what nodes have
 
     def _connect(self) -> None:
         """Join the cluster, once per process; Ray leaves it when the process ends.
@@ -92,136 +106,185 @@ class RayEngine:
         try:
             ray.init(self._address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
+            place = self._address or os.environ.get("RAY_ADDRESS", "this machine")
+            reason = str(error).strip().split("\n")[0][:200]
             raise UserError(
-                f"no Ray cluster at {self._address or os.environ.get('RAY_ADDRESS', 'this machine')}: "
-                "see 'ray status' there, or leave out --address to use this machine"
+                f"no Ray cluster to work with at {place} ({reason}): see 'ray status' there, or leave out --address to "
+                "use this machine"
             ) from error
         for number, handler in handlers.items():  # Ray brings its own, which end the process at once
             signal.signal(number, handler)
 
 
-def _make_all(
-    run: Run,
-    stage: Stage,
-    mark: str,
-    pending: list[ShardSpec],
-    summary: StageSummary,
-    progress: Progress,
-    limits: Limits,
-) -> None:
+def _wants_gpu(device: str | None) -> bool:
+    """Whether its shards take a GPU each: the stage says CUDA, or takes what there is and the cluster has GPUs now."""
+    return device == "cuda" or (device == "auto" and available("GPU") >= 1)
+
+
+class _Making:
+    """A stage on its way: the shards that can be made, those that wait for the stage before, and what was done.
+
+    Args:
+        run: the run.
+        stage: the stage.
+        progress: who is told.
+        redo: make the stage again if it was made with other settings.
+        before: the stage before, when that is being made meanwhile.
+
+    Attributes:
+        mark: the fingerprint under which the stage works.
+        waiting: shards that may be handed out, and those that wait for the stage before, in order.
+    """
+
+    def __init__(self, run: Run, stage: Stage, progress: Progress, redo: bool, before: "_Making | None") -> None:
+        self.stage = stage
+        self.mark: str = claim_stage(run, stage, redo, before.mark if before else None)
+        self.summary, pending = survey(run, stage, self.mark, progress)
+        self._run, self._progress, self._before = run, progress, before
+        self._pool: Pool | None = None
+        self._begun = 0
+        self._told = False
+        self._error: Exception | None = None
+        later = set(before.waiting) if before else set()
+        self._later = {spec.index: spec for spec in pending if spec in later}
+        self.summary.waiting, ready = split_waiting(run, stage, [spec for spec in pending if spec not in later])
+        self._ready = deque(ready)
+        if before is None:
+            self._announce()
+
+    @property
+    def waiting(self) -> list[ShardSpec]:
+        return [*self._ready, *self._later.values()]
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more will be handed out."""
+        over = self._before is None or (self._before.ended and not self._before.waits_for)
+        return bool(self.summary.stopped or self._error) or (not self._ready and (over or not self._later))
+
+    @property
+    def waits_for(self) -> list[Any]:
+        if self._pool is None or (self.ended and not self._pool.in_hand):
+            return []
+        return self._pool.waits_for
+
+    def open_pool(self, path: str, gpu: bool) -> None:
+        order = Order(path, self.mark, comparable_versions())
+        # A fresh stage: every node finds the model by itself, and its weights are compared.
+        stage = self.stage.on_device(self.stage.device) if self.stage.device is not None else self.stage
+        self._pool = (ActorPool if gpu else TaskPool)(order, stage)
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.close()
+        remove_leftovers(self._run.stage_folder(self.stage.name))
+
+    def hand_out(self, limits: Limits) -> None:
+        """Begin as many shards as the cluster has room for."""
+        assert self._pool is not None
+        self._look_at_limits(limits)
+        while not self.ended and self._pool.room(len(self._ready)) > 0:
+            if self._begun == 0 and self._before is not None:
+                self._announce()  # only now, after the stage that it follows
+            self._pool.hand_out(self._ready.popleft())
+            self._begun += 1
+            self._look_at_limits(limits)
+        if self._ready and not self._told and not available(self._pool.resource):
+            self._told = True
+            self._progress.note(
+                f"{self.stage.name}: the cluster has no {self._pool.resource} now: waiting for a node that has one"
+            )
+
+    @property
+    def stranded(self) -> bool:
+        """A limit is reached, and what is in hand can be made nowhere."""
+        assert self._pool is not None
+        return self.summary.stopped is not None and not available(self._pool.resource)
+
+    def take(self, reference: Any) -> ShardSpec | None:
+        """Take in a result; the shard, if it has been made."""
+        assert self._pool is not None
+        try:
+            taken = self._pool.take(reference)
+        except Exception as error:
+            if self._before is None:
+                raise
+            self._error = error  # what is drawn need not suffer
+            self._progress.note(f"{self.stage.name} goes on later: {error}")
+            return None
+        if taken is None:
+            return None
+        spec, made = taken
+        if made is None:
+            self._ready.appendleft(spec)
+            return None
+        return spec if self._count(spec, made) else None
+
+    def appeared(self, spec: ShardSpec) -> None:
+        """The stage before has made a shard."""
+        if spec.index in self._later:
+            self._ready.append(self._later.pop(spec.index))
+
+    def finish(self) -> None:
+        """Sum up what is left.
+
+        Raises:
+            DsfactoryError: what ended this stage while the one before went on.
+        """
+        if self._error is not None:
+            raise self._error
+        if self._before is not None:
+            self.summary.stopped = self.summary.stopped or self._before.summary.stopped
+            self.summary.waiting += sum(map(len, self._later.values()))
+
+    def _look_at_limits(self, limits: Limits) -> None:
+        assert self._pool is not None
+        if self.ended:
+            return
+        if self._before is not None and self._before.summary.stopped:
+            self.summary.stopped = self._before.summary.stopped
+            return
+        folder = self._run.stage_folder(self.stage.name)
+        self.summary.stopped = limits.reached(self._run.path, folder, self._begun, self._pool.in_hand)
+
+    def _count(self, spec: ShardSpec, made: Made) -> bool:
+        for event, facts in made.events:
+            log_event(event, **facts)
+        if made.damaged:
+            self.summary.damaged.append(made.damaged)
+            log_event("damaged", stage=self.stage.name, shard=spec.index, reason=made.damaged)
+            self._progress.note(f"{self.stage.name}: shard {spec.name} is left out: {made.damaged}")
+            return False
+        self.summary.count(made.outcomes)
+        self.summary.made += len(spec)
+        self._progress.advance(self.stage.name, len(spec))
+        return True
+
+    def _announce(self) -> None:
+        self._progress.begin(self.stage.name, self._run.total - self.summary.waiting, self.summary.samples)
+
+
+def _make_all(makings: list[_Making], limits: Limits) -> None:
     """Make shards on the cluster until all are there or a limit is reached.
 
     Raises:
-        DsfactoryError: what a task raised, or its worker was lost time after time.
+        DsfactoryError: what making one raised, or its worker was lost time after time.
+        StopSignal: a signal came.
     """
     import ray
 
-    gpus = _gpus(stage)
-    # A fresh stage: every node finds the model by itself, and its weights are compared.
-    task = ray.put(stage.on_device(stage.device) if stage.device is not None else stage)
-    make = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(_make)
-    path = str(run.path.absolute())
-    waiting, begun = deque(pending), 0
-    in_hand: dict[Any, ShardSpec] = {}
-    try:
+    with signals_noted():
         while True:
-            while waiting and summary.stopped is None and len(in_hand) < AHEAD * _slots(gpus):
-                summary.stopped = limits.reached(run.path, run.stage_folder(stage.name), begun, len(in_hand))
-                if summary.stopped is None:
-                    spec = waiting.popleft()
-                    in_hand[make.remote(path, task, mark, spec)] = spec
-                    begun += 1
-            if not in_hand:
-                return
-            done, _ = ray.wait(list(in_hand), timeout=1.0)
-            for reference in done:
-                spec = in_hand.pop(reference)
-                _report(_result(reference, stage.name, spec), stage.name, spec, summary, progress)
-    finally:
-        _call_off(list(in_hand))
-
-
-def _gpus(stage: Stage) -> int:
-    """GPUs per task: one for a stage that wants CUDA, or takes what it finds on a cluster that has GPUs now."""
-    import ray
-
-    if stage.device is None or stage.device == "cpu":
-        return 0
-    return 1 if stage.device != "auto" or ray.cluster_resources().get("GPU", 0) >= 1 else 0
-
-
-def _slots(gpus: int) -> int:
-    """How many tasks the cluster can run at once at this moment."""
-    import ray
-
-    return max(1, int(ray.cluster_resources().get("GPU" if gpus else "CPU", 0)))
-
-
-def _result(reference: Any, stage: str, spec: ShardSpec) -> _Made:
-    import ray
-
-    try:
-        made: _Made = ray.get(reference)
-    except ray.exceptions.RayTaskError as error:
-        raise error.cause from error
-    except ray.exceptions.RayError as error:
-        raise DsfactoryError(
-            f"{stage}: shard {spec.name} was lost {RETRIES + 1} times with its worker ({type(error).__name__}): look "
-            "at the nodes' memory; finished shards are kept"
-        ) from error
-    return made
-
-
-def _report(made: _Made, stage: str, spec: ShardSpec, summary: StageSummary, progress: Progress) -> None:
-    for event, facts in made.events:
-        log_event(event, **facts)
-    if made.damaged:
-        summary.damaged.append(made.damaged)
-        log_event("damaged", stage=stage, shard=spec.index, reason=made.damaged)
-        progress.note(f"{stage}: shard {spec.name} is left out: {made.damaged}")
-        return
-    summary.count(made.outcomes)
-    summary.made += len(spec)
-    progress.advance(stage, len(spec))
-
-
-def _call_off(references: list[Any]) -> None:
-    import ray
-
-    for reference in references:
-        ray.cancel(reference, force=True)
-    if references:
-        ray.wait(references, num_returns=len(references), timeout=CANCEL_S)
-
-
-_prepared: dict[str, Stage] = {}
-"""The stage that this worker process has loaded, by fingerprint: at most one."""
-
-
-def _make(path: str, stage: Stage, mark: str, spec: ShardSpec) -> _Made:
-    """A task: make one shard on whichever node this is."""
-    made = _Made()
-    node = platform.node()
-    run_path = Path(path)
-    if not is_run(run_path):
-        raise UserError(f"node {node} does not see {path}: --out has to be on storage that all nodes share")
-    run = Run.open(run_path)
-    if mark not in _prepared:
-        state = run.stage_state(stage.name)
-        if state is None or fingerprint(stage, stage.identity(), state.upstream) != mark:
-            raise UserError(f"node {node} has another version of dsfactory or of the model: install the same on all")
-        _prepared.clear()
-        stage.prepare()
-        _prepared[mark] = stage
-    with forward_events(lambda event, facts: made.events.append((event, {"node": node, **facts}))):
-        try:
-            rows = make_shard(run, _prepared[mark], spec, mark, _nothing)
-        except DamagedShard as error:
-            made.damaged = str(error)
-            return made
-    made.outcomes = [{name: row[name] for name in ("status", "reason") if name in row} for row in rows]
-    return made
-
-
-def _nothing() -> None:
-    pass
+            check_stop()
+            for making in makings:
+                making.hand_out(limits)
+            whose = {reference: place for place, making in enumerate(makings) for reference in making.waits_for}
+            if not whose or all(makings[place].stranded for place in whose.values()):
+                break
+            for reference in ray.wait(list(whose), timeout=TURN_S)[0]:
+                place = whose[reference]
+                spec = makings[place].take(reference)
+                if spec is not None and place + 1 < len(makings):
+                    makings[place + 1].appeared(spec)
+    for making in makings:
+        making.finish()

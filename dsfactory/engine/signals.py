@@ -1,6 +1,8 @@
 """SIGINT and SIGTERM end a command at once, and finished shards stay."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from dsfactory.core.errors import StopSignal
 
@@ -23,6 +25,25 @@ def check_stop() -> None:
         raise StopSignal(_received[0])
 
 
-def _stop(number: int, frame: object) -> None:
+@contextmanager
+def signals_noted() -> Iterator[None]:
+    """In the block signals only make the next :func:`check_stop` raise.
+
+    For a library that runs handlers inside calls of its own and drops what they raise, as Ray does.
+    """
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, lambda number, frame: _note(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _note(number: int) -> None:
     _received.append(signal.Signals(number).name)
+
+
+def _stop(number: int, frame: object) -> None:
+    _note(number)
     raise StopSignal(_received[0])

@@ -63,6 +63,16 @@ def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
 
 
+def auto_dtype(device: str) -> str:
+    """The number format that ``auto`` stands for on a device of this machine, by its name in :data:`DTYPES`.
+
+    Raises:
+        UserError: no such device here.
+    """
+    chosen = choose_dtype("auto", choose_device(device))
+    return next(name for name, kind in DTYPES.items() if kind == chosen)
+
+
 def load_pipeline(
     name: str | Model,
     device: str = "auto",

@@ -57,8 +57,8 @@ class RefineConfig(Section):
     )
     min_claim: Fraction = Field(
         0.45,
-        description="A class of several is left out of the mask when it got less (IoU) of what its map alone claims: "
-        "it is not drawn, and its attention lies on another's object; 0 keeps all.",
+        description="With several classes in an image, one is left out whose mask agrees less than this (IoU) with the "
+        "mask that its map alone gives: it was probably not drawn. 0 keeps all.",
     )
     min_box: float = Field(1500.0, ge=0.0, description="Parts whose bounding box has fewer pixels are dropped.")
     max_hole: float = Field(1500.0, ge=0.0, description="Enclosed background of up to so many pixels is filled.")

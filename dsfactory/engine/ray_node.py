@@ -1,0 +1,109 @@
+"""What runs on the nodes of a Ray cluster: one shard at a time, by the stage that the process has loaded."""
+
+import os
+import platform
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dsfactory.core.errors import DamagedShard, UserError
+from dsfactory.core.run import Run, is_run
+from dsfactory.core.shard import ShardSpec
+from dsfactory.core.stage import Stage, fingerprint
+from dsfactory.engine.local import make_shard
+from dsfactory.engine.log import forward_events, versions
+
+
+@dataclass(frozen=True)
+class Order:
+    """What all shards of a stage have in common.
+
+    Attributes:
+        run: the run's directory, which all nodes see under this path.
+        mark: the fingerprint under which the stage works.
+        versions: those of the driver, as :func:`comparable_versions` gives them.
+    """
+
+    run: str
+    mark: str
+    versions: dict[str, str]
+
+
+@dataclass
+class Made:
+    """What a node reports: the rows' outcomes, or why the shard is left out, and what it would have logged."""
+
+    outcomes: list[dict[str, Any]] = field(default_factory=list)
+    damaged: str = ""
+    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+
+def comparable_versions() -> dict[str, str]:
+    """Versions that have to be the same on all nodes; builds for another device (``+cu126``) are the same version."""
+    return {name: version.partition("+")[0] for name, version in versions().items() if name != "python"}
+
+
+_prepared: dict[str, Stage] = {}
+"""The stage that this process has loaded, by fingerprint: at most one."""
+
+
+def make(order: Order, stage: Stage, spec: ShardSpec) -> Made:
+    """Make one shard on whichever node this is.
+
+    Raises:
+        UserError: the node does not see the run, or has another version of what makes it.
+    """
+    made = Made()
+    node = platform.node()
+    path = Path(order.run)
+    if not is_run(path):
+        raise UserError(f"node {node} does not see {path}: --out has to be on storage that all nodes share")
+    run = Run.open(path)
+    if order.mark not in _prepared:
+        _check_versions(node, order.versions)
+        state = run.stage_state(stage.name)
+        if state is None or fingerprint(stage, stage.identity(), state.upstream) != order.mark:
+            raise UserError(f"node {node} has another version of dsfactory or of the model: install the same on all")
+        _prepared.clear()
+        stage.prepare()
+        _prepared[order.mark] = stage
+    where = {"node": node, "worker": os.getpid()}
+    with forward_events(lambda event, facts: made.events.append((event, where | facts))):
+        try:
+            rows = make_shard(run, _prepared[order.mark], spec, order.mark, _nothing)
+        except DamagedShard as error:
+            made.damaged = str(error)
+            return made
+    made.outcomes = [{name: row[name] for name in ("status", "reason") if name in row} for row in rows]
+    return made
+
+
+def _check_versions(node: str, wanted: dict[str, str]) -> None:
+    here = comparable_versions()
+    for name, version in wanted.items():
+        if here[name] != version:
+            raise UserError(
+                f"node {node} has {name} {here[name]}, the machine that started the command {version}: install the "
+                "same on all, with -c constraints.txt"
+            )
+
+
+def dtype_here(device: str) -> str:
+    """The number format that ``auto`` stands for on this node, by its short name."""
+    from dsfactory.models.loading import auto_dtype
+
+    return auto_dtype(device)
+
+
+class GpuWorker:
+    """An actor: it holds a GPU and the model that it has loaded, and makes shard after shard."""
+
+    def ready(self) -> None:
+        """Answers once the actor has its GPU."""
+
+    def make(self, order: Order, stage: Stage, spec: ShardSpec) -> Made:
+        return make(order, stage, spec)
+
+
+def _nothing() -> None:
+    pass
