@@ -189,7 +189,7 @@ class _Making:
             self._pool.hand_out(self._ready.popleft())
             self._begun += 1
             self._look_at_limits(limits)
-        if self._ready and not self._told and not available(self._pool.resource):
+        if (self._ready or self._pool.in_hand) and not self._told and not available(self._pool.resource):
             self._told = True
             self._progress.note(
                 f"{self.stage.name}: the cluster has no {self._pool.resource} now: waiting for a node that has one"
