@@ -62,10 +62,15 @@ def annotate_job(
     with disk_errors(out, KEPT), Run.claim(out, config.classes, config.seed) as run, run_log(out, "annotate") as ended:
         pictures = merge_pictures(read_pictures(out), plan.found, redo)
         check_stage(run, stage, "", redo)
+        if redo:
+            # The masks too, and now: their fingerprint does not know which classes a picture is said to show, so
+            # masks that a stop left would pass for those of what is looked at anew.
+            for name in ("refine", stage.name):
+                run.discard_stage(name)
         write_pictures(out, pictures)
         run.grow(len(pictures), config.shard_size)
         save_config(run, config)
-        summary = JobSummary(out, config.generate.model, [engine.run_stage(run, stage, progress, redo, limits)])
+        summary = JobSummary(out, config.generate.model, [engine.run_stage(run, stage, progress, False, limits)])
         ended |= {"exit_code": summary.exit_code, "made": {"generate": summary.stages[0].made}}
         return summary
 

@@ -218,6 +218,11 @@ def generate_job(
             config = appended(run, config, append, progress)
         run.grow(config.num * len(config.classes), config.shard_size)
         save_config(run, config)
+        if redo:
+            # All of them at once: a stop leaves nothing old that would refuse to go on without --redo.
+            for stage in reversed(stages):
+                run.discard_stage(stage.name)
+            redo = False
         summary = JobSummary(out, config.generate.model, [run_stage(run, stages[0], progress, redo, limits)])
         if not summary.stopped:
             drawing = stages[1:2] if learns else stages[1:]

@@ -8,8 +8,9 @@ import pytest
 
 from dsfactory.core.errors import DamagedShard, UserError
 from dsfactory.core.run import Run
+from dsfactory.engine.engines import InProcess
 from dsfactory.engine.exporting import export_job
-from dsfactory.engine.limits import Limits
+from dsfactory.engine.limits import Limits, Surroundings
 from dsfactory.engine.pipeline import generate_job, refine_job, status_of
 from dsfactory.engine.progress import Silent
 from tests.command import tree
@@ -116,6 +117,38 @@ def test_what_a_limit_left_of_a_redo_is_finished_without_flags(run_path):
     assert (stopped.exit_code, stopped.stages[0].samples) == (5, 0)
     assert refine_job(run_path, None, {}, Silent()).stages[0].made == 4
     assert '"threshold": 0.4' in (run_path / "refine" / "stage.json").read_text()
+
+
+class InTurns(InProcess):
+    """One stage after the other, as on a cluster."""
+
+    def followers(self, drawing, following):
+        return ()
+
+
+@pytest.fixture(scope="module")
+def drawn_in_two_steps(flags, tmp_path_factory):
+    """As ``drawn``, with more steps from the start."""
+    out = tmp_path_factory.mktemp("two-steps") / "a"
+    more = {**flags, "generate": {**flags["generate"], "steps": 2}}
+    generate_job(out, None, more, Silent(), engine=InTurns(), refine=True)
+    return tree(out)
+
+
+@pytest.mark.parametrize(("looks", "made"), [(1, 1), (2, 3)])
+def test_a_stopped_redo_of_all_goes_on_without_the_flag(run_path, drawn_in_two_steps, looks, made):
+    """Stopped after the first prompts, and while drawing."""
+    other = {"generate": {"steps": 2}}
+    ticks = iter([0.0] * looks + [10.0] * 9)  # at the start, then before every shard but a stage's first
+    limits = Limits(budget="1s", around=Surroundings(monotonic=lambda: next(ticks)))
+    stopped = generate_job(run_path, None, other, Silent(), True, limits=limits, engine=InTurns(), refine=True)
+    assert stopped.exit_code == 5
+    left = tree(run_path)
+    whole = generate_job(run_path, None, other, Silent(), engine=InTurns(), refine=True)
+    assert [stage.samples for stage in whole.stages] == [4, 4, 4]
+    assert sum(stage.made for stage in whole.stages) == 2 * (6 - made)
+    assert tree(run_path) == drawn_in_two_steps
+    assert all(drawn_in_two_steps[name] == data for name, data in left.items())
 
 
 def test_images_drawn_again_are_not_exported_with_old_masks(run_path):
