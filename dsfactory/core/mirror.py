@@ -23,6 +23,7 @@ from dsfactory.core.atomic import temporary_path
 from dsfactory.core.lease import Lease
 from dsfactory.core.remote import register, shown, unregister
 from dsfactory.core.run import MANIFEST
+from dsfactory.core.shard import SHARD_NAME
 from dsfactory.core.store import Entry, Store
 
 Content = Literal["run", "everything", "nothing"]
@@ -40,7 +41,7 @@ LOG = "log.jsonl"
 MAX_LOG = 4 * 2**20
 
 _PREFIX = "dsfactory-remote-"
-_TAR = re.compile(r"[0-9]{5}\.tar")
+_TAR = re.compile(rf"{SHARD_NAME}\.tar")
 _OLD_LOG = re.compile(r"log\.[0-9]+\.jsonl")
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}")
 _LATER_FIRST = ("splice", "filter", "refine", "generate", "prompts")

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -13,7 +14,7 @@ from dsfactory.core.atomic import is_leftover, remove_leftovers, write_atomic
 from dsfactory.core.config import ClassSpec, Section, check_classes, parse_section
 from dsfactory.core.errors import UserError
 from dsfactory.core.lock import exclusive_lock
-from dsfactory.core.shard import ShardReader, ShardSpec, read_mark
+from dsfactory.core.shard import SHARD_NAME, ShardReader, ShardSpec, read_mark
 
 MANIFEST = "run.json"
 CONFIG = "config.yaml"
@@ -182,15 +183,11 @@ class Run:
         if not folder.is_dir():
             return
         remove_leftovers(folder)
-        for pattern in (
-            "stage.json",
-            "[0-9][0-9][0-9][0-9][0-9].parquet",
-            "[0-9][0-9][0-9][0-9][0-9].tar",
-            "pool.*",
-            "net.*",
-        ):
-            for path in folder.glob(pattern):
-                path.unlink()
+        names = os.listdir(folder)
+        for pattern in (r"stage\.json", rf"{SHARD_NAME}\.parquet", rf"{SHARD_NAME}\.tar", r"(pool|net)\..*"):
+            for name in names:
+                if re.fullmatch(pattern, name):
+                    (folder / name).unlink()
 
     def _own_folder(self, stage: str) -> Path:
         """A stage's folder for writing.

@@ -28,6 +28,9 @@ from dsfactory.core.sample import Record, row_fault, sample_key
 
 _MARK = b"dsfactory"
 
+SHARD_NAME = r"[0-9]{5,}"
+"""What :attr:`ShardSpec.name` gives, as a regular expression: from 100,000 shards on, names grow longer."""
+
 
 @dataclass(frozen=True)
 class ShardSpec:

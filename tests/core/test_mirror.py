@@ -113,6 +113,15 @@ def test_tars_are_fetched_when_they_are_read_and_few_lie_here_at_a_time(s3, url,
     assert objects() == local_tree(tmp_path, Numbers(), Squares())
 
 
+def test_tars_with_longer_numbers_are_not_fetched_either(s3, url):
+    with open_mirror(url, "run") as root:
+        work(root, Numbers())
+    s3.put(url.split("/")[2], "runs/a/numbers/100000.tar", bytes(10240))
+    with open_mirror(url, "run") as root:
+        found = (root / "numbers" / "100000.tar").stat()
+        assert (found.st_size, found.st_mtime_ns) == (10240, 0)
+
+
 def test_what_is_made_again_replaces_what_was_there(url, objects, tmp_path):
     with open_mirror(url, "run") as root:
         work(root, Numbers(), Squares())

@@ -82,6 +82,17 @@ def test_a_folder_that_is_not_a_run(tmp_path):
         Run.open(tmp_path)
 
 
+def test_shards_with_longer_numbers_are_discarded_too_and_nothing_else(tmp_path):
+    folder = make(tmp_path / "a").make_stage_folder("generate")
+    assert ShardSpec(100_000, 0, 1).name == "100000"
+    ours = ["stage.json", "00000.tar", "99999.parquet", "100000.parquet", "100000.tar", "4999999.tar", "pool.json"]
+    others = ["0000.tar", "00000.tar.old", "x00000.tar", "100000.png", "notes.txt"]
+    for name in ours + others:
+        (folder / name).touch()
+    Run.open(tmp_path / "a").discard_stage("generate")
+    assert sorted(path.name for path in folder.iterdir()) == sorted(others)
+
+
 def test_the_lock_names_its_holder_and_dies_with_it(tmp_path):
     make(tmp_path / "a")
     code = f"""
