@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, field_validator
 
 from dsfactory.core.atomic import is_leftover, remove_leftovers, write_atomic
 from dsfactory.core.config import ClassSpec, Section, check_classes, parse_section
-from dsfactory.core.errors import UserError
+from dsfactory.core.errors import DamagedShard, UserError
 from dsfactory.core.lock import exclusive_lock
 from dsfactory.core.shard import SHARD_NAME, ShardReader, ShardSpec, read_mark
 
@@ -210,6 +210,13 @@ class Run:
         """
         mark = read_mark(self.stage_folder(stage), spec)
         return mark is not None and mark.fingerprint == fingerprint
+
+    def may_be_read(self, stage: str, spec: ShardSpec, fingerprint: str) -> bool:
+        """As :meth:`is_done`, but true for a damaged shard: reading it says what is wrong."""
+        try:
+            return self.is_done(stage, spec, fingerprint)
+        except DamagedShard:
+            return True
 
     def reader(self, stage: str, spec: ShardSpec) -> ShardReader:
         return ShardReader(self.stage_folder(stage), spec, [item.name for item in self.manifest.classes])

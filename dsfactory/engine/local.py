@@ -176,8 +176,12 @@ def survey(run: Run, stage: Stage, mark: str, progress: Progress) -> tuple[Stage
 
 def split_waiting(run: Run, stage: Stage, pending: list[ShardSpec]) -> tuple[int, list[ShardSpec]]:
     """How many samples of pending shards wait for the stage before, and the shards that need not wait."""
-    ready = set(run.finished(stage.upstream) if stage.upstream is not None else pending)
-    return sum(len(spec) for spec in pending if spec not in ready), [spec for spec in pending if spec in ready]
+    if stage.upstream is None:
+        return 0, pending
+    # One that a redo was killed before it could delete is of earlier settings: it waits to be made again.
+    mark = upstream_fingerprint(run, stage)
+    ready = [spec for spec in pending if run.may_be_read(stage.upstream, spec, mark)]
+    return sum(map(len, pending)) - sum(map(len, ready)), ready
 
 
 def _finished_rows(

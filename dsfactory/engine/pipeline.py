@@ -368,14 +368,7 @@ def finished_shards(run: Run, stage: str) -> list[ShardSpec]:
     state = run.stage_state(stage)
     if state is None:
         return []
-    return [spec for spec in run.finished(stage) if _may_be_read(run, stage, spec, state.fingerprint)]
-
-
-def _may_be_read(run: Run, stage: str, spec: ShardSpec, fingerprint: str) -> bool:
-    try:
-        return run.is_done(stage, spec, fingerprint)
-    except DamagedShard:
-        return True
+    return [spec for spec in run.finished(stage) if run.may_be_read(stage, spec, state.fingerprint)]
 
 
 def status_of(run_path: Path) -> dict[str, Any]:

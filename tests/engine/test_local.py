@@ -140,6 +140,21 @@ def test_shards_that_are_not_there_yet_are_waited_for(run):
     assert (summary.samples, summary.waiting) == (8, 2)
 
 
+def test_a_shard_of_the_stage_before_of_earlier_settings_is_waited_for(run):
+    """As a redo leaves it that was killed while the old shards were being deleted, and then stopped by a limit."""
+    run_stage(run, Numbers(), Silent())
+    old = {path: path.read_bytes() for path in (run.path / "numbers").glob("00001.*")}
+    run_stage(run, Numbers(5), Silent(), redo=True)
+    for path, data in old.items():
+        path.write_bytes(data)
+    summary = run_stage(run, Squares(), Silent())
+    assert (summary.samples, summary.waiting) == (6, 4)
+    run_stage(run, Numbers(5), Silent())
+    assert run_stage(run, Squares(), Silent()).samples == 10
+    rows = [row for spec in run.shards() for row in run.reader("squares", spec).rows]
+    assert [row["square"] for row in rows] == [(number + 5) ** 2 for number in range(10)]
+
+
 def test_a_damaged_upstream_shard_is_named_and_the_rest_goes_on(run):
     run_stage(run, Numbers(), Silent())
     os.truncate(run.path / "numbers" / "00001.tar", 100)
