@@ -16,6 +16,9 @@ from dsfactory.engine.log import log_event
 from dsfactory.engine.progress import Progress
 from dsfactory.engine.signals import check_stop
 
+UNSHOWN_S = 2.0
+"""Reading what is finished takes milliseconds a shard; when it takes longer than this in all, it is shown."""
+
 
 @dataclass
 class StageSummary:
@@ -165,7 +168,15 @@ def survey(run: Run, stage: Stage, mark: str, progress: Progress) -> tuple[Stage
     """What of a stage is finished under a fingerprint, and which shards are not."""
     summary = StageSummary(stage.name)
     pending: list[ShardSpec] = []
-    for spec in run.shards():
+    shards, start, name = run.shards(), time.monotonic(), f"reading {stage.name}"
+    shown = False
+    for number, spec in enumerate(shards):
+        if shown:
+            progress.advance(name)
+        elif time.monotonic() - start >= UNSHOWN_S:
+            shown = True
+            progress.begin(name, len(shards), 0, "shards")
+            progress.advance(name, number + 1)
         rows = _finished_rows(run, stage, spec, mark, progress)
         if rows is None:
             pending.append(spec)

@@ -13,6 +13,7 @@ from dsfactory.core.run import Run
 from dsfactory.core.sample import Record, sample_key
 from dsfactory.core.shard import ShardReader, ShardSpec
 from dsfactory.core.stage import Stage
+from dsfactory.engine import local
 from dsfactory.engine.local import run_stage
 from dsfactory.engine.progress import Silent
 
@@ -153,6 +154,26 @@ def test_a_shard_of_the_stage_before_of_earlier_settings_is_waited_for(run):
     assert run_stage(run, Squares(), Silent()).samples == 10
     rows = [row for spec in run.shards() for row in run.reader("squares", spec).rows]
     assert [row["square"] for row in rows] == [(number + 5) ** 2 for number in range(10)]
+
+
+def test_reading_what_is_finished_is_shown_when_it_takes_long(run, monkeypatch):
+    run_stage(run, Numbers(), Silent())
+    told = []
+
+    class Told(Silent):
+        def begin(self, *what):
+            told.append(what)
+
+        def advance(self, stage=None, samples=1):
+            told.append((stage, samples))
+
+    run_stage(run, Numbers(), Told())
+    assert told == [("numbers", 10, 10)]
+    monkeypatch.setattr(local, "UNSHOWN_S", 0.0)
+    run_stage(run, Numbers(), Told())
+    assert told[1:] == [
+        ("reading numbers", 3, 0, "shards"), *[("reading numbers", 1)] * 3, ("numbers", 10, 10),
+    ]  # fmt: skip
 
 
 def test_a_damaged_upstream_shard_is_named_and_the_rest_goes_on(run):
