@@ -6,6 +6,7 @@ Limits are looked at between shards, so what was drawn is never thrown away for 
 import os
 import re
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ GB = 10**9
 
 RESERVE = GB // 2
 """With a limit on size, bytes that are left free on the disk beside the next shard."""
+
+LOOK_EVERY_S = 300.0
+"""With a limit on size, seconds after which all files of a run are looked at again: others may write there too."""
 
 _DURATION = re.compile(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6})s)?")
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})")
@@ -54,6 +58,25 @@ class Surroundings:
 SYSTEM = Surroundings()
 
 
+@dataclass
+class _Look:
+    """What a look at all files of a run found, and what may have come since.
+
+    Attributes:
+        run: the run's folder.
+        time: when it was, by the steady clock.
+        size: bytes of all files.
+        largest: bytes of a stage's largest shard, by the stage's folder; 0 where none was finished.
+        since: bytes that the shards will have at most that were unfinished then, or begun since.
+    """
+
+    run: Path
+    time: float
+    size: int
+    largest: dict[Path, int]
+    since: int
+
+
 class Limits:
     """What a command may use. Time runs from here on.
 
@@ -80,6 +103,10 @@ class Limits:
         self._until_time = next_occurrence(until, now) if until is not None else None
         # Counted by the steady clock too: a wall clock that is set back must not prolong the night.
         self._until_end = start + self._until_time - now if self._until_time is not None else None
+        self._look: _Look | None = None
+        self._hands: dict[Path, int] = {}
+        """Shards of each stage, by its folder, that were being made when the last one was begun."""
+        self._looking = threading.Lock()  # stages that overlap ask from two threads
 
     def reached(self, run: Path, stage: Path, made: int, in_hand: int = 0) -> Stop | None:
         """Which limit forbids to begin another shard.
@@ -89,7 +116,8 @@ class Limits:
             stage: the stage's folder; its largest shard is what the next one may take.
             made: shards of the stage that this command has made. Time never stops the first, so that every
                 call gets ahead, however short its budget is.
-            in_hand: shards of the stage that other workers are making.
+            in_hand: shards of the stage that other workers are making. How large they become is not known before the
+                first is finished: until then, room for them is not asked for.
         """
         return (self._time_over() if made else None) or self._no_room(run, stage, in_hand)
 
@@ -106,14 +134,36 @@ class Limits:
     def _no_room(self, run: Path, stage: Path, in_hand: int) -> Stop | None:
         if self._max_gb is None:
             return None
-        following = max((path.stat().st_size for path in stage.glob("*.tar")), default=0) * (1 + in_hand)
-        size = folder_size(run)
-        if size + following > self._max_gb * GB:
-            return Stop(f"the run has {size / GB:.2f} GB and may have {self._max_gb:g}", needs_room=True)
+        with self._looking:
+            self._hands[stage] = 1 + in_hand
+            # All files are looked at only when the run may have become too large, for that takes long in a large run.
+            if self._look is None or not self._surely_fits(self._look, run, stage):
+                self._look = look = self._look_at(run)
+                if look.size + look.largest[stage] * (1 + in_hand) > self._max_gb * GB:
+                    return Stop(f"the run has {look.size / GB:.2f} GB and may have {self._max_gb:g}", needs_room=True)
+            following = self._look.largest.get(stage, 0) * (1 + in_hand)
         free = self._around.free(run)
         if free - following < RESERVE:
             return Stop(f"the disk has only {free / GB:.2f} GB left", needs_room=True)
         return None
+
+    def _surely_fits(self, look: _Look, run: Path, stage: Path) -> bool:
+        """Whether one more shard fits, going by an earlier look; the shard is added to what has come since."""
+        assert self._max_gb is not None
+        if look.run != run or self._around.monotonic() - look.time >= LOOK_EVERY_S:
+            return False
+        following = look.largest.get(stage, 0)
+        if following == 0 and largest_shard(stage) > 0:
+            return False  # what was begun since counted as nothing
+        if look.size + look.since + following > self._max_gb * GB:
+            return False
+        look.since += following
+        return True
+
+    def _look_at(self, run: Path) -> _Look:
+        size, largest = folder_size(run), {stage: largest_shard(stage) for stage in self._hands}
+        since = sum(largest[stage] * hands for stage, hands in self._hands.items())
+        return _Look(run, self._around.monotonic(), size, largest, since)
 
 
 UNLIMITED = Limits()
@@ -159,3 +209,8 @@ def folder_size(folder: Path) -> int:
             except FileNotFoundError:
                 continue
     return total
+
+
+def largest_shard(stage: Path) -> int:
+    """Bytes of the largest file among a stage's shards; 0 when it has finished none."""
+    return max((path.stat().st_size for suffix in ("tar", "parquet") for path in stage.glob(f"*.{suffix}")), default=0)

@@ -1,13 +1,24 @@
 """Limits by clocks and disks that the test sets."""
 
 import os
+import random
 import time
 from datetime import datetime
 
 import pytest
 
 from dsfactory.core.errors import UserError
-from dsfactory.engine.limits import GB, RESERVE, Limits, Surroundings, folder_size, next_occurrence, parse_duration
+from dsfactory.engine import limits
+from dsfactory.engine.limits import (
+    GB,
+    LOOK_EVERY_S,
+    RESERVE,
+    Limits,
+    Surroundings,
+    folder_size,
+    next_occurrence,
+    parse_duration,
+)
 from dsfactory.engine.local import run_stage
 from dsfactory.engine.progress import Silent
 from tests.engine.test_local import Numbers, run  # noqa: F401 -- a fixture
@@ -109,6 +120,67 @@ def test_room_for_one_more_shard_like_the_largest(around, tmp_path):
     around.left = RESERVE + 4999
     stop = Limits(max_gb=1, around=around.surroundings()).reached(tmp_path, tmp_path / "stage", 0)
     assert stop is not None and "the disk has only" in stop.reason
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """What all files of a run came to whenever they were looked at."""
+    sizes = []
+    monkeypatch.setattr(limits, "folder_size", lambda folder: sizes.append(folder_size(folder)) or sizes[-1])
+    return sizes
+
+
+@pytest.mark.parametrize("workers", [1, 5])
+def test_a_large_run_is_looked_at_seldom_and_stops_as_if_it_always_were(around, tmp_path, looks, workers):
+    stage, rng = tmp_path / "stage", random.Random(workers)
+    stage.mkdir()
+    once, sizes, made = Limits(max_gb=1e5 / GB, around=around.surroundings()), [1000], 0
+    hand: list[int] = []
+    while True:
+        anew = Limits(max_gb=1e5 / GB, around=around.surroundings()).reached(tmp_path, stage, made, len(hand))
+        looks.pop()
+        assert once.reached(tmp_path, stage, made, len(hand)) == anew
+        if anew is not None:
+            break
+        hand.append(sizes.pop() if sizes else rng.randrange(700, 1000))
+        if len(hand) == workers:
+            (stage / f"{made:05d}.tar").write_bytes(bytes(hand.pop(0)))
+            made += 1
+    assert made > 95
+    assert len(looks) < 30
+
+
+def test_what_others_write_is_seen_after_a_while(around, tmp_path, looks):
+    (tmp_path / "stage").mkdir()
+    (tmp_path / "stage" / "00000.tar").write_bytes(bytes(10))
+    size = Limits(max_gb=1e4 / GB, around=around.surroundings())
+    assert size.reached(tmp_path, tmp_path / "stage", 1) is None
+    (tmp_path / "other").write_bytes(bytes(10_000))
+    assert size.reached(tmp_path, tmp_path / "stage", 2) is None
+    around.pass_time(LOOK_EVERY_S)
+    assert size.reached(tmp_path, tmp_path / "stage", 3) is not None
+    assert len(looks) == 2
+
+
+def test_shards_begun_before_the_first_was_finished_count_as_soon_as_one_is(around, tmp_path):
+    stage = tmp_path / "stage"
+    stage.mkdir()
+    size = Limits(max_gb=3500 / GB, around=around.surroundings())
+    for in_hand in range(3):
+        assert size.reached(tmp_path, stage, in_hand, in_hand) is None
+    (stage / "00000.tar").write_bytes(bytes(1000))
+    assert size.reached(tmp_path, stage, 3, 2) is not None  # one there, two being made, and this one
+
+
+def test_stages_that_overlap_do_not_make_each_other_look(around, tmp_path, looks):
+    stages = [tmp_path / "drawn", tmp_path / "refined"]
+    for stage in stages:
+        stage.mkdir()
+        (stage / "00000.tar").write_bytes(bytes(100))
+    size = Limits(max_gb=1, around=around.surroundings())
+    for made in range(20):
+        assert all(size.reached(tmp_path, stage, made, 1) is None for stage in stages)
+    assert len(looks) == 2
 
 
 def test_the_size_of_a_folder(tmp_path):
