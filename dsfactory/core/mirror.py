@@ -22,6 +22,7 @@ from typing import Literal
 from dsfactory.core.atomic import temporary_path
 from dsfactory.core.lease import Lease
 from dsfactory.core.remote import register, shown, unregister
+from dsfactory.core.removals import Removals
 from dsfactory.core.run import MANIFEST
 from dsfactory.core.shard import SHARD_NAME
 from dsfactory.core.store import Entry, Store
@@ -60,6 +61,7 @@ class StoreMirror:
     def __init__(self, store: Store, root: Path, content: Content) -> None:
         self.store, self.root, self._content = store, root, content
         self._known: dict[str, str] = {}
+        self._files = Removals(root)
         self._resident: OrderedDict[Path, None] = OrderedDict()
         self._leases: list[Lease] = []
         self._log_start: int | None = None
@@ -80,6 +82,7 @@ class StoreMirror:
         for name in filter(self._is_shard, changed):
             self._place_hold(self.root / name, found[name].size)
         self._known = {name: entry.version for name, entry in found.items() if name != LOG}
+        self._files = Removals(self.root, self._known)
         if self._log_start is None:
             self._log_start = found[LOG].size if LOG in found else 0
 
@@ -90,15 +93,16 @@ class StoreMirror:
         name = path.relative_to(self.root).as_posix()
         self.store.upload([(content, name)])
         self._known[name] = "written here"
+        self._files.add(name)
         if self._is_shard(name):
             self._make_resident(path)
 
     def delete_removed(self) -> None:
         """Delete from the bucket what was there and was deleted here: row tables, the done-marks, first."""
-        removed = [name for name in self._known if not os.path.lexists(self.root / name)]
-        marks = [name for name in removed if name.endswith(".parquet")]
-        self.store.delete(marks)
-        self.store.delete(name for name in removed if name not in marks)
+        removed = self._files.removed()
+        self.store.delete(name for name in removed if name.endswith(".parquet"))
+        self.store.delete(name for name in removed if not name.endswith(".parquet"))
+        self._files.forget(removed)
         for name in removed:
             del self._known[name]
 

@@ -145,6 +145,18 @@ def test_deleted_shards_go_row_tables_first(s3, url, objects):
     assert "numbers/00003.tar" in objects() and "numbers/00003.parquet" not in objects()
 
 
+def test_an_upload_does_not_look_at_all_that_is_there(url, objects, tmp_path, monkeypatch):
+    with open_mirror(url, "run") as root:
+        work(root, Numbers(), Squares())
+    looked, lexists = [], os.path.lexists
+    monkeypatch.setattr(os.path, "lexists", lambda path: looked.append(path) or lexists(path))
+    with open_mirror(url, "run") as root:
+        (root / "squares" / "00003.parquet").unlink()
+        work(root, Squares())
+    assert len([path for path in looked if Path(path).parent == root / "numbers"]) == 0
+    assert objects() == local_tree(tmp_path, Numbers(), Squares())
+
+
 def test_damage_in_the_bucket_is_named(s3, url):
     with open_mirror(url, "run") as root:
         work(root, Numbers())
