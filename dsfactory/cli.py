@@ -78,7 +78,7 @@ def generate(
     chosen = choose_engine(workers, devices, engine, address)
     with choose_progress(as_json or quiet) as progress:
         if dry_run:
-            output.print_estimate(estimate_generate(out, config, flags, progress, redo, append), as_json)
+            output.print_estimate(estimate_generate(out, config, flags, progress, redo, append, engine=chosen), as_json)
         summary = generate_job(out, config, flags, progress, redo, append, limits, chosen)
     output.print_job(summary, as_json, quiet, f"next: dsfactory refine {summary.run}")
 
@@ -99,10 +99,10 @@ def refine(
 
     path = _run_path(run)
     flags = refine_flags(locals())
-    if dry_run:
-        output.print_estimate(estimate_refine(path, config, flags, redo), as_json)
     limits = Limits(budget, until, max_gb)
     chosen = choose_engine(workers, None, engine, address)
+    if dry_run:
+        output.print_estimate(estimate_refine(path, config, flags, redo, chosen), as_json)
     with choose_progress(as_json or quiet) as progress:
         summary = refine_job(path, config, flags, progress, redo, limits, chosen)
     output.print_job(summary, as_json, quiet, f"next: dsfactory export {path} --format coco")
@@ -172,9 +172,8 @@ def run_all(
     chosen = choose_engine(workers, devices, engine, address)
     with choose_progress(as_json or quiet) as progress:
         if dry_run:
-            output.print_estimate(
-                estimate_generate(out, config, flags, progress, redo, formats=tuple(formats)), as_json
-            )
+            found = estimate_generate(out, config, flags, progress, redo, None, tuple(formats), chosen)
+            output.print_estimate(found, as_json)
         summary = generate_job(out, config, flags, progress, redo, None, limits, chosen, refine=True)
     exports = [] if summary.stopped else export_job(summary.run, format, None, val_share, redo)
     if as_json:

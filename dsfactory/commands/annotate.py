@@ -60,10 +60,10 @@ def annotate(
 
     flags = _flags(locals())
     formats = check_formats(format)
-    if dry_run:
-        output.print_estimate(estimate_annotate(images, out, config, flags, redo, tuple(formats)), as_json)
     limits = Limits(budget, until, max_gb)
     engine = choose_engine(workers, devices, "local", None)
+    if dry_run:
+        output.print_estimate(estimate_annotate(images, out, config, flags, redo, tuple(formats), engine), as_json)
     with choose_progress(as_json or quiet) as progress:
         summary = annotate_job(images, out, config, flags, progress, redo, limits, engine)
         if not summary.stopped:

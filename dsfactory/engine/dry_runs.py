@@ -14,7 +14,8 @@ from typing import Any, NoReturn
 
 from dsfactory.core.errors import UserError
 from dsfactory.core.run import CONFIG, Run, is_run
-from dsfactory.engine.config import resolve_config
+from dsfactory.engine.config import RunConfig, resolve_config
+from dsfactory.engine.engines import IN_PROCESS, Engine, InProcess, Workers
 from dsfactory.engine.estimate import (
     Estimate,
     StageEstimate,
@@ -49,6 +50,7 @@ def estimate_generate(
     redo: bool = False,
     append: int | None = None,
     formats: tuple[str, ...] | None = None,
+    engine: Engine = IN_PROCESS,
 ) -> Estimate:
     """What :func:`dsfactory.engine.pipeline.generate_job` would do with the same arguments.
 
@@ -67,14 +69,35 @@ def estimate_generate(
     if run is not None and append is not None:
         config = appended(run, config, append, progress)
     names = STAGES[: 2 if formats is None else 3]
+    workers, beside = {name: count_workers(engine) for name in names[1:]}, False
     if run is not None and find_model(config.generate.model, config.generate.revision) is not None:
         upstream = ""
-        for name in names:
-            upstream = check_stage(run, build_stage(name, config, out, redo), upstream, redo)
+        stages = [build_stage(name, config, out, redo) for name in names]
+        for stage in stages:
+            upstream = check_stage(run, stage, upstream, redo)
+        if formats is not None and not _learns(run, config, redo):
+            followers = len(engine.followers(stages[1], stages[2]))
+            workers["refine"], beside = followers or workers["refine"], followers > 0
     total = max(config.num * len(config.classes), run.total if run else 0)
     finished = {name: 0 if redo or run is None else finished_samples(run, name) for name in names}
     counts = {name: (finished[name], total - finished[name]) for name in names}
-    return estimate_stages(out, run, config, counts, formats or ())
+    return estimate_stages(out, run, config, counts, formats or (), workers, names[1:] if beside else ())
+
+
+def count_workers(engine: Engine) -> int | None:
+    """How many work on a stage at once; None where only a cluster knows."""
+    if isinstance(engine, Workers):
+        return len(engine.devices)
+    return 1 if isinstance(engine, InProcess) else None
+
+
+def _learns(run: Run, config: RunConfig, redo: bool) -> bool:
+    """Whether masks wait for all pictures, from which a network learns first."""
+    if config.refine.affinity != "net":
+        return False
+    from dsfactory.refine.affinity_run import has_net
+
+    return redo or not has_net(run, config.refine)
 
 
 def _no_embedder() -> NoReturn:
@@ -88,6 +111,7 @@ def estimate_annotate(
     flags: Mapping[str, Any],
     redo: bool = False,
     formats: tuple[str, ...] = (),
+    engine: Engine = IN_PROCESS,
 ) -> Estimate:
     """What ``dsfactory annotate`` would do with the same arguments.
 
@@ -103,10 +127,17 @@ def estimate_annotate(
     total = len(plan.pictures)
     finished = {name: 0 if redo or run is None else finished_samples(run, name) for name in ("generate", "refine")}
     counts = {name: (done, total - done) for name, done in finished.items()}
-    return estimate_stages(plan.out, run, plan.config, counts, formats)
+    workers = dict.fromkeys(counts, count_workers(engine))
+    return estimate_stages(plan.out, run, plan.config, counts, formats, workers)
 
 
-def estimate_refine(run_path: Path, config_file: Path | None, flags: Mapping[str, Any], redo: bool = False) -> Estimate:
+def estimate_refine(
+    run_path: Path,
+    config_file: Path | None,
+    flags: Mapping[str, Any],
+    redo: bool = False,
+    engine: Engine = IN_PROCESS,
+) -> Estimate:
     """What :func:`dsfactory.engine.pipeline.refine_job` would do with the same arguments.
 
     Raises:
@@ -117,7 +148,8 @@ def estimate_refine(run_path: Path, config_file: Path | None, flags: Mapping[str
     stage = build_stage("refine", config, run_path)
     check_stage(run, stage, upstream_fingerprint(run, stage), redo)
     finished = 0 if redo else finished_samples(run, "refine")
-    return estimate_stages(run_path, run, config, {"refine": (finished, finished_samples(run, "generate") - finished)})
+    counts = {"refine": (finished, finished_samples(run, "generate") - finished)}
+    return estimate_stages(run_path, run, config, counts, workers={"refine": count_workers(engine)})
 
 
 def estimate_splice(

@@ -34,6 +34,7 @@ class StageEstimate:
         seconds: how long they would take at a pace that was measured; None when none was.
         basis: where the pace comes from, in words.
         unit: what is counted.
+        workers: how many work on it at once; None where only a cluster knows, and the seconds are those of one.
     """
 
     stage: str
@@ -44,6 +45,7 @@ class StageEstimate:
     seconds: float | None
     basis: str = PACE
     unit: str = "samples"
+    workers: int | None = 1
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Estimate:
         stages: in order.
         about: what is made, in words.
         notes: what else the user should know.
+        beside: stages that are worked on at the same time.
     """
 
     run: Path
@@ -69,13 +72,29 @@ class Estimate:
     stages: list[StageEstimate]
     about: str
     notes: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+
+    def seconds(self) -> float | None:
+        """How long all takes; None when there is nothing to do, or no pace was measured for a part of it."""
+        times = {stage.stage: stage.seconds for stage in self.stages if stage.to_make}
+        known = {name: seconds for name, seconds in times.items() if seconds is not None}
+        if not known or len(known) < len(times):
+            return None
+        together = [seconds for name, seconds in known.items() if name in self.beside]
+        return sum(seconds for name, seconds in known.items() if name not in self.beside) + max(together, default=0.0)
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "run": str(self.run), "dry_run": True}
 
 
 def estimate_stages(
-    out: Path, run: Run | None, config: RunConfig, counts: Mapping[str, tuple[int, int]], formats: tuple[str, ...] = ()
+    out: Path,
+    run: Run | None,
+    config: RunConfig,
+    counts: Mapping[str, tuple[int, int]],
+    formats: tuple[str, ...] = (),
+    workers: Mapping[str, int | None] | None = None,
+    beside: tuple[str, ...] = (),
 ) -> Estimate:
     """Sizes and times of stages that draw or look at images.
 
@@ -85,6 +104,8 @@ def estimate_stages(
         config: its settings.
         counts: per stage, samples that are finished and that are to be made.
         formats: exports that follow the last stage.
+        workers: how many work on a stage at once, None where only a cluster knows; one on those that are not named.
+        beside: stages that are worked on at the same time.
     """
     source = resolve_name(config.generate.model)
     model = find_model(config.generate.model, config.generate.revision)
@@ -97,10 +118,12 @@ def estimate_stages(
     stages = []
     for name, (finished, to_make) in counts.items():
         made = bytes_per_sample(run, name) if run else None
-        per_sample = made or _rule(name, pixels)
-        stages.append(
-            StageEstimate(name, finished, to_make, round(per_sample * to_make), bool(made), _time(pace, name, to_make))
-        )
+        size = round((made or _rule(name, pixels)) * to_make)
+        crew = workers.get(name, 1) if workers else 1
+        if crew is not None:  # no more than there are shards for
+            crew = max(1, min(crew, -(-to_make // config.shard_size)))
+        seconds = _time(pace, name, to_make, crew or 1)
+        stages.append(StageEstimate(name, finished, to_make, size, bool(made), seconds, workers=crew))
     samples = sum(counts["refine"]) if formats else 0
     for name in formats:
         seconds = _time(pace, f"export {name}", samples)
@@ -108,17 +131,20 @@ def estimate_stages(
     if config.annotate is not None:
         return Estimate(out, config.generate.model, download, None, None, stages,
                         f"given pictures, looked at by {config.generate.model}")  # fmt: skip
-    size = f"{width} × {height}" if width else "the model's own size"
-    about = f"images of {size} by {config.generate.model}"
-    return Estimate(out, config.generate.model, download, width, height, stages, about)
+    drawn = f"{width} × {height}" if width else "the model's own size"
+    about = f"images of {drawn} by {config.generate.model}"
+    return Estimate(out, config.generate.model, download, width, height, stages, about, beside=beside)
 
 
 def _rule(stage: str, pixels: int) -> float:
     return BYTES_PER_PIXEL[stage] * pixels + BYTES_PER_SAMPLE[stage]
 
 
-def _time(pace: Mapping[str, float], name: str, count: int) -> float | None:
-    return round(pace[name] * count, 1) if name in pace else None
+def _time(pace: Mapping[str, float], name: str, count: int, workers: int = 1) -> float | None:
+    """Seconds for so many; several workers compute with a thread each, so their own pace counts if there is one."""
+    each = pace.get(by_workers(name)) if workers > 1 else None
+    each = pace.get(name) if each is None else each
+    return round(each * count / workers, 1) if each is not None else None
 
 
 def finished_samples(run: Run, stage: str) -> int:
@@ -139,7 +165,8 @@ def read_pace(log: Path) -> dict[str, float]:
     """Seconds per unit of work, as a run's log has them.
 
     Returns:
-        by stage per sample; by ``"export FORMAT"`` per image; by :func:`training_name` per step of a training.
+        by stage per sample, of one worker; by :func:`by_workers` per sample of a stage, of one of several workers; by
+        ``"export FORMAT"`` per image; by :func:`training_name` per step of a training.
     """
     counts: dict[str, int] = {}
     seconds: dict[str, float] = {}
@@ -151,12 +178,17 @@ def read_pace(log: Path) -> dict[str, float]:
         try:
             event = json.loads(line)
             name, count, took = _work(event)
-            if name:
-                counts[name] = counts.get(name, 0) + count
-                seconds[name] = seconds.get(name, 0.0) + took
+            for key in (name, by_workers(name)) if "worker" in event else (name,):
+                counts[key] = counts.get(key, 0) + count
+                seconds[key] = seconds.get(key, 0.0) + took
         except (ValueError, KeyError, TypeError, RecursionError):
             continue  # a line that a full disk cut off
     return {name: seconds[name] / count for name, count in counts.items() if count}
+
+
+def by_workers(stage: str) -> str:
+    """Under which name the pace of a stage's worker processes stands."""
+    return f"{stage} by workers"
 
 
 def training_name(side: int, batch_size: int, segmenter: str | None) -> str:
@@ -191,9 +223,9 @@ def in_words(found: Estimate) -> list[str]:
         lines.append(f"  {stage.stage:<{wide}} {work}{disk}{_time_words(stage)}")
     total = sum(stage.bytes for stage in found.stages)
     if len(found.stages) > 1 and total:
-        times = [stage.seconds for stage in found.stages if stage.to_make]
-        known = [seconds for seconds in times if seconds is not None]
-        time = f" and {_duration(sum(known))}" if known and len(known) == len(times) else ""
+        seconds = found.seconds()
+        one = " of one worker" if any(stage.workers is None for stage in found.stages) else ""
+        time = f" and {_duration(seconds)}{one}" if seconds is not None else ""
         lines.append(f"  {'in all':<{wide}} about {_size(total)} of disk{time}")
     if total > (free := _free(found.run)):
         lines.append(f"  the disk has {_size(free)} free: that is not enough")
@@ -212,7 +244,8 @@ def _time_words(stage: StageEstimate) -> str:
         return ""
     if stage.seconds is None:
         return "; time unknown, this run has measured none"
-    return f"; about {_duration(stage.seconds)} at {stage.basis}"
+    crew = " of one worker" if stage.workers is None else f", {stage.workers} at once" if stage.workers > 1 else ""
+    return f"; about {_duration(stage.seconds)} at {stage.basis}{crew}"
 
 
 def _duration(seconds: float) -> str:
