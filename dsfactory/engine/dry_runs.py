@@ -72,12 +72,13 @@ def estimate_generate(
     workers, beside = {name: count_workers(engine) for name in names[1:]}, False
     if run is not None and find_model(config.generate.model, config.generate.revision) is not None:
         upstream = ""
-        stages = [build_stage(name, config, out, redo) for name in names]
+        stages = [build_stage(name, config, out, redo, _here(engine)) for name in names]
         for stage in stages:
             upstream = check_stage(run, stage, upstream, redo)
         if formats is not None and not _learns(run, config, redo):
-            followers = len(engine.followers(stages[1], stages[2]))
-            workers["refine"], beside = followers or workers["refine"], followers > 0
+            beside = True
+            if isinstance(engine, InProcess | Workers):
+                workers["refine"] = len(engine.followers(stages[1], stages[2]))
     total = max(config.num * len(config.classes), run.total if run else 0)
     finished = {name: 0 if redo or run is None else finished_samples(run, name) for name in names}
     counts = {name: (finished[name], total - finished[name]) for name in names}
@@ -89,6 +90,20 @@ def count_workers(engine: Engine) -> int | None:
     if isinstance(engine, Workers):
         return len(engine.devices)
     return 1 if isinstance(engine, InProcess) else None
+
+
+class _Unasked(InProcess):
+    """In a cluster's place: what its nodes have is not asked for the sake of an estimate."""
+
+    def auto_dtype(self, device: str, progress: Progress) -> str:
+        return "fp32"  # compared with nothing: a run that was begun keeps its own
+
+    def text_device(self, device: str) -> str:
+        return "auto"
+
+
+def _here(engine: Engine) -> Engine:
+    return engine if isinstance(engine, InProcess | Workers) else _Unasked()
 
 
 def _learns(run: Run, config: RunConfig, redo: bool) -> bool:

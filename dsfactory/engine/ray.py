@@ -182,18 +182,21 @@ class _Making:
     def hand_out(self, limits: Limits) -> None:
         """Begin as many shards as the cluster has room for."""
         assert self._pool is not None
-        self._look_at_limits(limits)
         while not self.ended and self._pool.room(len(self._ready)) > 0:
+            self._look_at_limits(limits)
+            if self.ended:
+                break
             if self._begun == 0 and self._before is not None:
                 self._announce()  # only now, after the stage that it follows
             self._pool.hand_out(self._ready.popleft())
             self._begun += 1
+        if (self._ready or self._pool.in_hand) and not available(self._pool.resource):
             self._look_at_limits(limits)
-        if (self._ready or self._pool.in_hand) and not self._told and not available(self._pool.resource):
-            self._told = True
-            self._progress.note(
-                f"{self.stage.name}: the cluster has no {self._pool.resource} now: waiting for a node that has one"
-            )
+            if not self._told:
+                self._told = True
+                self._progress.note(
+                    f"{self.stage.name}: the cluster has no {self._pool.resource} now: waiting for a node that has one"
+                )
 
     @property
     def stranded(self) -> bool:
@@ -239,8 +242,6 @@ class _Making:
 
     def _look_at_limits(self, limits: Limits) -> None:
         assert self._pool is not None
-        if self.ended:
-            return
         if self._before is not None and self._before.summary.stopped:
             self.summary.stopped = self._before.summary.stopped
             return
