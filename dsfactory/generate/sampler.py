@@ -112,6 +112,7 @@ class Sampler:
         self._affinity_steps = spaced_steps(steps, max(1, round(steps / AFFINITY_STRIDE))) if affinity else ()
         self._family = family_of(pipeline)
         self._texts = TextStates(pipeline, negative_prompt)
+        self._vae_dtype: torch.dtype = pipeline.vae.dtype
         if self._family in FLOW_FAMILIES and (width % PATCH or height % PATCH):
             raise UserError(f"{width}x{height} cannot be drawn by this model: use multiples of {PATCH}")
         pipeline.set_progress_bar_config(disable=True)
@@ -157,6 +158,8 @@ class Sampler:
             # Outside the handler: the exception's traceback would keep the failed batch's tensors alive.
             self.batch_size = len(part) // 2
             gc.collect()
+            # diffusers decodes SDXL's float16 in float32, and leaves the VAE so when that fails.
+            self._pipeline.vae.to(self._vae_dtype)
             torch.cuda.empty_cache()
         return drawings
 

@@ -180,6 +180,23 @@ def test_out_of_memory_halves_the_batch_and_goes_on(load):
     assert not pipeline.unet._forward_pre_hooks
 
 
+def test_out_of_memory_in_a_decoder_that_was_made_float32_is_drawn_again(model_folder):
+    """diffusers decodes SDXL in float32 and makes the decoder float16 again, unless that fails."""
+    pipeline = load_pipeline(str(model_folder("sdxl")), "cpu", "fp16")
+    expected = list(sampler(pipeline, batch_size=1, steps=1).draw(REQUESTS[:2]))
+    failed = []
+
+    def fail_once(module, args):
+        if not failed:
+            failed.append(next(module.parameters()).dtype)
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    pipeline.vae.decoder.register_forward_pre_hook(fail_once)
+    limited = sampler(pipeline, batch_size=2, steps=1)
+    same_up_to_rounding(expected, list(limited.draw(REQUESTS[:2])))
+    assert failed == [torch.float32] and pipeline.vae.dtype == torch.float16 and limited.batch_size == 1
+
+
 def test_no_memory_for_one_image_is_said_in_one_line(load):
     pipeline = load("sd")
     handle = limit_memory(pipeline.unet, 0)
