@@ -95,7 +95,8 @@ def load_pipeline(
         A pipeline of a supported class in evaluation mode.
 
     Raises:
-        UserError: see :func:`dsfactory.models.locate.locate_model`; or files that cannot be read as what they claim.
+        UserError: see :func:`dsfactory.models.locate.locate_model`; files that cannot be read as what they claim; or a
+            model that is too large for the device.
     """
     import diffusers
 
@@ -131,7 +132,7 @@ def load_pipeline(
     if method is not None:
         kind, settings = SCHEDULERS[method]
         pipeline.scheduler = getattr(diffusers, kind).from_config(pipeline.scheduler.config, **settings)
-    pipeline.to(place)
+    _place(pipeline, place, model)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
@@ -214,7 +215,7 @@ def load_text_embedder(
             use_safetensors=True,
             local_files_only=True,
         )
-    encoder.to(place)  # from_pretrained leaves it in evaluation mode
+    _place(encoder, place, model)  # from_pretrained leaves it in evaluation mode
 
     @torch.no_grad()
     def embed(texts: Sequence[str]) -> NDArray[np.float32]:
@@ -232,6 +233,20 @@ def load_text_embedder(
         return np.concatenate(parts)
 
     return embed
+
+
+def _place(part: Any, place: torch.device, model: Model) -> None:
+    """Move a pipeline or a part of one to a device.
+
+    Raises:
+        UserError: there is no room for it.
+    """
+    try:
+        part.to(place)
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"model {model.name} does not fit into the memory of {place}: use a smaller --model, or --device cpu"
+        ) from error
 
 
 @contextmanager

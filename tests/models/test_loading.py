@@ -59,6 +59,22 @@ def test_damaged_weights_are_one_line(copy):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("load", "part"),
+    [(load_pipeline, "diffusers.StableDiffusionPipeline"), (load_text_embedder, "transformers.CLIPTextModel")],
+)
+def test_a_model_that_is_too_large_for_the_device_is_one_line(model_folder, monkeypatch, load, part):
+    def full(*args, **kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(f"{part}.to", full)
+    with pytest.raises(
+        UserError, match=r"^model sd does not fit into the memory of cpu: use a smaller --model"
+    ) as caught:
+        load(str(model_folder("sd")), device="cpu")
+    assert "\n" not in str(caught.value)
+
+
 def test_a_pickle_is_refused_and_never_opened(copy):
     weights = copy / "unet/diffusion_pytorch_model.safetensors"
     weights.with_suffix(".bin").write_bytes(b"cos\nsystem\n(S'touch opened'\ntR.")
