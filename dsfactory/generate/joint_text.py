@@ -7,9 +7,7 @@ from dsfactory.core.config import ClassSpec
 from dsfactory.generate.attention import ClassQuery
 from dsfactory.generate.text import denoiser, family_of
 from dsfactory.generate.tokens import FindMentions, class_tokens, token_weights
-
-T5_TOKENS = {"sd3": 256, "flux": 512}
-"""How many T5 tokens the pipelines read by default (``max_sequence_length``)."""
+from dsfactory.models.presets import t5_tokens
 
 
 def joint_query(
@@ -51,18 +49,21 @@ def joint_query(
 def _positions(pipeline: Any, text: str, classes: Sequence[ClassSpec], find_mentions: FindMentions) -> list[list[int]]:
     """Per class, its positions in the joint text sequence: CLIP's tokens, then T5's (SD3); T5's alone (FLUX)."""
     mentions = find_mentions(text, classes)
-    family = family_of(pipeline)
-    if family == "flux":
-        return class_tokens(pipeline.tokenizer_2, text, mentions, T5_TOKENS[family])
+    if family_of(pipeline) == "flux":
+        return class_tokens(pipeline.tokenizer_2, text, mentions, _t5_length(pipeline))
     clip = class_tokens(pipeline.tokenizer, text, mentions)
     if pipeline.text_encoder_3 is None:
         return clip
     offset = pipeline.tokenizer.model_max_length
-    t5 = class_tokens(pipeline.tokenizer_3, text, mentions, T5_TOKENS[family])
+    t5 = class_tokens(pipeline.tokenizer_3, text, mentions, _t5_length(pipeline))
     return [first + [offset + index for index in second] for first, second in zip(clip, t5, strict=True)]
 
 
 def _text_length(pipeline: Any) -> int:
     """Positions of the text sequence; SD3 keeps T5's place, filled with zeros, when it has no T5."""
-    family = family_of(pipeline)
-    return T5_TOKENS[family] + (int(pipeline.tokenizer.model_max_length) if family == "sd3" else 0)
+    clip = int(pipeline.tokenizer.model_max_length) if family_of(pipeline) == "sd3" else 0
+    return clip + _t5_length(pipeline)
+
+
+def _t5_length(pipeline: Any) -> int:
+    return t5_tokens(family_of(pipeline), pipeline.transformer.config)

@@ -15,7 +15,9 @@ from dsfactory.core.sample import Record
 from dsfactory.core.shard import ShardReader, ShardSpec
 from dsfactory.core.stage import Stage
 from dsfactory.generate.config import GenerateConfig
+from dsfactory.models.folder import read_config
 from dsfactory.models.locate import Model, locate_model
+from dsfactory.models.presets import t5_tokens
 from dsfactory.prompts.config import ATTRIBUTES
 
 if TYPE_CHECKING:
@@ -89,7 +91,12 @@ class GenerateStage(Stage):
     def identity(self) -> dict[str, Any]:
         settings = self.resolved.identity()
         del settings["model"], settings["revision"]
-        return {**settings, "model": self.model.identity()}
+        family = self.model.layout.family
+        # What was set right since the version began is named where it changes something: all other runs go on.
+        corrected: dict[str, Any] = {}
+        if family == "flux" and (tokens := t5_tokens(family, read_config(self.model.path / "transformer"))) != 512:
+            corrected["text_tokens"] = tokens
+        return {**settings, **corrected, "model": self.model.identity()}
 
     @property
     def device(self) -> str:

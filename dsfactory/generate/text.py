@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dsfactory.models.loading import quiet
-from dsfactory.models.presets import FAMILIES
+from dsfactory.models.loading import FLOW_FAMILIES, quiet
+from dsfactory.models.presets import FAMILIES, t5_tokens
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def family_of(pipeline: Any) -> str:
 
 def denoiser(pipeline: Any) -> Any:
     """The network that draws: a pipeline's UNet or transformer."""
-    return pipeline.transformer if family_of(pipeline) in ("sd3", "flux") else pipeline.unet
+    return pipeline.transformer if family_of(pipeline) in FLOW_FAMILIES else pipeline.unet
 
 
 def takes_guidance(network: Any) -> bool:
@@ -83,6 +83,8 @@ class TextStates:
         family = family_of(self._pipeline)
         given: dict[str, Any] = {"prompt": prompts, "device": denoiser(self._pipeline).device}
         given |= {name: None for name in {"sd3": ("prompt_2", "prompt_3"), "flux": ("prompt_2",)}.get(family, ())}
+        if family in FLOW_FAMILIES:
+            given["max_sequence_length"] = t5_tokens(family, denoiser(self._pipeline).config)
         if family != "flux":  # FLUX takes its guidance as a number, not as a second text
             negative = None if self._negative_prompt is None else [self._negative_prompt] * len(prompts)
             given |= {"do_classifier_free_guidance": guided, "negative_prompt": negative}

@@ -146,10 +146,10 @@ def require_complete(layout: PipelineFolder, shown: str) -> None:
 def default_size(path: Path) -> tuple[int, int]:
     """``(width, height)`` in pixels for which a pipeline was made, by its own configuration."""
     if (path / "unet").is_dir():
-        sample = _read_config(path / "unet").get("sample_size") or 64
+        sample = read_config(path / "unet").get("sample_size") or 64
     else:
-        sample = _read_config(path / "transformer").get("sample_size") or 128  # FLUX names none; it is made for 1024²
-    vae = _read_config(path / "vae")
+        sample = read_config(path / "transformer").get("sample_size") or 128  # FLUX names none; it is made for 1024²
+    vae = read_config(path / "vae")
     blocks = vae.get("block_out_channels") or vae.get("decoder_block_out_channels") or [0] * 4
     height, width = (sample, sample) if isinstance(sample, int) else sample
     factor = 2 ** (len(blocks) - 1)
@@ -225,6 +225,7 @@ def _numbered(name: str, shard: int) -> str:
     return re.sub(r"-\d{5}-of-", f"-{shard:05d}-of-", name)
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
+    """Content of the ``config.json`` of one of a pipeline's parts."""
     content: dict[str, Any] = json.loads((path / "config.json").read_text(encoding="utf-8"))
     return content

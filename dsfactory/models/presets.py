@@ -1,8 +1,10 @@
 """The models that dsfactory knows by a short name, and what they are drawn with by default."""
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 BUNDLED = Path(__file__).parent
 """Where the bundled model's folder lies."""
@@ -18,6 +20,19 @@ FAMILIES = {
 
 DRAWN_AS = {"LatentConsistencyModelPipeline": "StableDiffusionPipeline"}
 """Classes whose parts another one draws with: Stable Diffusion's gives guidance to UNets that take it as a number."""
+
+
+def t5_tokens(family: str, transformer: Mapping[str, Any]) -> int:
+    """How many T5 tokens a Stable Diffusion 3 or FLUX model reads.
+
+    512 for FLUX.1-dev, and 256 for the others: FLUX.1-schnell, which is the one without guidance, takes no more.
+
+    Args:
+        family: ``"sd3"`` or ``"flux"``.
+        transformer: content of the transformer's ``config.json``.
+    """
+    return 512 if family == "flux" and transformer.get("guidance_embeds") else 256
+
 
 _OPENRAIL = "https://huggingface.co/spaces/CompVis/stable-diffusion-license"
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import FluxTransformer2DModel
+from diffusers import FluxPipeline, FluxTransformer2DModel
 from diffusers.models.transformers import transformer_flux
 
 from dsfactory.core.config import ClassSpec
@@ -20,10 +20,33 @@ from dsfactory.prompts.vocabulary import find_mentions
 from tests.tiny_models import tiny_flux, tiny_sd3
 
 DOG, BIRD, SQUID = (ClassSpec(name=name) for name in ("dog", "bird", "squid"))
-FAMILIES = {"sd3": tiny_sd3, "sd3 without T5": lambda path: tiny_sd3(path, t5=False), "flux": tiny_flux}
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+def tiny_flux_dev(path: Path) -> Path:
+    """FLUX.1-dev, which takes guidance, and twice the text of FLUX.1-schnell."""
+    pipeline = FluxPipeline.from_pretrained(tiny_flux(path))
+    torch.manual_seed(0)
+    guided = FluxTransformer2DModel.from_config({**pipeline.transformer.config, "guidance_embeds": True})
+    guided.load_state_dict(pipeline.transformer.state_dict(), strict=False)
+    pipeline.transformer = guided
+    pipeline.save_pretrained(path)
+    return path
+
+
+FAMILIES = {
+    "sd3": tiny_sd3,
+    "sd3 without T5": lambda path: tiny_sd3(path, t5=False),
+    "flux": tiny_flux,
+    "flux dev": tiny_flux_dev,
+}
+TEXT = {"sd3": 77 + 256, "sd3 without T5": 77 + 256, "flux": 256, "flux dev": 512}
+"""Positions of the text."""
+
+
+with_flux_dev = pytest.mark.parametrize("family", FAMILIES, indirect=True)
+
+
+@pytest.fixture(scope="module", params=[name for name in FAMILIES if name != "flux dev"])
 def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     return request.param, FAMILIES[request.param](tmp_path_factory.mktemp("model") / "model")
 
@@ -33,6 +56,7 @@ def sampler(folder: Path, **changes: Any) -> Sampler:
     return Sampler(load_pipeline(str(folder), device="cpu"), find_mentions=find_mentions, **settings)
 
 
+@with_flux_dev
 def test_the_image_is_that_of_the_bare_pipeline(family: tuple[str, Path]) -> None:
     name, folder = family
     (drawn,) = sampler(folder).draw([Request("a photo of a dog", 7, (DOG,))])
@@ -45,7 +69,7 @@ def test_the_image_is_that_of_the_bare_pipeline(family: tuple[str, Path]) -> Non
         guidance_scale=4.0,
         generator=torch.Generator().manual_seed(7),
         output_type="pt",
-        **({"negative_prompt": ""} if name != "flux" else {}),
+        **{"flux": {"max_sequence_length": 256}, "flux dev": {}}.get(name, {"negative_prompt": ""}),
     ).images
     expected = bare[0].mul(255).round().byte().permute(1, 2, 0).numpy()
     assert np.array_equal(drawn.image, expected)
@@ -87,10 +111,11 @@ def test_what_accelerators_read_is_what_the_cpu_reads(
     assert any((a.evidence.cross[4, 6] != b.evidence.cross[4, 6]).any() for a, b in zip(*drawn, strict=True))
 
 
+@with_flux_dev
 def test_maps_are_the_layers_own_probabilities(family: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """What the attention kernels are really given, softmaxed over the text columns, averaged: the evidence."""
     name, folder = family
-    text = {"flux": 512, "sd3": 77 + 256, "sd3 without T5": 77 + 256}[name]
+    text = TEXT[name]
     seen: list[torch.Tensor] = []
 
     def record(query: torch.Tensor, key: torch.Tensor, text_first: bool) -> None:
@@ -101,7 +126,7 @@ def test_maps_are_the_layers_own_probabilities(family: tuple[str, Path], monkeyp
         scores = query[-1:, :, rows] @ key[-1:, :, columns].transpose(2, 3) / query.shape[3] ** 0.5
         seen.append(scores.softmax(-1).mean(1)[0])
 
-    if name == "flux":
+    if name.startswith("flux"):
         dispatch = transformer_flux.dispatch_attention_fn
 
         def spy(query: torch.Tensor, key: torch.Tensor, *rest: Any, **named: Any) -> torch.Tensor:
@@ -118,11 +143,18 @@ def test_maps_are_the_layers_own_probabilities(family: tuple[str, Path], monkeyp
 
         monkeypatch.setattr("diffusers.models.attention_processor.F.scaled_dot_product_attention", spy)
     (drawn,) = sampler(folder).draw([Request("a dog on the bird", 3, (DOG, BIRD))])
-    tokens = {"sd3": [[2, 77 + 1], [5, 77 + 4]], "sd3 without T5": [[2], [5]], "flux": [[1], [4]]}[name]
-    assert len(seen) == 2 * {"flux": 4}.get(name, 3)  # steps times layers
+    tokens = {"sd3": [[2, 77 + 1], [5, 77 + 4]], "sd3 without T5": [[2], [5]]}.get(name, [[1], [4]])
+    assert len(seen) == 2 * (4 if name.startswith("flux") else 3)  # steps times layers
     mean = torch.stack(seen).mean(0)
     expected = torch.stack([mean[:, positions].mean(1) for positions in tokens]).reshape(2, 4, 4)
     assert np.allclose(drawn.evidence.cross[4, 4], expected.numpy(), rtol=2e-3)
+
+
+@pytest.mark.parametrize(("make", "source"), [(tiny_flux, "added"), (tiny_flux_dev, "caption")])
+def test_classes_are_looked_for_as_far_as_the_model_reads(make: Any, source: str, tmp_path: Path) -> None:
+    caption = "light " * 300 + "on the dog"
+    (drawn,) = sampler(make(tmp_path / "model"), steps=1).draw([Request(caption, 7, (DOG,))])
+    assert drawn.queried == (source,)
 
 
 def test_a_class_that_the_caption_does_not_name_is_put_in_front(family: tuple[str, Path]) -> None:

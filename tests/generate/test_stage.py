@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 import subprocess
 import sys
 
@@ -91,6 +92,15 @@ def test_the_identity_is_json_and_holds_what_decides_the_image(model_folder):
     for change in ({"steps": 3}, {"width": 128}, {"guidance": 2.0}, {"negative_prompt": "blur"}, {"affinity": False}):
         assert stage(model_folder("sd"), **change).identity() != base
     assert stage(model_folder("sd2")).identity()["model"] != base["model"]
+
+
+def test_only_runs_of_flux_schnell_are_told_from_those_of_twice_the_text(model_folder, tmp_path):
+    assert "text_tokens" not in stage(model_folder("sd")).identity()
+    assert stage(model_folder("flux")).identity()["text_tokens"] == 256
+    copy = shutil.copytree(model_folder("flux"), tmp_path / "flux")
+    config = json.loads((copy / "transformer/config.json").read_text())
+    (copy / "transformer/config.json").write_text(json.dumps(config | {"guidance_embeds": True}))
+    assert "text_tokens" not in stage(copy).identity()
 
 
 def test_naming_a_default_changes_nothing(model_folder):
