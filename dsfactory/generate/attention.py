@@ -33,7 +33,8 @@ MAX_SIDE = 64
 """Cross-attention is captured on grids of at most so many positions a side (DiffuMask uses 16, 32 and 64)."""
 
 MAX_AFFINITY_POSITIONS = 48 * 48
-"""Self-attention is captured on the largest grid of at most so many positions: 32² at 512², 48² at 768² pixels."""
+"""Self-attention is captured on the largest grid of at most so many positions: 32² at 512², 48² at 768² pixels. Where
+there is none, as in Stable Diffusion 3 and FLUX above 768² pixels, whose one grid is too fine, it is not captured."""
 
 AFFINITY_POWER = 4
 """How often a map is passed along self-attention (Dataset Diffusion, Nguyen et al. 2023, section 3.3)."""

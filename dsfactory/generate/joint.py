@@ -7,6 +7,7 @@ with the softmax over the text columns alone, so that a word's map means what it
 what the pixel takes from the text. The full matrix is never formed.
 """
 
+import math
 from collections.abc import Collection
 from functools import partial
 from typing import Any, Self
@@ -88,7 +89,9 @@ class JointAttentionCapture(AttentionCapture):
         query: which positions of the text sequence to follow. Classes that the text does not name cannot be asked for:
             text states change from layer to layer, so there are no class-prompt keys.
         grid: height and width of the image in positions.
-        affinity_steps, timed: as for :class:`AttentionCapture`.
+        affinity_steps: as for :class:`AttentionCapture`; without effect on a grid of more than
+            :data:`~dsfactory.generate.attention.MAX_AFFINITY_POSITIONS`, such as that of 1024² pixels.
+        timed: as for :class:`AttentionCapture`.
     """
 
     def __init__(
@@ -100,6 +103,8 @@ class JointAttentionCapture(AttentionCapture):
         affinity_steps: Collection[int] = (),
         timed: bool = False,
     ) -> None:
+        if math.prod(grid) > MAX_AFFINITY_POSITIONS:
+            affinity_steps = ()  # not even asked for: the image's keys would be turned and thrown away
         super().__init__(transformer, query, affinity_steps=affinity_steps, timed=timed)
         self._latent = grid
         self._text = query.weights.shape[1]
@@ -131,8 +136,8 @@ class JointAttentionCapture(AttentionCapture):
         depth = query.shape[2] // layer.heads
         layer.scale = depth**-0.5
         self._read_cross(layer, query, key[:, : self._text].contiguous())  # it may wait, and keep the rest
-        positions = query.shape[1]
-        if key.shape[1] > self._text and positions <= MAX_AFFINITY_POSITIONS:
+        if key.shape[1] > self._text:
+            positions = query.shape[1]
             total = self._self.setdefault(
                 attention_grid(self._latent, positions),
                 torch.zeros(self._images, positions, positions, device=query.device),

@@ -79,7 +79,8 @@ class Sampler:
         find_mentions: where a prompt names each class.
         negative_prompt: what guidance steers away from; None for the family's default.
         batch_size: images drawn together; halved for good when memory runs out.
-        affinity: read self-attention too.
+        affinity: read self-attention too, on the grids where it can be: see
+            :data:`~dsfactory.generate.attention.MAX_AFFINITY_POSITIONS`.
         timed: add up the capture's own time in :attr:`capture_seconds`; slows drawing on a GPU.
 
     Raises:

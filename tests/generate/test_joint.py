@@ -150,6 +150,26 @@ def test_maps_are_the_layers_own_probabilities(family: tuple[str, Path], monkeyp
     assert np.allclose(drawn.evidence.cross[4, 4], expected.numpy(), rtol=2e-3)
 
 
+def test_self_attention_of_too_many_positions_is_not_even_asked_for(
+    family: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, folder = family
+    keys: list[int] = []
+    read = JointAttentionCapture._read_joint
+
+    def spy(capture: JointAttentionCapture, layer: Any, query: torch.Tensor, key: torch.Tensor) -> None:
+        keys.append(key.shape[1])
+        read(capture, layer, query, key)
+
+    monkeypatch.setattr(JointAttentionCapture, "_read_joint", spy)
+    for most, positions in ((16, TEXT[name] + 16), (15, TEXT[name])):
+        monkeypatch.setattr("dsfactory.generate.joint.MAX_AFFINITY_POSITIONS", most)
+        keys.clear()
+        (drawn,) = sampler(folder, steps=1).draw([Request("a photo of a dog", 7, (DOG,))])
+        assert set(keys) == {positions}
+        assert bool(drawn.evidence.affinity) == (positions > TEXT[name])
+
+
 @pytest.mark.parametrize(("make", "source"), [(tiny_flux, "added"), (tiny_flux_dev, "caption")])
 def test_classes_are_looked_for_as_far_as_the_model_reads(make: Any, source: str, tmp_path: Path) -> None:
     caption = "light " * 300 + "on the dog"
