@@ -97,6 +97,10 @@ class Annotator:
         if pipeline.vae.config.get("force_upcast") and pipeline.vae.dtype == torch.float16:
             pipeline.vae.to(torch.float32)  # this autoencoder overflows in float16
 
+    def forget(self) -> None:
+        """Drop the prompts that are kept encoded; what is asked again is encoded again."""
+        self._texts.forget()
+
     @torch.no_grad()
     def noisy(self, image: NDArray[np.uint8], seed: int) -> Noisy:
         """Encode a picture and add noise: every timestep with noise of its own.

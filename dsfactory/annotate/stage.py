@@ -126,6 +126,10 @@ class AnnotateStage(Stage):
         return given if given.is_dir() else given.parent
 
     def process(self, shard: ShardSpec, upstream: ShardReader | None) -> Iterator[Record]:
+        assert self._annotator is not None
+        # Sets of classes are many, and so are their prompts; and what came before this shard must not decide in which
+        # batch a prompt is encoded.
+        self._annotator.forget()
         with ThreadPoolExecutor(WRITERS) as pool:
             waiting: deque[Future[Record]] = deque()
             for number in range(shard.start, shard.stop):
