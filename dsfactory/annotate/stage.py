@@ -1,6 +1,7 @@
 """The generate stage of a run whose pictures are given: each is read, not drawn, and kept with its evidence."""
 
 import hashlib
+import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,7 +24,7 @@ from dsfactory.core.shard import ShardReader, ShardSpec
 from dsfactory.core.stage import Stage
 from dsfactory.generate.config import GenerateConfig
 from dsfactory.generate.evidence import Evidence
-from dsfactory.generate.stage import EVIDENCE, IMAGE, GenerateStage
+from dsfactory.generate.stage import EVIDENCE, IMAGE, GenerateStage, oblong_grids
 from dsfactory.models.locate import Model
 
 if TYPE_CHECKING:
@@ -88,11 +89,14 @@ class AnnotateStage(Stage):
                 f"annotate cannot look through {self.model.name}: use a Stable Diffusion 1, 2 or XL model, such as sd15"
             )
         drawing = self._drawing.identity()
+        # The longest picture is four times as long as high, and has the area of what the model draws.
+        longest = 2 * math.sqrt(drawing["width"] * drawing["height"])
         return {
             "annotate": self._config.identity(),
             "classes": [spec.model_dump(mode="json") for spec in self._classes.values()],
             "seed": self._seed,
             **{name: drawing[name] for name in ("model", "width", "height", "dtype", "affinity")},
+            **oblong_grids(self.model.layout.family, longest),
         }
 
     def on_device(self, device: str) -> "AnnotateStage":

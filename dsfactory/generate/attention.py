@@ -8,6 +8,7 @@ image is the same to the last bit under any processor (SDPA, sliced, xformers, w
 nothing to put back but the hooks.
 """
 
+import math
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from dsfactory.generate.evidence import Evidence, Grid
+from dsfactory.generate.evidence import Evidence, Grid, within_limit
 from dsfactory.generate.fused import FusedReads
 from dsfactory.generate.probabilities import (
     add_self_attention,
@@ -28,9 +29,6 @@ from dsfactory.generate.probabilities import (
     spread,
     token_probabilities,
 )
-
-MAX_SIDE = 64
-"""Cross-attention is captured on grids of at most so many positions a side (DiffuMask uses 16, 32 and 64)."""
 
 MAX_AFFINITY_POSITIONS = 48 * 48
 """Self-attention is captured on the largest grid of at most so many positions: 32² at 512², 48² at 768² pixels. Where
@@ -269,7 +267,7 @@ class AttentionCapture:
 
     def _read_cross(self, layer: ObservedLayer, query: Tensor, key: Tensor) -> None:
         grid = attention_grid(self._latent, query.shape[1])
-        if max(grid) > MAX_SIDE:
+        if not self._follows(grid):
             return
         ask = self._query
         mean = self._cross.get(grid)
@@ -285,6 +283,16 @@ class AttentionCapture:
             queries = query.index_select(0, ask.prompted)
             more = token_probabilities(queries, layer.class_keys, ask.state_weights, layer.heads, layer.scale)
             mean.total.index_add_(0, ask.prompted, more)
+
+    def _follows(self, grid: Grid) -> bool:
+        """Whether a grid is captured: each within the limit; while none is, the coarsest so far, for evidence there
+        has to be: SD3 and FLUX have one grid only, and Stable Diffusion XL none coarser than 1/32 of the picture."""
+        if grid in self._cross:
+            return True
+        if not within_limit(grid) and any(math.prod(other) < math.prod(grid) for other in self._cross):
+            return False
+        self._cross = {other: mean for other, mean in self._cross.items() if within_limit(other)}
+        return True
 
     def _read_self(self, layer: ObservedLayer, query: Tensor, key: Tensor) -> None:
         positions = query.shape[1]

@@ -1,5 +1,6 @@
 """What the attention of a diffusion model says about where classes are, as arrays and as bytes."""
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,6 +9,22 @@ from safetensors.numpy import load, save
 
 Grid = tuple[int, int]
 """Height and width of an attention map in tokens."""
+
+MAX_SIDE = 64
+"""Square grids are captured up to so many positions a side (DiffuMask uses 16, 32 and 64)."""
+
+
+def within_limit(grid: Grid) -> bool:
+    """Whether a grid is no finer than evidence is to be: its shorter side as of a square, its area at most of two.
+
+    So a picture up to twice as long as wide has the grids of a square one as wide, and a class of it takes 26 KB at
+    most.
+
+    Example:
+        >>> [within_limit(grid) for grid in ((64, 64), (96, 64), (55, 74), (80, 80), (64, 190))]
+        [True, True, True, False, False]
+    """
+    return min(grid) <= MAX_SIDE and math.prod(grid) <= 2 * MAX_SIDE**2
 
 
 @dataclass(frozen=True)

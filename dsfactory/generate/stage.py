@@ -15,6 +15,7 @@ from dsfactory.core.sample import Record
 from dsfactory.core.shard import ShardReader, ShardSpec
 from dsfactory.core.stage import Stage
 from dsfactory.generate.config import GenerateConfig
+from dsfactory.generate.evidence import MAX_SIDE
 from dsfactory.models.folder import read_config
 from dsfactory.models.locate import Model, locate_model
 from dsfactory.models.presets import t5_tokens
@@ -94,6 +95,8 @@ class GenerateStage(Stage):
         family = self.model.layout.family
         # What was set right since the version began is named where it changes something: all other runs go on.
         corrected: dict[str, Any] = {}
+        if settings["width"] != settings["height"]:
+            corrected |= oblong_grids(family, max(settings["width"], settings["height"]))
         if family == "flux" and (tokens := t5_tokens(family, read_config(self.model.path / "transformer"))) != 512:
             corrected["text_tokens"] = tokens
         return {**settings, **corrected, "model": self.model.identity()}
@@ -171,3 +174,17 @@ class GenerateStage(Stage):
             "reason": drawing.reason,
         }
         return Record(row["key"], {**row, **columns}, files)
+
+
+def oblong_grids(family: str, longer: float) -> dict[str, str]:
+    """What an identity says of oblong pictures whose finest grid used to be left out for its longer side.
+
+    Args:
+        family: of the model.
+        longer: the longer side of the longest of them, in pixels.
+
+    Returns:
+        An entry, or none where the evidence is what it was.
+    """
+    pixels = {"sd": 8, "sdxl": 16}.get(family)  # a side of a position of the finest grid
+    return {"oblong_grids": "by area"} if pixels is not None and longer > pixels * MAX_SIDE else {}

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from dsfactory.annotate.config import AnnotateConfig
@@ -37,3 +38,10 @@ def test_prompts_of_earlier_shards_are_not_kept(tiny_model: Path, tmp_path: Path
         assert all(record.row["status"] == "ok" for record in looking.process(shard, None))
         kept.append(set(looking._annotator._texts._states))
     assert kept == [{"a photo of a dog", "a photo of a bird and a cat"}, {"a photo of a bird"}]
+
+
+@pytest.mark.parametrize(("side", "named"), [(64, False), (256, False), (512, True)])
+def test_only_runs_whose_finest_grid_was_left_out_are_told_from_older_ones(
+    side: int, named: bool, tiny_model: Path, tmp_path: Path
+) -> None:
+    assert ("oblong_grids" in stage(tiny_model, tmp_path, width=side, height=side).identity()) == named

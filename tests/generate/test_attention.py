@@ -206,6 +206,18 @@ def test_affinity_is_the_power_of_the_mean_self_attention(pipeline, observed):
     assert [float(item.affinity[grid].max()) for item in capture.evidence()] == [1.0] * 3
 
 
+def test_where_every_grid_is_too_fine_the_coarsest_is_read(pipeline, monkeypatch):
+    with AttentionCapture(pipeline.unet, query()) as all_grids:
+        draw(pipeline)
+    monkeypatch.setattr("dsfactory.generate.evidence.MAX_SIDE", 1)
+    with AttentionCapture(pipeline.unet, query()) as limited:
+        draw(pipeline)
+    for every, one in zip(all_grids.evidence(), limited.evidence(), strict=True):
+        coarsest = min(every.cross)
+        assert one.cross.keys() == {coarsest} < every.cross.keys()
+        np.testing.assert_array_equal(one.cross[coarsest], every.cross[coarsest])
+
+
 def hooks(unet):
     return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in unet.modules())
 
@@ -298,7 +310,7 @@ SDXL = {
     ("config", "latent", "grids", "affinity"),
     [
         (SD15, (64, 64), {(64, 64), (32, 32), (16, 16), (8, 8)}, (32, 32)),
-        (SD15, (64, 96), {(32, 48), (16, 24), (8, 12)}, (32, 48)),
+        (SD15, (64, 96), {(64, 96), (32, 48), (16, 24), (8, 12)}, (32, 48)),
         (SD21, (96, 96), {(48, 48), (24, 24), (12, 12)}, (48, 48)),
         (SDXL, (128, 128), {(64, 64), (32, 32)}, (32, 32)),
         (SDXL, (64, 64), {(32, 32), (16, 16)}, (32, 32)),

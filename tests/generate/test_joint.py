@@ -170,6 +170,15 @@ def test_self_attention_of_too_many_positions_is_not_even_asked_for(
         assert bool(drawn.evidence.affinity) == (positions > TEXT[name])
 
 
+@pytest.mark.parametrize("most", [64, 3])
+def test_pictures_of_any_size_have_evidence(most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is one grid only, however long, and however fine."""
+    monkeypatch.setattr("dsfactory.generate.evidence.MAX_SIDE", most)
+    look = sampler(tiny_flux(tmp_path / "model"), width=1056, height=64, steps=1)
+    (drawn,) = look.draw([Request("a photo of a dog", 7, (DOG,))])
+    assert list(drawn.evidence.cross) == [(4, 66)]
+
+
 @pytest.mark.parametrize(("make", "source"), [(tiny_flux, "added"), (tiny_flux_dev, "caption")])
 def test_classes_are_looked_for_as_far_as_the_model_reads(make: Any, source: str, tmp_path: Path) -> None:
     caption = "light " * 300 + "on the dog"

@@ -94,6 +94,23 @@ def test_the_identity_is_json_and_holds_what_decides_the_image(model_folder):
     assert stage(model_folder("sd2")).identity()["model"] != base["model"]
 
 
+@pytest.mark.parametrize(
+    ("family", "size", "named"),
+    [
+        ("sd", (768, 512), True),
+        ("sd", (512, 768), True),
+        ("sd", (512, 384), False),
+        ("sd", (768, 768), False),
+        ("sdxl", (1152, 896), True),
+        ("sdxl", (1024, 768), False),
+        ("flux", (1152, 896), False),
+    ],
+)
+def test_only_runs_whose_finest_grid_was_left_out_are_told_from_older_ones(model_folder, family, size, named):
+    width, height = size
+    assert ("oblong_grids" in stage(model_folder(family), width=width, height=height).identity()) == named
+
+
 def test_only_runs_of_flux_schnell_are_told_from_those_of_twice_the_text(model_folder, tmp_path):
     assert "text_tokens" not in stage(model_folder("sd")).identity()
     assert stage(model_folder("flux")).identity()["text_tokens"] == 256
