@@ -136,6 +136,7 @@ def affinity_loss(distances: Tensor, labels: tuple[Tensor, Tensor, Tensor]) -> T
 
 def _overlap(height: int, width: int, dy: int, dx: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     """The cells that have a neighbour at an offset, and those neighbours; dy is not negative."""
-    here = (slice(0, max(0, height - dy)), slice(max(0, -dx), min(width, width - dx)))
-    there = (slice(min(dy, height), height), slice(max(0, dx), min(width, width + dx)))
+    # A grid narrower than the offset has no such cells; a negative end would count from the other side.
+    here = (slice(0, max(0, height - dy)), slice(max(0, -dx), max(0, min(width, width - dx))))
+    there = (slice(min(dy, height), height), slice(max(0, dx), max(0, min(width, width + dx))))
     return here, there

@@ -90,6 +90,16 @@ def test_distances_are_those_of_the_features():
     assert torch.isinf(distances[:, 1, :, 0]).all()
 
 
+@pytest.mark.parametrize("grid", [(32, 3), (3, 32), (32, 1), (1, 32)])
+def test_grids_narrower_than_the_radius_have_the_pairs_that_fit(grid):
+    """Of a picture of 500×5000, say."""
+    distances = pair_distances(torch.rand(1, 2, *grid))[0]
+    background, _, _ = pair_labels(torch.zeros(1, *grid, dtype=torch.uint8))
+    for (dy, dx), row, known in zip(OFFSETS, distances, background[0], strict=True):
+        fit = max(0, grid[0] - dy) * max(0, grid[1] - abs(dx))
+        assert torch.isfinite(row).sum() == known.sum() == fit
+
+
 def test_loss_wants_like_near_and_unlike_far():
     labels = tuple(torch.tensor([row]) for row in ([True, False, False], [False, True, False], [False, False, True]))
     right, wrong = (affinity_loss(torch.tensor([d]), labels) for d in ([0.0, 0.0, 9.0], [9.0, 9.0, 0.0]))
@@ -115,6 +125,14 @@ def test_walk_keeps_shape_and_range(net):
     assert walked.dtype == np.float32
     assert walked.min() == 0.0
     assert walked.max() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("size", [(500, 50), (50, 500)])
+def test_walk_goes_over_narrow_pictures(net, size):
+    fused = np.random.default_rng(0).random((1, *size), np.float32)
+    walked = walked_maps(net, np.zeros((*size, 3), np.uint8), fused, Walk(steps=2))
+    assert walked.shape == (1, *size)
+    assert np.isfinite(walked).all()
 
 
 def test_class_without_evidence_stays_empty(net):
