@@ -143,11 +143,8 @@ class ImageFilters:
     def _smooth(self, values: Tensor) -> Tensor:
         size = gaussian_size(self._sigma)
         if values.device.type == "cpu":  # OpenCV's is several times as fast as a convolution of PyTorch
-            blurred = [
-                cv2.GaussianBlur(one.numpy(), (size, size), self._sigma, borderType=cv2.BORDER_CONSTANT)
-                for one in values
-            ]
-            return torch.from_numpy(np.stack(blurred)).view(values.shape)
+            blurred = [crf_cpu.gaussian_blur(one.numpy(), size, self._sigma) for one in values]
+            return torch.from_numpy(np.stack(blurred))
         kernel = torch.from_numpy(cv2.getGaussianKernel(size, self._sigma, cv2.CV_32F)).to(values.device)
         planes = values.permute(0, 3, 1, 2)
         flat = planes.reshape(-1, 1, *planes.shape[2:])

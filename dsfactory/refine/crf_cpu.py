@@ -22,6 +22,9 @@ _MOVED = 0.001
 _SETTLED = 8.0
 """Log odds (to either side) beyond which a pixel is certain of its label."""
 
+_MOST_CHANNELS = 128
+"""OpenCV 5 takes no image of more."""
+
 MIN_PROBABILITY = 1e-5
 
 CERTAIN = 1.0 - math.exp(-_SETTLED)
@@ -53,9 +56,23 @@ class CpuFilters:
 
     def smooth(self, planes: Float) -> Float:
         """Blur float32 of shape ``(height, width, channels)`` with the smoothness kernel."""
-        size = (2 * self.reach + 1,) * 2
-        blurred = cv2.GaussianBlur(planes, size, self._sigma, borderType=cv2.BORDER_CONSTANT)
-        return np.asarray(blurred, np.float32).reshape(planes.shape)
+        return gaussian_blur(planes, 2 * self.reach + 1, self._sigma)
+
+
+def gaussian_blur(planes: Float, width: int, sigma: float) -> Float:
+    """Blur float32 of shape ``(height, width, channels)``, any number of them; outside the planes lies zero.
+
+    Args:
+        planes: what to blur.
+        width: of the kernel in pixels, odd.
+        sigma: of the kernel.
+    """
+    blurred = []
+    for first in range(0, planes.shape[2], _MOST_CHANNELS):
+        some = planes[..., first : first + _MOST_CHANNELS]
+        found = cv2.GaussianBlur(some, (width, width), sigma, borderType=cv2.BORDER_CONSTANT)
+        blurred.append(np.asarray(found, np.float32).reshape(some.shape))
+    return blurred[0] if len(blurred) == 1 else np.concatenate(blurred, axis=2)
 
 
 def appearance_features(

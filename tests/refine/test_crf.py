@@ -163,6 +163,27 @@ def test_cuda_agrees_with_the_cpu(labels):
     assert (here.argmax(1) == there.argmax(1)).float().mean() > 0.999
 
 
+def test_any_number_of_labels():
+    """OpenCV blurs at most 128 channels at once."""
+    image = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    given = softmax(np.random.default_rng(1).normal(0, 2, (140, 12, 16)).astype(np.float32))
+    kernels = Kernels().scaled(0.05)
+    ours = dense_crf(image, given, kernels, 3)
+    whole = dense_crf_batch(torch.from_numpy(image)[None], torch.from_numpy(given)[None], kernels, 3)[0].numpy()
+    assert ours.sum(axis=0) == pytest.approx(1.0, abs=1e-5)
+    assert ours == pytest.approx(whole, abs=0.01)
+
+
+@pytest.mark.parametrize("channels", [1, 128, 129, 254])
+def test_channels_are_blurred_as_if_alone(channels):
+    planes = np.random.default_rng(0).random((9, 11, channels), np.float32)
+    blurred = crf_cpu.gaussian_blur(planes, 5, 0.5)
+    assert blurred.shape == planes.shape
+    for number in {0, channels // 2, channels - 1}:
+        alone = crf_cpu.gaussian_blur(np.ascontiguousarray(planes[..., number : number + 1]), 5, 0.5)[..., 0]
+        assert blurred[..., number] == pytest.approx(alone, abs=1e-6)
+
+
 def test_certain_labels_have_finite_energy():
     scene = draw_scene(0)
     hard = np.stack([scene.truth == 0, scene.truth == 1]).astype(np.float32)
