@@ -45,11 +45,16 @@ def grid_of(size: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def net_input(image: NDArray[np.uint8]) -> Tensor:
-    """An RGB image as the network wants it: float32 of shape ``(3, 4 h, 4 w)``, about -1 to 1, for a grid (h, w)."""
+def net_image(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """An RGB image at the network's size, ``(4 h, 4 w, 3)`` for a grid (h, w); the same where it has that already."""
     height, width = grid_of(image.shape[:2])
     small = cv2.resize(image, (width * STRIDE, height * STRIDE), interpolation=cv2.INTER_AREA)
-    return torch.from_numpy(small).permute(2, 0, 1).float() / 127.5 - 1.0
+    return np.asarray(small, dtype=np.uint8)
+
+
+def net_input(image: NDArray[np.uint8]) -> Tensor:
+    """An RGB image as the network wants it: float32 of shape ``(3, 4 h, 4 w)``, about -1 to 1, for a grid (h, w)."""
+    return torch.from_numpy(net_image(image)).permute(2, 0, 1).float() / 127.5 - 1.0
 
 
 class AffinityNet(nn.Module):

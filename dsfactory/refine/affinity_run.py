@@ -15,7 +15,7 @@ from dsfactory.core.sample import Record
 from dsfactory.generate.stage import EVIDENCE, IMAGE, GenerateStage
 from dsfactory.refine.affinity import confident_seeds
 from dsfactory.refine.affinity_file import FILE, NOTE, TRAINING
-from dsfactory.refine.affinity_net import AffinityNet
+from dsfactory.refine.affinity_net import AffinityNet, net_image
 from dsfactory.refine.affinity_train import Example, net_bytes, net_from_bytes, train_affinity
 from dsfactory.refine.config import RefineConfig
 from dsfactory.refine.mask import fused_maps, scaled_kernels
@@ -143,4 +143,5 @@ def _example(record: Record, config: RefineConfig) -> Example | None:
     fused, _ = fused_maps(evidence.cross, evidence.affinity, size, config)
     scores = (config.threshold_low, config.threshold_high)
     kernels = scaled_kernels(config, size)
-    return Example(image, confident_seeds(image, fused, scores, config.sharpness, kernels, config.crf_iterations))
+    seeds = confident_seeds(image, fused, scores, config.sharpness, kernels, config.crf_iterations)
+    return Example(net_image(image), seeds)  # all examples are held at once

@@ -26,7 +26,7 @@ class Example:
     """An image and what is sure of it.
 
     Attributes:
-        image: uint8 RGB, shape ``(height, width, 3)``.
+        image: uint8 RGB, shape ``(height, width, 3)``. Training sees only its ``net_image``, which is enough to keep.
         seeds: uint8 of shape :func:`dsfactory.refine.affinity_net.grid_of` it, see ``confident_seeds``.
     """
 

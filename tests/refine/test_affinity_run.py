@@ -4,16 +4,20 @@ import json
 import shutil
 
 import pytest
+import torch
 
 from dsfactory.core.errors import UserError
 from dsfactory.core.run import Run
 from dsfactory.engine.pipeline import generate_job, refine_job
 from dsfactory.engine.progress import Silent
 from dsfactory.refine.affinity_file import FILE, NOTE, TRAINING, net_digest
-from dsfactory.refine.affinity_run import has_net, load_net
+from dsfactory.refine.affinity_net import SIDE, net_input
+from dsfactory.refine.affinity_run import _example, has_net, load_net
 from dsfactory.refine.config import RefineConfig
 from dsfactory.verify import verify_path
 from tests.command import command, tree
+from tests.refine.scenes import draw_scene
+from tests.refine.test_stage import drawn as drawn_record
 
 NET = {"affinity": "net", "affinity_steps": 3, "affinity_samples": 4}
 # A random model's pictures hold no object: seeds come from what little its maps differ.
@@ -135,6 +139,15 @@ def test_lost_or_damaged_network_is_named(run):
     with pytest.raises(UserError, match=r"affinity_net.*--redo"):
         refine(run, **NET)
     assert Run.open(run).finished("refine")
+
+
+@pytest.mark.parametrize("size", [(256, 160), (384, 384)])
+def test_training_keeps_pictures_at_the_networks_size(size):
+    """All are in memory at once."""
+    scene = draw_scene(1, size=size)
+    example = _example(drawn_record(0, ("dog",), scene), RefineConfig())
+    assert max(example.image.shape) == SIDE
+    assert torch.equal(net_input(example.image), net_input(scene.image))
 
 
 def test_unknown_affinity_is_refused(run):
