@@ -21,7 +21,7 @@ from dsfactory.refine.config import RefineConfig
 from dsfactory.refine.mask import fused_maps, scaled_kernels
 from dsfactory.refine.stage import RefineStage, read_evidence
 
-_VERSION = 2
+_VERSION = 3
 """Raised whenever equal images would give another network."""
 
 _WITHOUT_EFFECT = {

@@ -42,8 +42,11 @@ def stretch(maps: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def nominal_side(grid: Grid) -> int:
-    """The power of two nearest to the geometric mean of a grid's sides: 16 for 16×16, 12×20 and 14×16."""
-    return 1 << round(math.log2(math.prod(grid)) / 2)
+    """The power of two nearest to the geometric mean of a grid's sides: 16 for 16×16, 12×20 and 14×16.
+
+    Of two that are as near, the lower: 8 for 8×16, so that the grids of a picture twice as wide as high keep apart.
+    """
+    return 1 << math.ceil(math.log2(math.prod(grid)) / 2 - 0.5)
 
 
 def resize_maps(maps: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.float32]:

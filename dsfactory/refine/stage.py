@@ -56,7 +56,7 @@ class RefineStage(Stage):
     _loaded: "AffinityNet | None" = field(default=None, repr=False, compare=False)
 
     name: ClassVar[str] = "refine"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     upstream: ClassVar[str | None] = "generate"
     schema: ClassVar[pa.Schema] = pa.unify_schemas([GenerateStage.schema, _SCORES])
 

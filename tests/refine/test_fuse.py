@@ -1,3 +1,6 @@
+import math
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -60,10 +63,40 @@ def test_flat_maps_say_nothing(value):
 
 
 @pytest.mark.parametrize(
-    ("grid", "side"), [((16, 16), 16), ((12, 20), 16), ((14, 16), 16), ((8, 8), 8), ((64, 96), 64), ((32, 48), 32)]
+    ("grid", "side"),
+    [
+        ((16, 16), 16),
+        ((12, 20), 16),
+        ((14, 16), 16),
+        ((8, 8), 8),
+        ((64, 96), 64),
+        ((32, 48), 32),
+        ((64, 128), 64),
+        ((32, 64), 32),
+        ((16, 32), 16),
+        ((16, 8), 8),
+        ((1, 2), 1),
+        ((1, 1), 1),
+    ],
 )
 def test_nominal_side(grid, side):
     assert nominal_side(grid) == side
+
+
+def test_only_grids_midway_between_two_powers_count_as_the_lower():
+    for height, width in product(range(1, 130), repeat=2):
+        cells = height * width
+        midway = cells in {2 ** (2 * k + 1) for k in range(8)}
+        nearest = 2 ** int(math.log2(cells) / 2) if midway else 2 ** round(math.log2(cells) / 2)
+        assert nominal_side((height, width)) == nearest
+
+
+def test_grids_of_a_picture_twice_as_wide_as_high_count_as_those_of_a_square_one():
+    maps = {(side, 2 * side): bump((side, 2 * side), 0.3 + 0.005 * side, 0.5) for side in (8, 16, 32, 64)}
+    without = {grid: one for grid, one in maps.items() if grid != (8, 16)}
+    assert np.array_equal(fuse_maps(maps, (64, 128), EQUAL), fuse_maps(without, (64, 128), EQUAL))
+    only = {32: 1.0}
+    assert np.array_equal(fuse_maps(maps, (64, 128), only), fuse_maps({(32, 64): maps[32, 64]}, (64, 128), only))
 
 
 def test_peak_is_raw_and_over_all_resolutions():
