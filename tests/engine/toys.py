@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,24 @@ from dsfactory.core.errors import UserError
 from dsfactory.core.sample import Record, sample_key
 from dsfactory.core.shard import ShardReader, ShardSpec
 from dsfactory.core.stage import Stage
+from dsfactory.engine.progress import Silent
+
+
+class Counting(Silent):
+    """Counts what it is told."""
+
+    def __init__(self) -> None:
+        self.through: dict[str | None, int] = {}
+        self.notes: list[str] = []
+
+    def begin(self, stage: str, total: int, done: int, unit: str = "samples") -> None:
+        self.through[stage] = done
+
+    def advance(self, stage: str | None = None, samples: int = 1) -> None:
+        self.through[stage] += samples
+
+    def note(self, line: str) -> None:
+        self.notes.append(line)
 
 
 @dataclass
@@ -88,3 +106,10 @@ class Squares(Stage):
             odd = number % 2 == 1
             row = {"square": number**2, "status": "failed" if odd else "ok", "reason": "it is odd" if odd else ""}
             yield Record(record.key, record.row | row)
+
+
+def wait_for(reached: Callable[[], object]) -> None:
+    end = time.monotonic() + 120
+    while not reached():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
