@@ -76,9 +76,10 @@ class _Refused(Exception):
 def work(task: Task, link: Connection) -> None:
     """Entry point of the process; its exit code is 0 when nothing is left to do, or the parent knows why not."""
     _die_with(task.parent)
-    stop_on_signals()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to everyone; the parent decides
     try:
+        stop_on_signals()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to everyone; the parent decides
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # the parent blocked it until here
         _serve(task, link)
     except StopSignal as error:
         discard_unfinished()

@@ -8,10 +8,8 @@ reports. It is the only one that decides about limits, prints and logs.
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import TracebackType
@@ -27,6 +25,7 @@ from dsfactory.engine.limits import UNLIMITED, Limits
 from dsfactory.engine.local import StageSummary, claim_stage, split_waiting, survey
 from dsfactory.engine.log import log_event
 from dsfactory.engine.progress import Progress
+from dsfactory.engine.spawning import start
 from dsfactory.engine.worker import POLL_S, Message, Task, work
 
 MAX_DEATHS = 3
@@ -34,8 +33,6 @@ MAX_DEATHS = 3
 
 STOP_S = 15.0
 """How long a worker that was told to stop may take before it is killed."""
-
-_SPAWN = get_context("spawn")  # PyTorch and CUDA do not survive a fork
 
 
 def run_workers(
@@ -155,15 +152,11 @@ class Crew:
         self._progress.begin(self._name, self._run.total - self.summary.waiting, self.summary.samples)
 
     def _start(self, number: int, stage: Stage) -> None:
-        ours, theirs = _SPAWN.Pipe()
         place = place_of(self._run.path)
         shards = tuple(self._shards)
         task = Task(self._run.path, stage, self._mark, shards, self._claims, self._upstream, os.getpid(), place)
-        process = _SPAWN.Process(target=work, args=(task, theirs), name=f"{self._name}-{number}", daemon=True)
-        with _one_thread():
-            process.start()
-        theirs.close()
-        self._members.append(_Member(number, stage, process, ours))
+        process, link = start(work, task, f"{self._name}-{number}")
+        self._members.append(_Member(number, stage, process, link))
 
     def _hear(self, member: _Member, message: Message) -> None:
         kind, content = message
@@ -245,16 +238,3 @@ class Crew:
         self._members.clear()
         if self._folder.is_dir():
             remove_leftovers(self._folder)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Processes started in the block compute with one thread each, unless ``OMP_NUM_THREADS`` says otherwise."""
-    if "OMP_NUM_THREADS" in os.environ:
-        yield
-        return
-    os.environ["OMP_NUM_THREADS"] = "1"
-    try:
-        yield
-    finally:
-        del os.environ["OMP_NUM_THREADS"]

@@ -98,18 +98,6 @@ def test_a_limit_stops_all_workers_at_a_shard(run, expected):
     assert tree(run.path) == expected
 
 
-def test_each_worker_has_one_thread_unless_told_otherwise(monkeypatch):
-    from dsfactory.engine.workers import _one_thread
-
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    with _one_thread():
-        assert os.environ["OMP_NUM_THREADS"] == "1"
-    assert "OMP_NUM_THREADS" not in os.environ
-    monkeypatch.setenv("OMP_NUM_THREADS", "4")
-    with _one_thread():
-        assert os.environ["OMP_NUM_THREADS"] == "4"
-
-
 def test_engines_by_flags():
     assert choose_engine() is IN_PROCESS
     assert choose_engine(workers=1) == Workers((None,))
