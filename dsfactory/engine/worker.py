@@ -92,8 +92,8 @@ def _serve(task: Task, link: Connection) -> None:
     def say(kind: str, content: Any = None) -> None:
         link.send(Message(kind, content))
 
-    def ask(kind: str) -> bool:
-        say(kind)
+    def ask(kind: str, content: Any = None) -> bool:
+        say(kind, content)
         return bool(link.recv())
 
     try:
@@ -125,8 +125,16 @@ def _die_with(parent: int) -> None:
         sys.exit(1)
 
 
+def finished_rows(run: Run, stage: Stage, spec: ShardSpec, mark: str) -> list[dict[str, Any]] | None:
+    """The rows of a shard that is finished with this fingerprint; None for one that is not, or that is damaged."""
+    try:
+        return run.reader(stage.name, spec).rows if run.is_done(stage.name, spec, mark) else None
+    except DamagedShard:
+        return None
+
+
 class _Worker:
-    def __init__(self, task: Task, claims: Claims, say: Callable[[str, Any], None], ask: Callable[[str], bool]) -> None:
+    def __init__(self, task: Task, claims: Claims, say: Callable[[str, Any], None], ask: Callable[..., bool]) -> None:
         self._task, self._claims, self._say, self._ask = task, claims, say, ask
         self._run = Run.open(task.run)
         self._prepared = False
@@ -162,11 +170,8 @@ class _Worker:
         with self._claims.take(spec.index) as taken:
             if not taken:
                 return False
-            try:
-                if self._run.is_done(self._task.stage.name, spec, self._task.fingerprint):
-                    return True
-            except DamagedShard:
-                pass  # made again
+            if finished_rows(self._run, self._task.stage, spec, self._task.fingerprint) is not None:
+                return True
             try:
                 if not self._upstream_done(spec):
                     return ended
@@ -182,7 +187,7 @@ class _Worker:
         return upstream is None or mark is None or self._run.is_done(upstream, spec, mark)
 
     def _make(self, spec: ShardSpec) -> None:
-        if not self._ask("may-begin"):
+        if not self._ask("may-begin", spec):
             raise _Refused
         if not self._prepared:
             self._task.stage.prepare()

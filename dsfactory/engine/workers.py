@@ -9,11 +9,12 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from dsfactory.core.atomic import remove_leftovers, scratch_path
 from dsfactory.core.errors import DsfactoryError
@@ -26,7 +27,7 @@ from dsfactory.engine.local import StageSummary, claim_stage, split_waiting, sur
 from dsfactory.engine.log import log_event
 from dsfactory.engine.progress import Progress
 from dsfactory.engine.spawning import start
-from dsfactory.engine.worker import POLL_S, Message, Task, work
+from dsfactory.engine.worker import POLL_S, Message, Task, finished_rows, work
 
 MAX_DEATHS = 3
 """So many workers may die without a shard finished in between; then something is wrong that another try cannot mend."""
@@ -63,8 +64,10 @@ class _Member:
     stage: Stage
     process: SpawnProcess
     link: Connection
-    in_hand: int | None = None
-    """Samples of the shard that it is making that it has reported; None while it makes none."""
+    shard: ShardSpec | None = None
+    """The shard that it is making."""
+    through: int = 0
+    """Samples of that shard that it has reported."""
 
 
 class Crew:
@@ -131,7 +134,7 @@ class Crew:
                 assert isinstance(link, Connection)
                 try:
                     message = link.recv()
-                except (EOFError, ConnectionResetError):
+                except (EOFError, OSError):  # OSError: it died in the middle of a message
                     self._gone(linked[link])
                 else:
                     self._hear(linked[link], message)
@@ -161,41 +164,59 @@ class Crew:
     def _hear(self, member: _Member, message: Message) -> None:
         kind, content = message
         if kind == "may-begin":
-            member.link.send(self._may_begin(member))
+            self._answer(member, self._may_begin(member, content))
         elif kind == "upstream-ended":
-            member.link.send(self._upstream_ended)
+            self._answer(member, self._upstream_ended)
         elif kind == "advance":
-            assert member.in_hand is not None
-            member.in_hand += 1
-            if self._counted_twice:
-                self._counted_twice -= 1
-            else:
-                self._progress.advance(self._name)
+            self._advance(member)
         elif kind == "event":
             event, facts = content
             log_event(event, worker=member.number, **facts)
         elif kind == "made":
-            spec, outcomes = content
-            member.in_hand, self._deaths = None, 0
-            self.summary.count(outcomes)
-            self.summary.made += len(spec)
+            self._made(member, *content)
         elif kind == "damaged":
-            member.in_hand = None
+            self._lost(member)
             self._leave_out(*content)
         else:
             raise content
 
-    def _may_begin(self, member: _Member) -> bool:
+    def _answer(self, member: _Member, answer: bool) -> None:
+        with suppress(ConnectionError):  # it died since it asked, as the next look at its link will tell
+            member.link.send(answer)
+
+    def _may_begin(self, member: _Member, spec: ShardSpec) -> bool:
+        for other in self._members:
+            if other.shard == spec:
+                self._lost(other)  # it is dead: who asks holds the shard's claim, and found it unfinished
         if self.summary.stopped is None and not self._closed:
-            in_hand = sum(other.in_hand is not None for other in self._members)
+            in_hand = sum(other.shard is not None for other in self._members)
             self.summary.stopped = self._limits.reached(self._run.path, self._folder, self._begun, in_hand)
         if self.summary.stopped or self._closed:
             return False
         if self._begun == 0 and self._upstream is not None:
             self._announce()  # only now, after the stage that it follows
         self._begun += 1
-        member.in_hand = 0
+        member.shard = spec
         return True
+
+    def _advance(self, member: _Member) -> None:
+        if member.shard is None:
+            return  # what a dead worker said of a shard that another is making by now
+        member.through += 1
+        if self._counted_twice:
+            self._counted_twice -= 1
+        else:
+            self._progress.advance(self._name)
+
+    def _made(self, member: _Member, spec: ShardSpec, outcomes: list[dict[str, Any]]) -> None:
+        member.shard, member.through, self._deaths = None, 0, 0
+        self.summary.count(outcomes)
+        self.summary.made += len(spec)
+
+    def _lost(self, member: _Member) -> None:
+        """A worker does not make what it has in hand: samples that it reported are not through."""
+        self._counted_twice += member.through
+        member.shard, member.through = None, 0
 
     def _leave_out(self, spec: ShardSpec, reason: str) -> None:
         if spec.index not in self._damaged:
@@ -209,11 +230,20 @@ class Crew:
         member.process.join()
         member.link.close()
         self._members.remove(member)
-        code = member.process.exitcode
-        if code == 0 or self._aborted:
+        if self._aborted:
             return
+        if member.shard is not None:
+            rows = finished_rows(self._run, member.stage, member.shard, self._mark)
+            if rows is not None:
+                self._made(member, member.shard, rows)  # it died before it could say so
+            else:
+                self._lost(member)
+        if member.process.exitcode != 0:
+            self._replace(member)
+
+    def _replace(self, member: _Member) -> None:
         self._deaths += 1
-        self._counted_twice += member.in_hand or 0
+        code = member.process.exitcode
         cause = f"was killed by {signal.Signals(-code).name}" if code and code < 0 else f"ended with exit code {code}"
         log_event("worker-died", stage=self._name, worker=member.number, reason=cause)
         if self._deaths >= MAX_DEATHS:

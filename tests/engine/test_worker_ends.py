@@ -1,12 +1,46 @@
 """Workers that end before their time: whatever the moment, the command goes on and its summary is whole."""
 
+import multiprocessing
 import os
 import signal
 
-from dsfactory.engine.limits import UNLIMITED
-from dsfactory.engine.local import claim_stage
-from dsfactory.engine.workers import Crew
-from tests.engine.toys import Counting, Numbers
+from dsfactory.engine.limits import UNLIMITED, Limits
+from dsfactory.engine.local import claim_stage, run_stage
+from dsfactory.engine.progress import Silent
+from dsfactory.engine.workers import Crew, run_workers
+from tests.command import tree
+from tests.engine.toys import Counting, LastWords, Numbers, work_cut_short
+
+
+def test_killed_while_it_waits_for_an_answer(run):
+    class Deadly(Limits):
+        def reached(self, run, stage, made, in_hand=0):
+            if made == 0:
+                for child in multiprocessing.active_children():
+                    child.kill()
+                    child.join()
+
+    progress = Counting()
+    summary = run_workers(run, [Numbers()], progress, limits=Deadly())
+    assert (summary.made, progress.through["numbers"]) == (22, 22)
+    assert progress.notes == ["numbers: worker 1 was killed by SIGKILL: another takes its place"]
+
+
+def test_killed_in_the_middle_of_a_message(run, monkeypatch):
+    monkeypatch.setattr("dsfactory.engine.workers.work", work_cut_short)
+    progress = Counting()
+    assert run_workers(run, [Numbers()], progress).made == 22
+    assert progress.notes == ["numbers: worker 1 was killed by SIGKILL: another takes its place"]
+
+
+def test_killed_when_a_shard_is_finished_and_nobody_knows(run, expected, tmp_path):
+    run_stage(run, Numbers(), Silent())
+    progress = Counting()
+    summary = run_workers(run, [LastWords(died=tmp_path / "died")], progress)
+    assert len(progress.notes) == 1 and "was killed by SIGKILL" in progress.notes[0]
+    assert (summary.samples, summary.made, progress.through["squares"]) == (22, 22, 22)
+    assert (summary.statuses, summary.reasons) == ({"ok": 11, "failed": 11}, {"it is odd": 11})
+    assert tree(run.path) == expected
 
 
 def test_interrupted_by_the_terminal_as_it_starts(run, capfd):

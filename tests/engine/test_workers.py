@@ -3,6 +3,7 @@
 import json
 import os
 
+import pyarrow.parquet as pq
 import pytest
 
 from dsfactory.core.errors import DsfactoryError, UserError
@@ -68,6 +69,17 @@ def test_a_finished_stage_starts_no_process(run):
     run_stage(run, Numbers(), Silent())
     before = tree(run.path)
     assert run_workers(run, [Numbers(mistake="must not be prepared")] * 2, Silent()).made == 0
+    assert tree(run.path) == before
+
+
+def test_a_finished_shard_with_changed_rows_is_made_again(run):
+    run_stage(run, Numbers(), Silent())
+    before = tree(run.path)
+    path = run.path / "numbers" / "00001.parquet"
+    table = pq.read_table(path)  # with its done-mark
+    pq.write_table(table.set_column(1, "value", [[9, 9, 9, 9]]).replace_schema_metadata(table.schema.metadata), path)
+    summary = run_workers(run, [Numbers()], Counting())
+    assert (summary.samples, summary.made) == (22, 4)
     assert tree(run.path) == before
 
 

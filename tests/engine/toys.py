@@ -1,10 +1,13 @@
 """Real stages of a few lines, in a module of their own: worker processes import them."""
 
+import logging
 import os
 import signal
+import struct
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from dsfactory.core.sample import Record, sample_key
 from dsfactory.core.shard import ShardReader, ShardSpec
 from dsfactory.core.stage import Stage
 from dsfactory.engine.progress import Silent
+from dsfactory.engine.worker import Task, work
 
 
 class Counting(Silent):
@@ -106,6 +110,33 @@ class Squares(Stage):
             odd = number % 2 == 1
             row = {"square": number**2, "status": "failed" if odd else "ok", "reason": "it is odd" if odd else ""}
             yield Record(record.key, record.row | row)
+
+
+@dataclass
+class LastWords(Squares):
+    """Squares; the process that finishes shard 1 is killed before it can say so, if this file is not there yet."""
+
+    died: Path = Path()
+
+    def prepare(self) -> None:
+        logging.getLogger("dsfactory.run_log").addFilter(self._die)  # hears of a shard between its commit and the news
+
+    def _die(self, record: logging.LogRecord) -> bool:
+        if record.getMessage() == "shard" and record.__dict__["facts"]["shard"] == 1 and not self.died.exists():
+            self.died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return True
+
+
+def work_cut_short(task: Task, link: Connection) -> None:
+    """A worker, the first of which in a run is killed in the middle of a message."""
+    died = task.run.parent / "died"
+    if died.exists():
+        work(task, link)
+    else:
+        died.touch()
+        os.write(link.fileno(), struct.pack("!i", 100) + b"half of it")
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def wait_for(reached: Callable[[], object]) -> None:
