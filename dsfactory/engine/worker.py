@@ -27,6 +27,10 @@ from dsfactory.engine.signals import stop_on_signals
 POLL_S = 0.1
 """How often a worker looks again for shards that others hold, or that the stage before is still making."""
 
+AHEAD = 64
+"""A follower looks no further than so many shards that have to wait: those behind them are made later, and looking for
+each would keep a core busy in a run of 100,000."""
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -61,7 +65,7 @@ class Message(NamedTuple):
 
     Attributes:
         kind: ``"may-begin"`` and ``"upstream-ended"`` are answered with a bool; ``"advance"``, ``"event"``, ``"made"``,
-            ``"damaged"``, ``"failed"`` are not.
+            ``"put-aside"``, ``"damaged"``, ``"failed"`` are not.
         content: what belongs to it.
     """
 
@@ -138,31 +142,47 @@ class _Worker:
         self._task, self._claims, self._say, self._ask = task, claims, say, ask
         self._run = Run.open(task.run)
         self._prepared = False
+        upstream = task.stage.upstream if task.upstream is not None else None
+        self._followed = str(self._run.stage_folder(upstream)) if upstream is not None else None
+        self._ended = self._followed is None
+        self._aside: list[ShardSpec] = []
 
     def run(self) -> None:
         """Go over the shards until each is made, by this process or by another."""
         left = list(self._task.shards)
-        ended = self._task.upstream is None
+        ahead = len(left)  # the first time: what is there already may be anywhere
         with contextlib.suppress(_Refused):
-            while left:
-                ended = ended or self._ask("upstream-ended")
-                ready = left if self._task.upstream is None else self._appeared(left)
-                busy = [spec for spec in ready if not self._settle(spec, ended)]
-                others = set(left).difference(ready)
-                if ended and not busy:
-                    return
-                idle = len(busy) == len(ready)
-                left = [spec for spec in left if spec in others or spec in busy]
-                if idle:
+            while left or self._aside:
+                if not self._ended and self._ask("upstream-ended"):
+                    self._ended = True
+                    left = [spec for spec in (*self._aside, *left) if self._appeared(spec)]
+                    self._aside.clear()
+                settled = self._look(left, len(left) if self._ended else ahead)
+                ahead = AHEAD
+                if settled:
+                    left = [spec for spec in left if spec.index not in settled]
+                elif left or self._aside:
                     time.sleep(POLL_S)
 
-    def _appeared(self, left: list[ShardSpec]) -> list[ShardSpec]:
-        assert self._task.stage.upstream is not None
-        there = {path.stem for path in self._run.stage_folder(self._task.stage.upstream).glob("*.parquet")}
-        return [spec for spec in left if spec.name in there]
+    def _look(self, left: list[ShardSpec], ahead: int) -> set[int]:
+        """Settle what can be settled; the numbers of these shards. Ends after so many that have to wait."""
+        settled: set[int] = set()
+        waiting = 0
+        for spec in left:
+            if self._appeared(spec) and self._settle(spec):
+                settled.add(spec.index)
+                continue
+            waiting += 1
+            if waiting == ahead:
+                break
+        return settled
 
-    def _settle(self, spec: ShardSpec, ended: bool) -> bool:
-        """See to it that a shard is made; False when it has to be looked at again.
+    def _appeared(self, spec: ShardSpec) -> bool:
+        # Takes half as long as Path.exists, and at first all shards of the run are asked for.
+        return self._followed is None or os.path.exists(f"{self._followed}/{spec.name}.parquet")
+
+    def _settle(self, spec: ShardSpec) -> bool:
+        """See to it that a shard is made, or put it aside; False when it has to be looked at again.
 
         Raises:
             _Refused: it is not made and may not be begun.
@@ -174,12 +194,14 @@ class _Worker:
                 return True
             try:
                 if not self._upstream_done(spec):
-                    return ended
+                    return self._ended
                 self._make(spec)
             except DamagedShard as error:
-                if not ended:
-                    return False  # the stage before makes it again
-                self._say("damaged", (spec, str(error)))
+                if self._ended:
+                    self._say("damaged", (spec, str(error)))
+                else:  # the stage before may make it again
+                    self._aside.append(spec)
+                    self._say("put-aside", None)
         return True
 
     def _upstream_done(self, spec: ShardSpec) -> bool:

@@ -174,6 +174,8 @@ class Crew:
             log_event(event, worker=member.number, **facts)
         elif kind == "made":
             self._made(member, *content)
+        elif kind == "put-aside":
+            self._lost(member)
         elif kind == "damaged":
             self._lost(member)
             self._leave_out(*content)

@@ -2,15 +2,18 @@
 
 import os
 import time
+from itertools import pairwise
 
 import pytest
 
+from dsfactory.engine.claims import Claims
 from dsfactory.engine.limits import UNLIMITED, Limits
-from dsfactory.engine.local import claim_stage, run_stage
+from dsfactory.engine.local import claim_stage, make_shard, run_stage
 from dsfactory.engine.progress import Silent
 from dsfactory.engine.stream import Follower
+from dsfactory.engine.worker import POLL_S, Task, _Worker
 from tests.command import tree
-from tests.engine.toys import Counting, Numbers, Squares
+from tests.engine.toys import Counting, Numbers, Squares, wait_for
 
 
 def test_a_stage_follows_another_shard_by_shard(run, expected):
@@ -61,3 +64,48 @@ def test_an_error_in_the_block_ends_the_followers(run):
         raise ValueError
     assert not follower._thread.is_alive() and not follower._crew._members
     assert [path.name for path in (run.path / "squares").iterdir()] == ["stage.json"]
+
+
+def test_a_tar_of_the_right_size_and_the_wrong_bytes_is_tried_once_until_no_more_is_drawn(run):
+    asked = []
+
+    class Asked(Limits):
+        def reached(self, run, stage, made, in_hand=0):
+            asked.append(in_hand)
+
+    run_stage(run, Numbers(), Silent())
+    tar = run.path / "numbers" / "00001.tar"
+    data = tar.read_bytes()
+    tar.write_bytes(data[:600] + bytes([data[600] ^ 1]) + data[601:])
+    progress = Counting()
+    with Follower(run, [Squares()], claim_stage(run, Numbers()), progress, False, Asked()) as follower:
+        wait_for(lambda: len(run.finished("squares")) == 5)
+        time.sleep(4 * POLL_S)
+        assert asked == [0] * 6, "once for each shard, with none in hand then"
+        squares = follower.finish(run_stage(run, Numbers(), Silent()))
+    assert (squares.made, len(squares.damaged), asked) == (18, 1, [0] * 7)
+    assert progress.through["squares"] == 18
+
+
+def test_a_look_at_what_there_is_takes_no_longer_in_a_large_run(run, tmp_path):
+    run.grow(10_000, 1)
+    drawn = claim_stage(run, Numbers())
+    mark = claim_stage(run, Squares(), upstream=drawn)
+    first, *_, last = run.shards()
+    make_shard(run, Numbers(), last, drawn, lambda: None)
+    looks = []
+
+    def ask(kind, content=None):
+        if kind == "upstream-ended":
+            looks.append(time.process_time())
+            if len(looks) == 2:
+                make_shard(run, Numbers(), first, drawn, lambda: None)
+        return kind == "may-begin" or len(looks) == 7
+
+    (tmp_path / "claims").touch()
+    task = Task(run.path, Squares(), mark, tuple(run.shards()), tmp_path / "claims", drawn, os.getpid(), None)
+    made = []
+    with Claims(task.claims) as claims:
+        _Worker(task, claims, lambda kind, content: made.append(content[0]) if kind == "made" else None, ask).run()
+    assert made == [last, first]
+    assert min(after - before for before, after in pairwise(looks[3:])) < 0.003
