@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from dsfactory.core.atomic import remove_leftovers, scratch_path
-from dsfactory.core.errors import DsfactoryError
+from dsfactory.core.errors import DsfactoryError, StopSignal
 from dsfactory.core.remote import place_of
 from dsfactory.core.run import Run
 from dsfactory.core.shard import ShardSpec
@@ -34,6 +34,9 @@ MAX_DEATHS = 3
 
 STOP_S = 15.0
 """How long a worker that was told to stop may take before it is killed."""
+
+_TOLD_TO_STOP = (StopSignal.exit_code, -signal.SIGTERM)
+"""Exit codes of a worker that got SIGTERM, before or after it began to listen to signals."""
 
 
 def run_workers(
@@ -101,6 +104,7 @@ class Crew:
         self._folder = run.stage_folder(self._name)
         self._claims = scratch_path(self._folder / "claims")
         self._members: list[_Member] = []
+        self._stopped: list[_Member] = []
         self._begun = self._deaths = self._counted_twice = 0
         self._damaged: set[int] = set()
         self._upstream_ended = upstream is None
@@ -128,7 +132,9 @@ class Crew:
         Raises:
             DsfactoryError: one of them failed, or they keep dying.
         """
-        while self._members and not self._aborted:
+        while (self._members or self._stopped) and not self._aborted:
+            while self._stopped and self._upstream_ended:
+                self._replace(self._stopped.pop())
             linked = {member.link: member for member in self._members}
             for link in wait(list(linked), timeout=POLL_S):
                 assert isinstance(link, Connection)
@@ -240,7 +246,11 @@ class Crew:
                 self._made(member, member.shard, rows)  # it died before it could say so
             else:
                 self._lost(member)
-        if member.process.exitcode != 0:
+        code = member.process.exitcode
+        if code in _TOLD_TO_STOP and not self._upstream_ended:
+            # Everyone may have been told, and the main thread hears of it last, when what it draws lets go of it.
+            self._stopped.append(member)
+        elif code != 0:
             self._replace(member)
 
     def _replace(self, member: _Member) -> None:

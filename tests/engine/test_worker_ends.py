@@ -3,13 +3,16 @@
 import multiprocessing
 import os
 import signal
+import time
 
 from dsfactory.engine.limits import UNLIMITED, Limits
 from dsfactory.engine.local import claim_stage, run_stage
 from dsfactory.engine.progress import Silent
+from dsfactory.engine.stream import Follower
+from dsfactory.engine.worker import POLL_S
 from dsfactory.engine.workers import Crew, run_workers
 from tests.command import tree
-from tests.engine.toys import Counting, LastWords, Numbers, work_cut_short
+from tests.engine.toys import Counting, LastWords, Numbers, Squares, wait_for, work_cut_short
 
 
 def test_killed_while_it_waits_for_an_answer(run):
@@ -50,3 +53,30 @@ def test_interrupted_by_the_terminal_as_it_starts(run, capfd):
         crew.supervise()
     assert (crew.summary.made, progress.notes, capfd.readouterr().err) == (22, [], "")
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_told_to_stop_while_the_main_thread_cannot_hear_whether_all_are(run, expected):
+    """One worker is told before it listens to signals, the other one after it has made a shard."""
+    progress = Counting()
+
+    class Stopping(Numbers):
+        def process(self, shard, upstream):
+            if shard.index == 3:
+                wait_for(lambda: run.finished("squares"))
+                os.kill(crew._members[0].process.pid, signal.SIGTERM)
+                wait_for(lambda: not crew._members)
+                time.sleep(2 * POLL_S)
+                assert not crew._members and not progress.notes
+            yield from super().process(shard, upstream)
+
+    with Follower(run, [Squares()] * 2, claim_stage(run, Numbers()), progress, False, UNLIMITED) as follower:
+        crew = follower._crew
+        os.kill(crew._members[0].process.pid, signal.SIGTERM)
+        wait_for(lambda: len(crew._members) == 1)
+        squares = follower.finish(run_stage(run, Stopping(), progress))
+    assert sorted(progress.notes) == [
+        "squares: worker 1 was killed by SIGTERM: another takes its place",
+        "squares: worker 2 ended with exit code 5: another takes its place",
+    ]
+    assert (squares.made, progress.through["squares"]) == (22, 22)
+    assert tree(run.path) == expected
