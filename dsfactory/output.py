@@ -32,11 +32,11 @@ def print_job(summary: "JobSummary", as_json: bool, quiet: bool, following: str,
 
 def _print_words(summary: "JobSummary", following: str, drawn: bool) -> None:
     for stage in summary.stages:
-        made = f"{stage.made} made now" if stage.made else "nothing to do, all finished earlier"
-        if stage.stopped and not stage.made:
-            made = "none made now"
+        left = stage.stopped or stage.waiting or stage.damaged
+        nothing = "none made now" if left else "nothing to do, all finished earlier"
+        made = f"{stage.made} made now" if stage.made else nothing
         print(f"{stage.stage:<9} {stage.samples} samples ({made}){counts(stage.as_json())}")
-        if stage.waiting:
+        if stage.waiting and not stage.stopped:  # what to do about a stop is said at the end
             print(f"          {stage.waiting} samples are not drawn yet: run 'dsfactory generate' to the end first")
         for line in stage.damaged:
             print(f"          damaged: {line}")

@@ -11,7 +11,7 @@ from typing import Self
 from dsfactory.core.run import Run
 from dsfactory.core.stage import Stage
 from dsfactory.engine.limits import Limits
-from dsfactory.engine.local import StageSummary, claim_stage
+from dsfactory.engine.local import StageSummary, claim_stage, split_waiting
 from dsfactory.engine.progress import Progress
 from dsfactory.engine.workers import Crew
 
@@ -38,7 +38,8 @@ class Follower:
     ) -> None:
         mark = claim_stage(run, stages[0], redo, upstream)
         self._crew = Crew(run, stages, mark, progress, limits, upstream)
-        self._progress, self._name = progress, stages[0].name
+        self._run, self._stage, self._progress = run, stages[0], progress
+        self._name = stages[0].name
         self._error: BaseException | None = None
         # Waited for in place of the thread: a signal that interrupts Thread.join marks a living thread as ended
         # (Python 3.11), and the next join would not wait.
@@ -63,7 +64,8 @@ class Follower:
         """Wait until all that the stage before made is through, and return what was done.
 
         Args:
-            drawn: what the stage before did; when a limit stopped it, no more shards are begun here either.
+            drawn: what the stage before did; when a limit stopped it, no more shards are begun here either, and the
+                summary says so.
 
         Raises:
             DsfactoryError: a worker failed.
@@ -74,7 +76,10 @@ class Follower:
         self._served.wait()
         if self._error is not None:
             raise self._error
-        return self._crew.summary
+        summary = self._crew.summary
+        summary.stopped = summary.stopped or drawn.stopped
+        summary.waiting, _ = split_waiting(self._run, self._stage, self._crew.shards)
+        return summary
 
     def _supervise(self) -> None:
         try:

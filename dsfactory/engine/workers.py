@@ -87,6 +87,7 @@ class Crew:
 
     Attributes:
         summary: what was done so far.
+        shards: those that were not finished when the work began.
     """
 
     def __init__(
@@ -109,15 +110,15 @@ class Crew:
         self._damaged: set[int] = set()
         self._upstream_ended = upstream is None
         self._closed = self._aborted = False
-        self.summary, self._shards = survey(run, stages[0], mark, progress)
+        self.summary, self.shards = survey(run, stages[0], mark, progress)
         if upstream is None:
-            self.summary.waiting, self._shards = split_waiting(run, stages[0], self._shards)
+            self.summary.waiting, self.shards = split_waiting(run, stages[0], self.shards)
 
     def __enter__(self) -> Self:
         if self._upstream is None:
             self._announce()
         self._claims.touch()
-        for number, stage in enumerate(self._stages[: len(self._shards)], start=1):
+        for number, stage in enumerate(self._stages[: len(self.shards)], start=1):
             self._start(number, stage)
         return self
 
@@ -162,7 +163,7 @@ class Crew:
 
     def _start(self, number: int, stage: Stage) -> None:
         place = place_of(self._run.path)
-        shards = tuple(self._shards)
+        shards = tuple(self.shards)
         task = Task(self._run.path, stage, self._mark, shards, self._claims, self._upstream, os.getpid(), place)
         process, link = start(work, task, f"{self._name}-{number}")
         self._members.append(_Member(number, stage, process, link))

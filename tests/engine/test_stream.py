@@ -56,6 +56,7 @@ def test_what_the_stage_before_never_made_is_not_followed(run):
         drawn = run_stage(run, Numbers(), Silent(), limits=Limits(max_gb=0))
         squares = follower.finish(drawn)
     assert (drawn.made, squares.made, squares.damaged) == (0, 0, [])
+    assert (squares.stopped, squares.waiting) == (drawn.stopped, 22)
 
 
 def test_an_error_in_the_block_ends_the_followers(run):
@@ -83,7 +84,7 @@ def test_a_tar_of_the_right_size_and_the_wrong_bytes_is_tried_once_until_no_more
         time.sleep(4 * POLL_S)
         assert asked == [0] * 6, "once for each shard, with none in hand then"
         squares = follower.finish(run_stage(run, Numbers(), Silent()))
-    assert (squares.made, len(squares.damaged), asked) == (18, 1, [0] * 7)
+    assert (squares.made, len(squares.damaged), squares.waiting, asked) == (18, 1, 0, [0] * 7)
     assert progress.through["squares"] == 18
 
 
