@@ -144,7 +144,9 @@ def flux(dtype: torch.dtype, device: torch.device) -> Any:
     tokenizer = letter_tokenizer()
     with made_on(device, dtype):
         parts = {
-            "transformer": FluxTransformer2DModel(num_layers=2, num_single_layers=4),
+            "transformer": FluxTransformer2DModel(
+                num_layers=2, num_single_layers=4, guidance_embeds=True
+            ),  # as FLUX.1-dev
             "vae": _vae(16, shift_factor=0.1159),
             "text_encoder": CLIPTextModel(_clip(tokenizer, 768)),
             "text_encoder_2": _t5(),

@@ -7,6 +7,7 @@ depend on who makes them, so a shard that two nodes make is the same shard.
 import logging
 import os
 import signal
+import socket
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +24,9 @@ from dsfactory.engine.progress import Progress
 from dsfactory.engine.ray_node import Made, Order, comparable_versions, dtype_here
 from dsfactory.engine.ray_pool import ActorPool, Pool, TaskPool, available
 from dsfactory.engine.signals import check_stop, signals_noted
+
+CONNECT_S = 10.0
+"""How long the head of a cluster may take to answer."""
 
 TURN_S = 1.0
 """How often signals and limits are looked at while nothing happens."""
@@ -101,6 +105,7 @@ class RayEngine:
 
         if ray.is_initialized():
             return
+        _check_reachable(self._address or os.environ.get("RAY_ADDRESS", ""))
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
@@ -114,6 +119,21 @@ class RayEngine:
             ) from error
         for number, handler in handlers.items():  # Ray brings its own, which end the process at once
             signal.signal(number, handler)
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself tries for minutes.
+
+    Raises:
+        UserError: nobody listens at ``host:port``.
+    """
+    host, _, port = address.rpartition(":")
+    if "/" in host or not (host and port.isascii() and port.isdigit()):
+        return
+    try:
+        socket.create_connection((host, int(port)), CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(f"no Ray cluster at {address} ({error}): see 'ray status' on its head") from error
 
 
 def _wants_gpu(device: str | None) -> bool:
