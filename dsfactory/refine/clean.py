@@ -29,7 +29,7 @@ def drop_small_parts(labels: Labels, min_box: float) -> Labels:
         A new label image. Void is left alone.
     """
     cleaned = labels.copy()
-    for class_id in class_ids(labels):
+    for class_id in ids_in(labels):
         parts, stats = _components(labels == class_id)
         boxes = stats[:, cv2.CC_STAT_WIDTH] * stats[:, cv2.CC_STAT_HEIGHT]
         small = boxes < min_box
@@ -66,8 +66,8 @@ def fill_holes(labels: Labels, max_hole: float) -> Labels:
     return filled
 
 
-def class_ids(labels: Labels) -> list[int]:
-    """The classes present, ascending; background and void are none."""
+def ids_in(labels: Labels) -> list[int]:
+    """The classes, or the instances, present in an image of them, ascending; background and void are none."""
     counts = cv2.calcHist([labels], [0], None, [VOID + 1], [0, VOID + 1])  # np.unique would sort the pixels
     return [int(value) for value in np.flatnonzero(counts) if value not in (BACKGROUND, VOID)]
 
@@ -87,7 +87,7 @@ def label_instances(labels: Labels) -> tuple[Labels, dict[int, int]]:
     """
     found: list[tuple[int, int, int, int]] = []
     parts_of: dict[int, NDArray[np.int32]] = {}
-    for class_id in class_ids(labels):
+    for class_id in ids_in(labels):
         parts_of[class_id], stats = _components(labels == class_id)
         for part in range(1, len(stats)):
             top, left = stats[part, cv2.CC_STAT_TOP], stats[part, cv2.CC_STAT_LEFT]
@@ -102,6 +102,26 @@ def label_instances(labels: Labels) -> tuple[Labels, dict[int, int]]:
     for class_id, parts in parts_of.items():
         instances += tables[class_id][parts]
     return instances, {class_id: len(table) - 1 for class_id, table in tables.items()}
+
+
+def set_void(labels: Labels, instances: Labels, where: NDArray[np.bool_]) -> tuple[Labels, Labels]:
+    """Turn pixels into void, in both images.
+
+    Args:
+        labels: label image.
+        instances: of :func:`label_instances`.
+        where: boolean, of the same shape.
+
+    Returns:
+        A new label image and new instances. An object that is cut in pieces stays one object; one that loses all its
+        pixels leaves no gap in the ids.
+    """
+    labels, instances = np.where(where, np.uint8(VOID), labels), np.where(where, np.uint8(VOID), instances)
+    left = ids_in(instances)
+    numbers = np.zeros(VOID + 1, dtype=np.uint8)
+    numbers[left] = np.arange(1, len(left) + 1)
+    numbers[VOID] = VOID
+    return labels, numbers[instances]
 
 
 def _components(mask: NDArray[np.bool_], connectivity: int = 8) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

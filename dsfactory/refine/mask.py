@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 from dsfactory.core.sample import BACKGROUND, VOID
 from dsfactory.refine.affinity import Walk, walked_maps
 from dsfactory.refine.affinity_net import AffinityNet
-from dsfactory.refine.clean import Labels, drop_small_parts, fill_holes, label_instances, scaled_limit
+from dsfactory.refine.clean import (
+    Labels,
+    drop_small_parts,
+    fill_holes,
+    ids_in,
+    label_instances,
+    scaled_limit,
+    set_void,
+)
 from dsfactory.refine.config import RefineConfig
 from dsfactory.refine.crf import dense_crf
 from dsfactory.refine.crf_cpu import softmax, winners
@@ -35,7 +43,8 @@ class RefinedMask:
 
     Attributes:
         labels: uint8, shape ``(height, width)``: class ids, 0 background, 255 void.
-        instances: uint8, same shape: ids from 1 in row-major order of first pixels, 0 background, 255 void.
+        instances: uint8, same shape: ids from 1 in row-major order of first pixels, 0 background, 255 void. An object
+            that void cuts in pieces is one; the order is that of the pixels before void.
         thresholds: where each fused map was cut, in (0, 1).
         agreement: IoU of the final mask with the coarse mask that chose the threshold.
         claim: IoU of what the class's map alone says, cut at its threshold, with what the class got among the others;
@@ -99,18 +108,18 @@ def refine_mask(
         whole = walked_maps(net, image, fused, Walk(config.walk_beta, config.walk_steps))
     coarse = coarse_masks(whole)
     thresholds = _thresholds(thumbnail, fused, coarse, config)
-    cleaned, claims = contest(image, thumbnail, fused, thresholds, class_ids, config)
-    instances, counts = label_instances(cleaned)
+    cleaned, open_, claims = contest(image, thumbnail, fused, thresholds, class_ids, config)
+    labels, instances = set_void(cleaned, label_instances(cleaned)[0], open_)
     return RefinedMask(
-        labels=cleaned,
+        labels=labels,
         instances=instances,
         thresholds=tuple(thresholds),
-        agreement=tuple(mask_iou(cleaned == c, one) for c, one in zip(class_ids, coarse, strict=True)),
+        agreement=tuple(mask_iou(labels == c, one) for c, one in zip(class_ids, coarse, strict=True)),
         claim=tuple(claims),
         peak=tuple(peaks(cross).tolist()),
-        area=tuple(float(np.mean(cleaned == c)) for c in class_ids),
-        components=tuple(counts.get(c, 0) for c in class_ids),
-        void=float(np.mean(cleaned == VOID)),
+        area=tuple(float(np.mean(labels == c)) for c in class_ids),
+        components=tuple(len(ids_in(np.where(labels == c, instances, np.uint8(0)))) for c in class_ids),
+        void=float(np.mean(labels == VOID)),
     )
 
 
@@ -165,7 +174,7 @@ def contest(
     thresholds: Sequence[float],
     class_ids: Sequence[int],
     config: RefineConfig,
-) -> tuple[Labels, list[float]]:
+) -> tuple[Labels, NDArray[np.bool_], list[float]]:
     """Let the classes share out the image, and leave out those that are not to be seen in it.
 
     A model that is asked for three things may draw two (catastrophic neglect: Chefer et al. 2023, Attend-and-Excite,
@@ -175,7 +184,7 @@ def contest(
     ``config.min_claim`` or only one is left, which nobody contests.
 
     Returns:
-        The clean label map, and the claim of each class.
+        The clean label map, where it is open, and the claim of each class.
     """
     claimed = _cut(fused, thresholds)
     claims = [0.0] * len(class_ids)
@@ -187,8 +196,7 @@ def contest(
             claims[k] = mask_iou(claimed[k], labels == class_ids[k])
         weakest = min(rivals, key=lambda k: claims[k])
         if len(rivals) == 1 or claims[weakest] >= config.min_claim:
-            labels[open_] = VOID
-            return labels, claims
+            return labels, open_, claims
         rivals.remove(weakest)
 
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dsfactory.refine.clean import drop_small_parts, fill_holes, label_instances, scaled_limit
+from dsfactory.refine.clean import drop_small_parts, fill_holes, label_instances, scaled_limit, set_void
 
 labels_strategy = arrays(
     np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.sampled_from([0, 0, 0, 1, 2, 7, 255])
@@ -64,6 +64,14 @@ def test_too_many_parts_are_refused():
     labels[::2, ::2] = 1
     with pytest.raises(ValueError, match="1024 parts"):
         label_instances(labels)
+
+
+def test_an_object_that_void_cuts_in_pieces_stays_one():
+    labels, where = paint("11111 ..2.. 11111"), paint("..1.. ..1.. 1...1") == 1
+    void, instances = set_void(labels, label_instances(labels)[0], where)
+    assert np.array_equal(void, paint("11v11 ..v.. v111v"))
+    assert np.array_equal(instances, paint("11v11 ..v.. v222v"))  # the third has gone, and its number with it
+    assert np.array_equal(labels, paint("11111 ..2.. 11111"))
 
 
 def test_void_only():

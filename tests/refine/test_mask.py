@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dsfactory.refine.clean import label_instances
 from dsfactory.refine.config import RefineConfig
 from dsfactory.refine.mask import refine_mask
 from tests.refine.scenes import draw_scene, iou
@@ -147,6 +148,19 @@ def test_wider_band_means_more_void():
         assert ((wide.labels == 255) >= (narrow.labels == 255)).all()
         sure = wide.labels != 255
         assert np.array_equal(wide.labels[sure], narrow.labels[sure])
+
+
+def test_an_object_with_an_uncertain_band_is_one_object():
+    """What its pixels are is not sure there, but not that both sides belong together."""
+    maps = np.zeros((1, 16, 16), dtype=np.float16)
+    maps[0, 3:13, 4:12] = 1.0
+    maps[0, 7:9, 4:12] = 0.5
+    alone = RefineConfig(threshold=0.45, gaussian_compat=0.0, bilateral_compat=0.0)  # the CRF leaves the map as it is
+    mask = refine_mask(draw_scene(1).image, {(16, 16): maps}, {}, (7,), alone)
+    assert label_instances(mask.labels)[1] == {7: 2}
+    assert mask.components == (1,)
+    assert set(np.unique(mask.instances)) == {0, 1, 255}
+    assert np.array_equal(mask.instances == 1, mask.labels == 7)
 
 
 def test_without_a_crf_nothing_is_void():
