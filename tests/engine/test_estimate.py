@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from dsfactory.engine.dry_runs import estimate_generate, estimate_refine
-from dsfactory.engine.engines import IN_PROCESS, InProcess, Workers
+from dsfactory.engine.engines import IN_PROCESS, Workers
 from dsfactory.engine.estimate import in_words
 from dsfactory.engine.progress import Silent
 from tests.engine.test_pipeline import drawn, flags, run_path  # noqa: F401 -- fixtures
@@ -19,14 +19,7 @@ MORE = {"num": 10, "generate": {"device": "cpu"}}
 
 
 class Cluster:
-    """Where stages take turns, and nobody knows how many work on them."""
-
-    def followers(self, drawing, following):
-        return ()
-
-
-class InTurns(Cluster, InProcess):
-    """This process, one stage after the other."""
+    """Where nobody knows how many work on a stage."""
 
 
 def write_log(path, pace, **more):
@@ -48,10 +41,9 @@ def paced(run_path):  # noqa: F811
     ("engine", "seconds", "whole"),
     [
         (IN_PROCESS, [16, 160, 64], 16 + 160),
-        (InTurns(), [16, 160, 64], 16 + 160 + 64),
         (Workers((None,) * 4), [16, 40, 16], 16 + 40),
         (Workers((None,) * 100), [16, 20, 8], 16 + 20),
-        (Cluster(), [16, 160, 64], 16 + 160 + 64),
+        (Cluster(), [16, 160, 64], 16 + 160),
     ],
 )
 def test_workers_share_the_work_and_refining_goes_on_beside_drawing(paced, engine, seconds, whole):
