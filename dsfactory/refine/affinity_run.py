@@ -80,8 +80,11 @@ def train_net(run: Run, config: RefineConfig, report: Callable[[int, int], None]
     drawn = run.stage_state(GenerateStage.name)
     assert drawn is not None
     wanted = min(config.affinity_samples, run.total)
-    finished = run.finished(GenerateStage.name)
-    missing = [spec for spec in run.shards() if spec.start < wanted and spec not in finished]
+    missing = [
+        spec
+        for spec in run.shards()
+        if spec.start < wanted and not run.may_be_read(GenerateStage.name, spec, drawn.fingerprint)
+    ]
     if missing:
         raise UserError(
             f"{run.path}: the affinity network learns from the first {wanted} samples, and {len(missing)} of their "
