@@ -36,8 +36,8 @@ class GenerateConfig(Section):
     )
     affinity: bool = Field(
         True,
-        description="Read self-attention too, which refine uses by default: to have it later means drawing again. SD3 and "
-        "FLUX have it up to 768² pixels.",
+        description="Read self-attention too, which refine uses by default: to have it later means drawing again. "
+        "SD3 and FLUX have it up to 768² pixels.",
     )
     device: str = Field("auto", description="Where to draw: auto, cpu, cuda or cuda:1.", json_schema_extra=_NO_EFFECT)
     batch_size: int = Field(
