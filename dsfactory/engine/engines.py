@@ -1,6 +1,7 @@
 """Who runs the shards of a stage: this process, worker processes, or a Ray cluster."""
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -39,15 +40,15 @@ class Engine(Protocol):
         """
 
 
-class _Local:
+class _Local(ABC):
     """What engines on this machine have in common."""
 
-    def run_stage(self, run: Run, stage: Stage, progress: Progress, redo: bool, limits: Limits) -> StageSummary:
-        raise NotImplementedError
+    @abstractmethod
+    def run_stage(self, run: Run, stage: Stage, progress: Progress, redo: bool, limits: Limits) -> StageSummary: ...
 
+    @abstractmethod
     def followers(self, drawing: Stage, following: Stage) -> Sequence[Stage]:
         """The following stage once per worker process that makes it meanwhile."""
-        raise NotImplementedError
 
     def run_chain(
         self, run: Run, stages: Sequence[Stage], progress: Progress, redo: bool, limits: Limits
