@@ -185,12 +185,24 @@ def survey(run: Run, stage: Stage, mark: str, progress: Progress) -> tuple[Stage
     return summary, pending
 
 
-def split_waiting(run: Run, stage: Stage, pending: list[ShardSpec]) -> tuple[int, list[ShardSpec]]:
-    """How many samples of pending shards wait for the stage before, and the shards that need not wait."""
+def split_waiting(
+    run: Run, stage: Stage, pending: list[ShardSpec], upstream: str | None = None
+) -> tuple[int, list[ShardSpec]]:
+    """How many samples of pending shards wait for the stage before, and the shards that need not wait.
+
+    Args:
+        run: the run.
+        stage: the stage.
+        pending: its shards that are not finished.
+        upstream: fingerprint of the stage before when that is being made meanwhile; by default what its folder says.
+
+    Raises:
+        UserError: the stage before has finished nothing, and no fingerprint is given.
+    """
     if stage.upstream is None:
         return 0, pending
     # One that a redo was killed before it could delete is of earlier settings: it waits to be made again.
-    mark = upstream_fingerprint(run, stage)
+    mark = upstream if upstream is not None else upstream_fingerprint(run, stage)
     ready = [spec for spec in pending if run.may_be_read(stage.upstream, spec, mark)]
     return sum(map(len, pending)) - sum(map(len, ready)), ready
 

@@ -167,7 +167,8 @@ class _Making:
         self._error: Exception | None = None
         later = set(before.waiting) if before else set()
         self._later = {spec.index: spec for spec in pending if spec in later}
-        self.summary.waiting, ready = split_waiting(run, stage, [spec for spec in pending if spec not in later])
+        free = [spec for spec in pending if spec not in later]
+        self.summary.waiting, ready = split_waiting(run, stage, free, before.mark if before else None)
         self._ready = deque(ready)
         if before is None:
             self._announce()

@@ -38,7 +38,7 @@ class Follower:
     ) -> None:
         mark = claim_stage(run, stages[0], redo, upstream)
         self._crew = Crew(run, stages, mark, progress, limits, upstream)
-        self._run, self._stage, self._progress = run, stages[0], progress
+        self._run, self._stage, self._upstream, self._progress = run, stages[0], upstream, progress
         self._name = stages[0].name
         self._error: BaseException | None = None
         # Waited for in place of the thread: a signal that interrupts Thread.join marks a living thread as ended
@@ -78,7 +78,7 @@ class Follower:
             raise self._error
         summary = self._crew.summary
         summary.stopped = summary.stopped or drawn.stopped
-        summary.waiting, _ = split_waiting(self._run, self._stage, self._crew.shards)
+        summary.waiting, _ = split_waiting(self._run, self._stage, self._crew.shards, self._upstream)
         return summary
 
     def _supervise(self) -> None:
