@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dsfactory.core.sample import BACKGROUND, VOID
 from dsfactory.filter.judge import Probabilities, pixel_losses
 from dsfactory.filter.rules import Verdict
 from dsfactory.filter.scores import Score
+from dsfactory.refine.clean import set_void
 from dsfactory.segment.data import Labels
 
 OUTLINE = 1 / 32
@@ -61,12 +61,7 @@ def void_doubtful(
     per_value = np.full(256, np.inf)
     per_value[: len(limits)] = limits
     doubtful = _without_outlines(pixel_losses(probabilities, mask) > per_value[mask], probabilities, mask)
-    mask, instances = np.where(doubtful, VOID, mask), np.where(doubtful, VOID, instances)
-    left = [number for number in np.unique(instances) if number not in (BACKGROUND, VOID)]
-    ids = np.zeros(256, dtype=np.uint8)
-    ids[left] = np.arange(1, len(left) + 1)
-    ids[VOID] = VOID
-    return mask.astype(np.uint8), ids[instances]
+    return set_void(mask, instances, doubtful)
 
 
 def _without_outlines(doubtful: NDArray[np.bool_], probabilities: Probabilities, mask: Labels) -> NDArray[np.bool_]:
