@@ -55,7 +55,7 @@ def sentence(results: dict[str, Any], machine: str) -> str:
         f"mIoU of **{means['synthetic']:.2f}** (± {spreads['synthetic']:.2f}), the one that learnt from the "
         f"{results['real_images']} real pictures {means['real']:.2f} (± {spreads['real']:.2f}), from\n"
         f"both {means['both']:.2f} (± {spreads['both']:.2f}): means of {results['repeats']} trainings of "
-        f"{results['steps']:,} steps, and two standard deviations. {machine}\n"
+        f"{results['steps']:,} steps, and two standard deviations, at least {LEAST_SPREAD}. {machine}\n"
     )
 
 
