@@ -144,9 +144,8 @@ def flux(dtype: torch.dtype, device: torch.device) -> Any:
     tokenizer = letter_tokenizer()
     with made_on(device, dtype):
         parts = {
-            "transformer": FluxTransformer2DModel(
-                num_layers=2, num_single_layers=4, guidance_embeds=True
-            ),  # as FLUX.1-dev
+            # With guidance as FLUX.1-dev, which reads as many tokens as the bare pipeline does.
+            "transformer": FluxTransformer2DModel(num_layers=2, num_single_layers=4, guidance_embeds=True),
             "vae": _vae(16, shift_factor=0.1159),
             "text_encoder": CLIPTextModel(_clip(tokenizer, 768)),
             "text_encoder_2": _t5(),

@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 
 from dsfactory.core.errors import UserError
 from dsfactory.core.run import CONFIG, Run, is_run
-from dsfactory.engine.config import RunConfig, resolve_config
-from dsfactory.engine.engines import IN_PROCESS, Engine, InProcess, Workers
+from dsfactory.engine.config import resolve_config
+from dsfactory.engine.engines import IN_PROCESS, Engine, InProcess, Local, Workers
 from dsfactory.engine.estimate import (
     Estimate,
     StageEstimate,
@@ -28,7 +28,7 @@ from dsfactory.engine.estimate import (
 from dsfactory.engine.exporting import Exports, export_to, plan_exports
 from dsfactory.engine.local import check_stage, upstream_fingerprint
 from dsfactory.engine.log import LOG
-from dsfactory.engine.pipeline import STAGES, appended, build_stage, settle
+from dsfactory.engine.pipeline import STAGES, appended, build_stage, learns_first, settle
 from dsfactory.engine.progress import Progress
 from dsfactory.engine.splicing import check_wish, splice_stage
 from dsfactory.evaluate.config import EvaluateConfig
@@ -75,9 +75,9 @@ def estimate_generate(
         stages = [build_stage(name, config, out, redo, _here(engine)) for name in names]
         for stage in stages:
             upstream = check_stage(run, stage, upstream, redo)
-        if formats is not None and not _learns(run, config, redo):
+        if formats is not None and not learns_first(out, config, redo):
             beside = True
-            if isinstance(engine, InProcess | Workers):
+            if isinstance(engine, Local):
                 workers["refine"] = len(engine.followers(stages[1], stages[2]))
     total = max(config.num * len(config.classes), run.total if run else 0)
     finished = {name: 0 if redo or run is None else finished_samples(run, name) for name in names}
@@ -89,7 +89,7 @@ def count_workers(engine: Engine) -> int | None:
     """How many work on a stage at once; None where only a cluster knows."""
     if isinstance(engine, Workers):
         return len(engine.devices)
-    return 1 if isinstance(engine, InProcess) else None
+    return 1 if isinstance(engine, Local) else None
 
 
 class _Unasked(InProcess):
@@ -103,16 +103,7 @@ class _Unasked(InProcess):
 
 
 def _here(engine: Engine) -> Engine:
-    return engine if isinstance(engine, InProcess | Workers) else _Unasked()
-
-
-def _learns(run: Run, config: RunConfig, redo: bool) -> bool:
-    """Whether masks wait for all pictures, from which a network learns first."""
-    if config.refine.affinity != "net":
-        return False
-    from dsfactory.refine.affinity_run import has_net
-
-    return redo or not has_net(run, config.refine)
+    return engine if isinstance(engine, Local) else _Unasked()
 
 
 def _no_embedder() -> NoReturn:

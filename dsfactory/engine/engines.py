@@ -24,9 +24,7 @@ class Engine(Protocol):
     def run_stage(self, run: Run, stage: Stage, progress: Progress, redo: bool, limits: Limits) -> StageSummary:
         """Finish a stage; see :func:`dsfactory.engine.local.run_stage`."""
 
-    def run_chain(
-        self, run: Run, stages: Sequence[Stage], progress: Progress, redo: bool, limits: Limits
-    ) -> list[StageSummary]:
+    def run_chain(self, run: Run, stages: Sequence[Stage], progress: Progress, limits: Limits) -> list[StageSummary]:
         """Finish a stage, or two of which the second follows the first shard by shard."""
 
     def auto_dtype(self, device: str, progress: Progress) -> str:
@@ -40,7 +38,7 @@ class Engine(Protocol):
         """
 
 
-class _Local(ABC):
+class Local(ABC):
     """What engines on this machine have in common."""
 
     @abstractmethod
@@ -50,16 +48,14 @@ class _Local(ABC):
     def followers(self, drawing: Stage, following: Stage) -> Sequence[Stage]:
         """The following stage once per worker process that makes it meanwhile."""
 
-    def run_chain(
-        self, run: Run, stages: Sequence[Stage], progress: Progress, redo: bool, limits: Limits
-    ) -> list[StageSummary]:
+    def run_chain(self, run: Run, stages: Sequence[Stage], progress: Progress, limits: Limits) -> list[StageSummary]:
         from dsfactory.engine.stream import Follower
 
         first, *second = stages
         if not second:
-            return [self.run_stage(run, first, progress, redo, limits)]
+            return [self.run_stage(run, first, progress, False, limits)]
         followers = self.followers(first, second[0])
-        with Follower(run, followers, claim_stage(run, first, redo), progress, redo, limits) as follower:
+        with Follower(run, followers, claim_stage(run, first), progress, False, limits) as follower:
             done = self.run_stage(run, first, progress, False, limits)
             return [done, follower.finish(done)]
 
@@ -72,7 +68,7 @@ class _Local(ABC):
         return device
 
 
-class InProcess(_Local):
+class InProcess(Local):
     """This process, with all its threads."""
 
     def run_stage(self, run: Run, stage: Stage, progress: Progress, redo: bool, limits: Limits) -> StageSummary:
@@ -83,7 +79,7 @@ class InProcess(_Local):
 
 
 @dataclass(frozen=True)
-class Workers(_Local):
+class Workers(Local):
     """Worker processes on this machine.
 
     Attributes:

@@ -97,6 +97,7 @@ class _Forwarder(logging.Handler):
 
 
 def versions() -> dict[str, str]:
+    """Of dsfactory, Python and the libraries that decide about the bytes of a run, by name."""
     packages = {name: importlib.metadata.version(name) for name in _PACKAGES}
     return {"dsfactory": __version__, "python": platform.python_version(), **packages}
 

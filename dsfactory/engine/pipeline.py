@@ -203,8 +203,7 @@ def generate_job(
     out, config = settle(out, config_file, flags)
     if append is not None and not is_run(out):
         raise UserError(f"{out} is not a run that could grow: begin it with --num instead of --append")
-    # Masks wait for the pictures when a network learns from these first.
-    learns = refine and config.refine.affinity == "net" and (redo or not _has_net(out, config))
+    learns = refine and learns_first(out, config, redo)
     stages = [build_stage(name, config, out, redo, engine, progress) for name in STAGES[: 3 if refine else 2]]
     for stage in stages:
         stage.identity()
@@ -222,13 +221,12 @@ def generate_job(
             # All of them at once: a stop leaves nothing old that would refuse to go on without --redo.
             for stage in reversed(stages):
                 run.discard_stage(stage.name)
-            redo = False
-        summary = JobSummary(out, config.generate.model, [run_stage(run, stages[0], progress, redo, limits)])
+        summary = JobSummary(out, config.generate.model, [run_stage(run, stages[0], progress, limits=limits)])
         if not summary.stopped:
             drawing = stages[1:2] if learns else stages[1:]
-            summary.stages += engine.run_chain(run, drawing, progress, redo, limits)
+            summary.stages += engine.run_chain(run, drawing, progress, limits)
         if learns and not summary.stopped:
-            summary.stages.append(_refine(run, config, progress, redo, limits, engine))
+            summary.stages.append(_refine(run, config, progress, False, limits, engine))
         ended |= outcome_of(summary)
         return summary
 
@@ -324,11 +322,13 @@ class _TrainingProgress:
         self._progress.advance("affinity")
 
 
-def _has_net(out: Path, config: RunConfig) -> bool:
-    """Whether a run is there and holds the affinity network that the config wants."""
+def learns_first(out: Path, config: RunConfig, redo: bool) -> bool:
+    """Whether masks wait for all pictures, from which an affinity network that is not there yet learns first."""
+    if config.refine.affinity != "net":
+        return False
     from dsfactory.refine.affinity_run import has_net
 
-    return is_run(out) and has_net(Run.open(out), config.refine)
+    return redo or not is_run(out) or not has_net(Run.open(out), config.refine)
 
 
 @contextmanager

@@ -51,15 +51,16 @@ class RayEngine:
         self._address = address
 
     def run_stage(self, run: Run, stage: Stage, progress: Progress, redo: bool, limits: Limits) -> StageSummary:
-        return self.run_chain(run, [stage], progress, redo, limits)[0]
+        return self._run(run, [_Making(run, stage, progress, redo, None)], limits)[0]
 
-    def run_chain(
-        self, run: Run, stages: Sequence[Stage], progress: Progress, redo: bool, limits: Limits
-    ) -> list[StageSummary]:
+    def run_chain(self, run: Run, stages: Sequence[Stage], progress: Progress, limits: Limits) -> list[StageSummary]:
         """The second stage's shards are made beside the first's, each once the shard that it is made of is there."""
         makings: list[_Making] = []
         for stage in stages:
-            makings.append(_Making(run, stage, progress, redo, makings[-1] if makings else None))
+            makings.append(_Making(run, stage, progress, False, makings[-1] if makings else None))
+        return self._run(run, makings, limits)
+
+    def _run(self, run: Run, makings: "list[_Making]", limits: Limits) -> list[StageSummary]:
         if any(making.waiting for making in makings):
             self._connect()
             path = str(run.path.absolute())

@@ -91,9 +91,7 @@ class TaskPool:
 
         spec = self._shards.pop(reference)
         try:
-            return spec, ray.get(reference)
-        except ray.exceptions.RayTaskError as error:
-            raise error.cause from error
+            return spec, _fetch(reference)
         except ray.exceptions.RayError as error:
             raise _lost(self._name, spec, error) from error
 
@@ -134,6 +132,7 @@ class ActorPool:
         return [*self._starting, *self._busy]
 
     def room(self, left: int) -> int:
+        """Actors that wait for a shard; asks the cluster for more of them where more are wanted."""
         held = len(self._starting) + len(self._idle) + len(self._busy)
         wanted = min(left + len(self._busy), AHEAD * max(1, available(self.resource)))
         for _ in range(wanted - held):
@@ -153,9 +152,7 @@ class ActorPool:
 
         actor, spec = self._busy.pop(reference)
         try:
-            made: Made = ray.get(reference)
-        except ray.exceptions.RayTaskError as error:
-            raise error.cause from error
+            made = _fetch(reference)
         except ray.exceptions.RayError as error:
             self._losses[spec.index] += 1
             if self._losses[spec.index] > RETRIES:
@@ -187,6 +184,21 @@ class ActorPool:
             ray.kill(actor)
         if self._busy:  # which fail once their actors are gone
             ray.wait(list(self._busy), num_returns=len(self._busy), timeout=CANCEL_S)
+
+
+def _fetch(reference: Any) -> Made:
+    """A shard's report.
+
+    Raises:
+        RayError: its worker or node was lost; what making it raised comes as itself.
+    """
+    import ray
+
+    try:
+        made: Made = ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from error
+    return made
 
 
 def _lost(stage: str, spec: ShardSpec, error: Exception) -> DsfactoryError:

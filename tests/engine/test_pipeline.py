@@ -122,10 +122,10 @@ def test_what_a_limit_left_of_a_redo_is_finished_without_flags(run_path):
 class InTurns(InProcess):
     """One stage after the other."""
 
-    def run_chain(self, run, stages, progress, redo, limits):
+    def run_chain(self, run, stages, progress, limits):
         done = []
         for stage in stages:
-            done.append(self.run_stage(run, stage, progress, redo, limits))
+            done.append(self.run_stage(run, stage, progress, False, limits))
             if done[-1].stopped:
                 break
         return done
