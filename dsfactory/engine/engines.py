@@ -2,9 +2,10 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 from dsfactory.core.errors import UserError
 from dsfactory.core.remote import any_mirror
@@ -13,6 +14,9 @@ from dsfactory.core.stage import Stage
 from dsfactory.engine.limits import Limits
 from dsfactory.engine.local import StageSummary, claim_stage, run_stage
 from dsfactory.engine.progress import Progress
+
+if TYPE_CHECKING:
+    from dsfactory.engine.early import EarlyWorkers
 
 FOLLOWERS_PER_GPU = 4
 """Refining takes a core a fifth of a second per image of 512²: four keep up with twenty images a second."""
@@ -23,6 +27,9 @@ class Engine(Protocol):
 
     def run_stage(self, run: Run, stage: Stage, progress: Progress, redo: bool, limits: Limits) -> StageSummary:
         """Finish a stage; see :func:`dsfactory.engine.local.run_stage`."""
+
+    def preparing(self, run: Run, stage: Stage) -> AbstractContextManager[object]:
+        """In the block, in which this process makes the stage before, workers may already prepare this one."""
 
     def run_chain(self, run: Run, stages: Sequence[Stage], progress: Progress, limits: Limits) -> list[StageSummary]:
         """Finish a stage, or two of which the second follows the first shard by shard."""
@@ -59,6 +66,9 @@ class Local(ABC):
             done = self.run_stage(run, first, progress, False, limits)
             return [done, follower.finish(done)]
 
+    def preparing(self, run: Run, stage: Stage) -> AbstractContextManager[object]:
+        return nullcontext()
+
     def auto_dtype(self, device: str, progress: Progress) -> str:
         from dsfactory.models.loading import auto_dtype
 
@@ -78,7 +88,7 @@ class InProcess(Local):
         return [following] * count_followers(drawing, 1)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Workers(Local):
     """Worker processes on this machine.
 
@@ -87,11 +97,20 @@ class Workers(Local):
     """
 
     devices: tuple[str | None, ...]
+    _early: "EarlyWorkers | None" = field(default=None, init=False, compare=False)
+
+    @contextmanager
+    def preparing(self, run: Run, stage: Stage) -> Iterator[None]:
+        from dsfactory.engine.early import EarlyWorkers
+
+        unfinished = len(run.shards()) - len(run.finished(stage.name))
+        with EarlyWorkers(self._stages(stage)[:unfinished]) as self._early:
+            yield
 
     def run_stage(self, run: Run, stage: Stage, progress: Progress, redo: bool, limits: Limits) -> StageSummary:
         from dsfactory.engine.workers import run_workers
 
-        return run_workers(run, self._stages(stage), progress, redo, limits)
+        return run_workers(run, self._stages(stage), progress, redo, limits, self._early)
 
     def followers(self, drawing: Stage, following: Stage) -> Sequence[Stage]:
         return [following] * count_followers(self._stages(drawing)[0], len(self.devices))

@@ -221,10 +221,11 @@ def generate_job(
             # All of them at once: a stop leaves nothing old that would refuse to go on without --redo.
             for stage in reversed(stages):
                 run.discard_stage(stage.name)
-        summary = JobSummary(out, config.generate.model, [run_stage(run, stages[0], progress, limits=limits)])
-        if not summary.stopped:
-            drawing = stages[1:2] if learns else stages[1:]
-            summary.stages += engine.run_chain(run, drawing, progress, limits)
+        with engine.preparing(run, stages[1]):
+            summary = JobSummary(out, config.generate.model, [run_stage(run, stages[0], progress, limits=limits)])
+            if not summary.stopped:
+                drawing = stages[1:2] if learns else stages[1:]
+                summary.stages += engine.run_chain(run, drawing, progress, limits)
         if learns and not summary.stopped:
             summary.stages.append(_refine(run, config, progress, False, limits, engine))
         ended |= outcome_of(summary)

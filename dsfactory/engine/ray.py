@@ -10,6 +10,7 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from dsfactory.core.atomic import remove_leftovers
@@ -52,6 +53,9 @@ class RayEngine:
 
     def run_stage(self, run: Run, stage: Stage, progress: Progress, redo: bool, limits: Limits) -> StageSummary:
         return self._run(run, [_Making(run, stage, progress, redo, None)], limits)[0]
+
+    def preparing(self, run: Run, stage: Stage) -> AbstractContextManager[object]:
+        return nullcontext()
 
     def run_chain(self, run: Run, stages: Sequence[Stage], progress: Progress, limits: Limits) -> list[StageSummary]:
         """The second stage's shards are made beside the first's, each once the shard that it is made of is there."""

@@ -1,14 +1,18 @@
-"""Start a worker process: with one thread to compute with, deaf to Ctrl-C, and a pipe to its parent."""
+"""Start a worker process, with one thread to compute with, deaf to Ctrl-C, and a pipe to its parent; and end it."""
 
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from typing import Any
+from typing import Any, NamedTuple
+
+STOP_S = 15.0
+"""How long a worker that was told to stop may take before it is killed."""
 
 _SPAWN = get_context("spawn")  # PyTorch and CUDA do not survive a fork
 
@@ -16,8 +20,15 @@ _environment = threading.Lock()
 """Held while the environment is that of a worker to be: a follower's thread starts workers too."""
 
 
-def start(target: Callable[[Any, Connection], None], task: Any, name: str) -> tuple[SpawnProcess, Connection]:
-    """Start a process, and return it with this end of its pipe.
+class Started(NamedTuple):
+    """A process, and this end of its pipe."""
+
+    process: SpawnProcess
+    link: Connection
+
+
+def start(target: Callable[[Any, Connection], None], task: Any, name: str) -> Started:
+    """Start a process.
 
     Args:
         target: called in the process with the task and the other end of the pipe. SIGINT is blocked until it unblocks
@@ -30,7 +41,20 @@ def start(target: Callable[[Any, Connection], None], task: Any, name: str) -> tu
     with one_thread(), _no_interrupts():
         process.start()
     theirs.close()
-    return process, ours
+    return Started(process, ours)
+
+
+def end(workers: Sequence[Started]) -> None:
+    """End processes: all are told to stop, and those that do not are killed."""
+    for process, _ in workers:
+        process.terminate()
+    deadline = time.monotonic() + STOP_S
+    for process, link in workers:
+        process.join(max(0.0, deadline - time.monotonic()))
+        if process.is_alive():
+            process.kill()
+            process.join()
+        link.close()
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -60,6 +60,19 @@ class Task:
     mirrored: tuple[str, Path] | None
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """What a worker is to do that is started before its task is known: prepare the stage, then wait for the task.
+
+    Attributes:
+        stage: the stage, not yet prepared.
+        parent: pid of the process that started this one.
+    """
+
+    stage: Stage
+    parent: int
+
+
 class Message(NamedTuple):
     """What a worker says.
 
@@ -77,7 +90,7 @@ class _Refused(Exception):
     """No further shard may be begun: a limit is reached."""
 
 
-def work(task: Task, link: Connection) -> None:
+def work(task: Task | Ahead, link: Connection) -> None:
     """Entry point of the process; its exit code is 0 when nothing is left to do, or the parent knows why not."""
     _die_with(task.parent)
     try:
@@ -92,7 +105,7 @@ def work(task: Task, link: Connection) -> None:
         sys.exit(1)
 
 
-def _serve(task: Task, link: Connection) -> None:
+def _serve(task: Task | Ahead, link: Connection) -> None:
     def say(kind: str, content: Any = None) -> None:
         link.send(Message(kind, content))
 
@@ -101,21 +114,31 @@ def _serve(task: Task, link: Connection) -> None:
         return bool(link.recv())
 
     try:
-        if task.mirrored is not None:
-            from dsfactory.core.mirror import join_mirror
-
-            join_mirror(*task.mirrored)
-        with forward_events(lambda event, facts: say("event", (event, facts))), Claims(task.claims) as claims:
-            _Worker(task, claims, say, ask).run()
+        with forward_events(lambda event, facts: say("event", (event, facts))):
+            if isinstance(task, Ahead):
+                task.stage.prepare()
+                _run(replace(link.recv(), stage=task.stage), say, ask, prepared=True)
+            else:
+                _run(task, say, ask, prepared=False)
     except (BrokenPipeError, EOFError):
         raise
-    except FileNotFoundError as error:
-        if error.filename == str(task.claims):
-            return  # the command has ended and taken the file away
-        say("failed", error)
     except Exception as error:
         told = isinstance(error, DsfactoryError | OSError)  # others may not survive the way to the parent
         say("failed", error if told else RuntimeError("".join(traceback.format_exception(error))))
+
+
+def _run(task: Task, say: Callable[[str, Any], None], ask: Callable[..., bool], prepared: bool) -> None:
+    if task.mirrored is not None:
+        from dsfactory.core.mirror import join_mirror
+
+        join_mirror(*task.mirrored)
+    try:
+        with Claims(task.claims) as claims:
+            _Worker(task, claims, say, ask, prepared).run()
+    except FileNotFoundError as error:
+        if error.filename != str(task.claims):
+            raise
+        # else the command has ended and taken the file away
 
 
 def _die_with(parent: int) -> None:
@@ -138,10 +161,17 @@ def finished_rows(run: Run, stage: Stage, spec: ShardSpec, mark: str) -> list[di
 
 
 class _Worker:
-    def __init__(self, task: Task, claims: Claims, say: Callable[[str, Any], None], ask: Callable[..., bool]) -> None:
+    def __init__(
+        self,
+        task: Task,
+        claims: Claims,
+        say: Callable[[str, Any], None],
+        ask: Callable[..., bool],
+        prepared: bool = False,
+    ) -> None:
         self._task, self._claims, self._say, self._ask = task, claims, say, ask
         self._run = Run.open(task.run)
-        self._prepared = False
+        self._prepared = prepared
         upstream = task.stage.upstream if task.upstream is not None else None
         self._followed = str(self._run.stage_folder(upstream)) if upstream is not None else None
         self._ended = self._followed is None

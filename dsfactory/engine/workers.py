@@ -7,12 +7,10 @@ reports. It is the only one that decides about limits, prints and logs.
 
 import os
 import signal
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,25 +20,28 @@ from dsfactory.core.remote import place_of
 from dsfactory.core.run import Run
 from dsfactory.core.shard import ShardSpec
 from dsfactory.core.stage import Stage
+from dsfactory.engine.early import EarlyWorkers
 from dsfactory.engine.limits import UNLIMITED, Limits
 from dsfactory.engine.local import StageSummary, claim_stage, split_waiting, survey
 from dsfactory.engine.log import log_event
 from dsfactory.engine.progress import Progress
-from dsfactory.engine.spawning import start
+from dsfactory.engine.spawning import Started, end, start
 from dsfactory.engine.worker import POLL_S, Message, Task, finished_rows, work
 
 MAX_DEATHS = 3
 """So many workers may die without a shard finished in between; then something is wrong that another try cannot mend."""
-
-STOP_S = 15.0
-"""How long a worker that was told to stop may take before it is killed."""
 
 _TOLD_TO_STOP = (StopSignal.exit_code, -signal.SIGTERM)
 """Exit codes of a worker that got SIGTERM, before or after it began to listen to signals."""
 
 
 def run_workers(
-    run: Run, stages: Sequence[Stage], progress: Progress, redo: bool = False, limits: Limits = UNLIMITED
+    run: Run,
+    stages: Sequence[Stage],
+    progress: Progress,
+    redo: bool = False,
+    limits: Limits = UNLIMITED,
+    early: EarlyWorkers | None = None,
 ) -> StageSummary:
     """Finish every shard of a stage whose upstream is there, as :func:`dsfactory.engine.local.run_stage` does.
 
@@ -50,12 +51,13 @@ def run_workers(
         progress: who is told.
         redo: make the stage again if it was made with other settings.
         limits: when to stop before all is done.
+        early: workers that prepare the stage already.
 
     Raises:
         UserError: see :func:`dsfactory.engine.local.claim_stage`; or what a worker raised.
         DsfactoryError: workers keep dying.
     """
-    crew = Crew(run, stages, claim_stage(run, stages[0], redo), progress, limits)
+    crew = Crew(run, stages, claim_stage(run, stages[0], redo), progress, limits, early=early)
     with crew:
         crew.supervise()
     return crew.summary
@@ -65,8 +67,7 @@ def run_workers(
 class _Member:
     number: int
     stage: Stage
-    process: SpawnProcess
-    link: Connection
+    started: Started
     shard: ShardSpec | None = None
     """The shard that it is making."""
     through: int = 0
@@ -84,6 +85,7 @@ class Crew:
         limits: when to stop before all is done.
         upstream: fingerprint of the stage before when that is being made meanwhile; its shards are taken as they
             appear, until :meth:`end_upstream` is called.
+        early: workers that prepare the stage already.
 
     Attributes:
         summary: what was done so far.
@@ -98,8 +100,9 @@ class Crew:
         progress: Progress,
         limits: Limits,
         upstream: str | None = None,
+        early: EarlyWorkers | None = None,
     ) -> None:
-        self._run, self._stages, self._mark = run, stages, mark
+        self._run, self._stages, self._mark, self._early = run, stages, mark, early
         self._progress, self._limits, self._upstream = progress, limits, upstream
         self._name = stages[0].name
         self._folder = run.stage_folder(self._name)
@@ -136,7 +139,7 @@ class Crew:
         while (self._members or self._stopped) and not self._aborted:
             while self._stopped and self._upstream_ended:
                 self._replace(self._stopped.pop())
-            linked = {member.link: member for member in self._members}
+            linked = {member.started.link: member for member in self._members}
             for link in wait(list(linked), timeout=POLL_S):
                 assert isinstance(link, Connection)
                 try:
@@ -165,8 +168,8 @@ class Crew:
         place = place_of(self._run.path)
         shards = tuple(self.shards)
         task = Task(self._run.path, stage, self._mark, shards, self._claims, self._upstream, os.getpid(), place)
-        process, link = start(work, task, f"{self._name}-{number}")
-        self._members.append(_Member(number, stage, process, link))
+        started = self._early.take(task) if self._early is not None else None
+        self._members.append(_Member(number, stage, started or start(work, task, f"{self._name}-{number}")))
 
     def _hear(self, member: _Member, message: Message) -> None:
         kind, content = message
@@ -191,7 +194,7 @@ class Crew:
 
     def _answer(self, member: _Member, answer: bool) -> None:
         with suppress(ConnectionError):  # it died since it asked, as the next look at its link will tell
-            member.link.send(answer)
+            member.started.link.send(answer)
 
     def _may_begin(self, member: _Member, spec: ShardSpec) -> bool:
         for other in self._members:
@@ -236,8 +239,8 @@ class Crew:
 
     def _gone(self, member: _Member) -> None:
         """A worker ended: it found nothing left to do, or it died and another takes its place."""
-        member.process.join()
-        member.link.close()
+        member.started.process.join()
+        member.started.link.close()
         self._members.remove(member)
         if self._aborted:
             return
@@ -247,7 +250,7 @@ class Crew:
                 self._made(member, member.shard, rows)  # it died before it could say so
             else:
                 self._lost(member)
-        code = member.process.exitcode
+        code = member.started.process.exitcode
         if code in _TOLD_TO_STOP and not self._upstream_ended:
             # Everyone may have been told, and the main thread hears of it last, when what it draws lets go of it.
             self._stopped.append(member)
@@ -256,7 +259,7 @@ class Crew:
 
     def _replace(self, member: _Member) -> None:
         self._deaths += 1
-        code = member.process.exitcode
+        code = member.started.process.exitcode
         cause = f"was killed by {signal.Signals(-code).name}" if code and code < 0 else f"ended with exit code {code}"
         log_event("worker-died", stage=self._name, worker=member.number, reason=cause)
         if self._deaths >= MAX_DEATHS:
@@ -269,15 +272,7 @@ class Crew:
 
     def _end(self) -> None:
         """End workers that are still there, and remove what those that were killed left."""
-        for member in self._members:
-            member.process.terminate()
-        end = time.monotonic() + STOP_S
-        for member in self._members:
-            member.process.join(max(0.0, end - time.monotonic()))
-            if member.process.is_alive():
-                member.process.kill()
-                member.process.join()
-            member.link.close()
+        end([member.started for member in self._members])
         self._members.clear()
         if self._folder.is_dir():
             remove_leftovers(self._folder)

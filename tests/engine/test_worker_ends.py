@@ -49,7 +49,7 @@ def test_killed_when_a_shard_is_finished_and_nobody_knows(run, expected, tmp_pat
 def test_interrupted_by_the_terminal_as_it_starts(run, capfd):
     progress = Counting()
     with Crew(run, [Numbers()], claim_stage(run, Numbers()), progress, UNLIMITED) as crew:
-        os.kill(crew._members[0].process.pid, signal.SIGINT)
+        os.kill(crew._members[0].started.process.pid, signal.SIGINT)
         crew.supervise()
     assert (crew.summary.made, progress.notes, capfd.readouterr().err) == (22, [], "")
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
@@ -63,7 +63,7 @@ def test_told_to_stop_while_the_main_thread_cannot_hear_whether_all_are(run, exp
         def process(self, shard, upstream):
             if shard.index == 3:
                 wait_for(lambda: run.finished("squares"))
-                os.kill(crew._members[0].process.pid, signal.SIGTERM)
+                os.kill(crew._members[0].started.process.pid, signal.SIGTERM)
                 wait_for(lambda: not crew._members)
                 time.sleep(2 * POLL_S)
                 assert not crew._members and not progress.notes
@@ -71,7 +71,7 @@ def test_told_to_stop_while_the_main_thread_cannot_hear_whether_all_are(run, exp
 
     with Follower(run, [Squares()] * 2, claim_stage(run, Numbers()), progress, False, UNLIMITED) as follower:
         crew = follower._crew
-        os.kill(crew._members[0].process.pid, signal.SIGTERM)
+        os.kill(crew._members[0].started.process.pid, signal.SIGTERM)
         wait_for(lambda: len(crew._members) == 1)
         squares = follower.finish(run_stage(run, Stopping(), progress))
     assert sorted(progress.notes) == [

@@ -48,6 +48,7 @@ class Numbers(Stage):
         fatal: the process that makes this shard kills itself half-way ...
         deaths: ... until this file has so many bytes as ``lives``.
         mistake: raised while preparing.
+        prepared: a byte is added to this file by each process that prepares it.
     """
 
     offset: int = 0
@@ -57,6 +58,7 @@ class Numbers(Stage):
     lives: int = 0
     deaths: Path | None = None
     mistake: str = ""
+    prepared: Path | None = None
 
     name, version, upstream = "numbers", 1, None
     schema = pa.schema([("key", pa.string()), ("value", pa.int64())])
@@ -76,6 +78,9 @@ class Numbers(Stage):
             raise KeyError("a bug")
         if self.mistake:
             raise UserError(self.mistake)
+        if self.prepared is not None:
+            with self.prepared.open("ab") as file:
+                file.write(b"x")
 
     def process(self, shard: ShardSpec, upstream: ShardReader | None) -> Iterator[Record]:
         for number in range(shard.start, shard.stop):
