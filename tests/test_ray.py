@@ -68,6 +68,22 @@ def test_a_node_is_lost_in_the_middle(tiny_model, folders, cluster, gpus):
     assert tree(shared / "a") == tree(alone / "a")
 
 
+def test_in_a_bucket_a_node_is_lost_in_the_middle(tiny_model, folders, s3, cluster):
+    """Nodes share no folder then; the dataset is exported from what they uploaded."""
+    alone, elsewhere = folders
+    bucket = s3.bucket()
+    nodes = [cluster.add_node(**NODE, num_gpus=1) for _ in range(2)]
+    there = ["--out", f"s3://{bucket}/runs/a", "--engine", "ray", "--address", cluster.address]
+    child = run_tiny(tiny_model, *RUN, *there, cwd=elsewhere, wait=False)
+    s3.wait_for(bucket, "runs/a/generate/00001.parquet", 900)
+    cluster.remove_node(nodes[0], allow_graceful=False)
+    errors = child.communicate(timeout=1500)[1]
+    assert child.returncode == 0, errors
+    assert run_tiny(tiny_model, *RUN, cwd=alone).returncode == 0
+    stored = s3.objects(bucket, "runs/a")
+    assert {name: data for name, data in stored.items() if name != "log.jsonl"} == tree(alone / "a")
+
+
 def test_a_gpu_keeps_its_process_and_refine_works_beside_it(tiny_model, folders, cluster):
     """So that the model is loaded once, not for every shard, and the GPU waits for nobody."""
     _, shared = folders

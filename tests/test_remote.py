@@ -121,7 +121,6 @@ def test_report_and_splice_work_on_a_run_in_a_bucket(s3, local, tmp_path):
         (["status", "s3://BUCKET/a"], {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "cannot be used"),
         (["refine", "s3://BUCKET/a"], {}, "is not there"),
         (["report", "s3://BUCKET/a", "--out", "s3://BUCKET/x.html"], {}, "only runs and exports can be in a bucket"),
-        (["generate", "--classes", "dog", "--out", "s3://BUCKET/a", "--engine", "ray"], {}, "all nodes share"),
     ],
 )
 def test_a_mistake_is_one_clear_line(s3, tmp_path, arguments, environment, says):

@@ -75,20 +75,23 @@ class StoreMirror:
             found.pop(LOG, None)  # this command writes to it
         for name in self._known.keys() - found.keys():
             (self.root / name).unlink(missing_ok=True)
-        changed = [name for name in found if self._known.get(name) != found[name].version]
-        for name in changed:
-            (self.root / name).parent.mkdir(parents=True, exist_ok=True)
-        self._fetch(name for name in changed if not self._is_shard(name))
-        for name in filter(self._is_shard, changed):
-            self._place_hold(self.root / name, found[name].size)
+        self._place({name: entry for name, entry in found.items() if self._known.get(name) != entry.version})
         self._known = {name: entry.version for name, entry in found.items() if name != LOG}
         self._files = Removals(self.root, self._known)
         if self._log_start is None:
             self._log_start = found[LOG].size if LOG in found else 0
 
+    def bring(self, paths: Iterable[Path]) -> None:
+        self._check_leases()
+        names = [path.relative_to(self.root).as_posix() for path in paths]
+        found = {name: entry for name in names if (entry := self.store.entry(name)) is not None}
+        self._place(found)
+        for name, entry in found.items():
+            self._known[name] = entry.version
+            self._files.add(name)
+
     def publish(self, path: Path, content: Path) -> None:
-        for lease in self._leases:
-            lease.check()
+        self._check_leases()
         self.delete_removed()
         name = path.relative_to(self.root).as_posix()
         self.store.upload([(content, name)])
@@ -172,6 +175,18 @@ class StoreMirror:
                 found |= {path: entry for path, entry in self.store.find(manifest).items() if path == manifest}
         return {name: entry for name, entry in found.items() if all(map(_PLAIN.fullmatch, name.split("/")))}
 
+    def _check_leases(self) -> None:
+        for lease in self._leases:
+            lease.check()
+
+    def _place(self, found: dict[str, Entry]) -> None:
+        """Have these objects as files, shards' tars as placeholders."""
+        for name in found:
+            (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+        for name in filter(self._is_shard, found):
+            self._place_hold(self.root / name, found[name].size)
+        self._fetch(name for name in found if not self._is_shard(name))
+
     def _is_shard(self, name: str) -> bool:
         folder, _, file = name.rpartition("/")
         return _TAR.fullmatch(file) is not None and "/" not in folder
@@ -211,18 +226,42 @@ def open_mirror(url: str, content: Content) -> Iterator[Path]:
     Raises:
         UserError: the store or its package cannot be used, or the bucket is not there.
     """
-    store = Store(url)
-    with _private_folder() as folder:
-        root = folder / url.rpartition("/")[2]
-        mirror = StoreMirror(store, root, content)
-        register(root, mirror, url)
+    with _standing_for(url, content) as mirror:
         try:
             mirror.pull()
-            yield root
+            yield mirror.root
         finally:
-            unregister(root)
             with contextlib.suppress(Exception):  # a log that cannot be written stops nothing
                 mirror.upload_log()
+
+
+@contextlib.contextmanager
+def open_part(url: str, names: Iterable[str]) -> Iterator[Path]:
+    """A folder that stands for a URL in the block, as on a machine that takes part in what another one's command does.
+
+    Args:
+        url: of a run that the other machine holds the lock of.
+        names: of the files to begin with, relative to it; those that are not there are left out.
+
+    Raises:
+        UserError: the store or its package cannot be used.
+    """
+    with _standing_for(url, "nothing") as mirror:
+        mirror.root.mkdir()
+        mirror.bring(mirror.root / name for name in names)
+        yield mirror.root
+
+
+@contextlib.contextmanager
+def _standing_for(url: str, content: Content) -> Iterator[StoreMirror]:
+    store = Store(url)
+    with _private_folder() as folder:
+        mirror = StoreMirror(store, folder / url.rpartition("/")[2], content)
+        register(mirror.root, mirror, url)
+        try:
+            yield mirror
+        finally:
+            unregister(mirror.root)
 
 
 def join_mirror(url: str, root: Path) -> None:

@@ -6,6 +6,7 @@ A command that is given ``s3://bucket/a`` works in a private local folder, its m
 
 import os
 import re
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from io import BufferedReader
 from pathlib import Path
@@ -36,6 +37,9 @@ class Mirror(Protocol):
     def open(self, path: Path, keep: bool) -> BufferedReader:
         """Open a file for reading, after fetching it if need be."""
 
+    def bring(self, paths: Iterable[Path]) -> None:
+        """Have these files as they are in the store by now; those that are not there are left out."""
+
     def hold(self, path: Path) -> AbstractContextManager[None]:
         """Hold the lock of this name in the store for the block."""
 
@@ -64,11 +68,6 @@ def mirror_of(path: Path) -> Mirror | None:
     return next((mirror for root, mirror in _mirrors.items() if absolute.is_relative_to(root)), None)
 
 
-def any_mirror() -> bool:
-    """Whether this command works on a place in a bucket."""
-    return bool(_mirrors)
-
-
 def place_of(path: Path) -> tuple[str, Path] | None:
     """URL and folder of the mirror that a path lies in; None for a plain local path."""
     mirror = mirror_of(path)
@@ -81,6 +80,13 @@ def published(path: Path, content: Path) -> None:
     mirror = mirror_of(path)
     if mirror is not None:
         mirror.publish(path, content)
+
+
+def finished_elsewhere(*paths: Path) -> None:
+    """Another machine has finished these files of one folder; in a mirror they appear by this."""
+    mirror = mirror_of(paths[0])
+    if mirror is not None:
+        mirror.bring(paths)
 
 
 def open_stored(path: Path, keep: bool = False) -> BufferedReader:

@@ -17,6 +17,8 @@ from dsfactory.core.lock import exclusive_lock
 from dsfactory.core.shard import SHARD_NAME, ShardReader, ShardSpec, read_mark
 
 MANIFEST = "run.json"
+STATE = "stage.json"
+"""In a stage's folder: what it was made with."""
 CONFIG = "config.yaml"
 LOCK = ".lock"
 
@@ -157,7 +159,7 @@ class Run:
 
     def stage_state(self, stage: str) -> StageState | None:
         """What the stage's folder was made with, or None when the stage has not begun."""
-        path = self.stage_folder(stage) / "stage.json"
+        path = self.stage_folder(stage) / STATE
         if not path.exists():
             return None
         return parse_section(StageState, read_json(path, "delete it, and run the stage again"), str(path))
@@ -165,7 +167,7 @@ class Run:
     def begin_stage(self, state: StageState) -> None:
         """Make the stage's folder and write its ``stage.json``; clear what a killed process left there."""
         folder = self.make_stage_folder(state.stage)
-        path = folder / "stage.json"
+        path = folder / STATE
         data = json.dumps(state.model_dump(mode="json"), indent=1, sort_keys=True).encode()
         if not path.exists() or path.read_bytes() != data:
             write_atomic(path, data)

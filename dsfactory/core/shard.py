@@ -44,6 +44,11 @@ class ShardSpec:
     def name(self) -> str:
         return f"{self.index:05d}"
 
+    @property
+    def files(self) -> tuple[str, str]:
+        """Names of its files, the done-mark last."""
+        return f"{self.name}.tar", f"{self.name}.parquet"
+
     def __len__(self) -> int:
         return self.stop - self.start
 

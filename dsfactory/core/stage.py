@@ -4,6 +4,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -22,6 +23,8 @@ class Stage(ABC):
     """The stage whose shards this one reads; None for the first."""
     schema: ClassVar[pa.Schema]
     """Columns of the row table: those of the stage before, then this stage's own."""
+    needed: ClassVar[tuple[str, ...]] = ()
+    """Files of the stage's folder, beside its shards, that :meth:`prepare` may read."""
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
@@ -37,6 +40,10 @@ class Stage(ABC):
 
     def on_device(self, device: str) -> "Stage":
         """This stage anew, not prepared, on another device; the stage itself when it needs no GPU."""
+        return self
+
+    def in_run(self, run: Path) -> "Stage":
+        """This stage anew, not prepared, for the run in another folder; the stage itself when it knows of no folder."""
         return self
 
     @abstractmethod

@@ -91,6 +91,16 @@ class Store:
         files = {path: item for path, item in found.items() if path.startswith(root) and item["type"] == "file"}
         return {path.removeprefix(root): _entry(item) for path, item in files.items() if not path.endswith("/")}
 
+    def entry(self, name: str) -> Entry | None:
+        """An object as a listing would tell it; None when there is none of this name."""
+        with self._errors():
+            self._files.invalidate_cache()
+            try:
+                found = self._files.info(self._path(name))
+            except FileNotFoundError:
+                return None
+        return _entry(found) if found["type"] == "file" else None
+
     def read(self, name: str) -> bytes | None:
         """An object's content; None when there is none of this name."""
         with self._errors():

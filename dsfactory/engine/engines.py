@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from dsfactory.core.errors import UserError
-from dsfactory.core.remote import any_mirror
 from dsfactory.core.run import Run
 from dsfactory.core.stage import Stage
 from dsfactory.engine.limits import Limits
@@ -149,8 +148,6 @@ def choose_engine(
     if engine == "ray":
         if workers is not None or devices is not None:
             raise UserError("--engine ray shares the work out itself: leave out --workers and --devices")
-        if any_mirror():
-            raise UserError("--engine ray needs a folder that all nodes share: make the run there, then copy it")
         from dsfactory.engine.ray import RayEngine
 
         return RayEngine(address)

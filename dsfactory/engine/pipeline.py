@@ -141,10 +141,9 @@ def build_stage(
         from dsfactory.filter.stage import FilterStage
 
         return FilterStage.of_run(config.filter, Run.open(run_path))
-    from dsfactory.refine.affinity_file import FILE
     from dsfactory.refine.stage import RefineStage
 
-    return RefineStage(config.refine, config.classes, run_path.absolute() / "refine" / FILE)
+    return RefineStage.of_run(config.refine, config.classes, run_path)
 
 
 def load_embedder(model: "Model", device: str) -> "Embedder":

@@ -1,4 +1,4 @@
-"""Run stages on a Ray cluster, shard by shard, the run on a path that all nodes share.
+"""Run stages on a Ray cluster, shard by shard, the run on a path that all nodes share or in a bucket.
 
 What a node or a worker had in hand when it was lost is made again elsewhere. Shards appear atomically and do not
 depend on who makes them, so a shard that two nodes make is the same shard.
@@ -15,6 +15,7 @@ from typing import Any
 
 from dsfactory.core.atomic import remove_leftovers
 from dsfactory.core.errors import UserError
+from dsfactory.core.remote import finished_elsewhere, place_of
 from dsfactory.core.run import Run
 from dsfactory.core.shard import ShardSpec
 from dsfactory.core.stage import Stage
@@ -67,10 +68,11 @@ class RayEngine:
     def _run(self, run: Run, makings: "list[_Making]", limits: Limits) -> list[StageSummary]:
         if any(making.waiting for making in makings):
             self._connect()
-            path = str(run.path.absolute())
+            mirrored = place_of(run.path)
+            place = mirrored[0] if mirrored is not None else str(run.path.absolute())
             try:
                 for making in makings:
-                    making.open_pool(path, _wants_gpu(making.stage.device))
+                    making.open_pool(place, _wants_gpu(making.stage.device))
                 _make_all(makings, limits)
             finally:
                 for making in makings:
@@ -194,8 +196,8 @@ class _Making:
             return []
         return self._pool.waits_for
 
-    def open_pool(self, path: str, gpu: bool) -> None:
-        order = Order(path, self.mark, comparable_versions())
+    def open_pool(self, place: str, gpu: bool) -> None:
+        order = Order(place, self.mark, comparable_versions())
         # A fresh stage: every node finds the model by itself, and its weights are compared.
         stage = self.stage.on_device(self.stage.device) if self.stage.device is not None else self.stage
         self._pool = (ActorPool if gpu else TaskPool)(order, stage)
@@ -282,6 +284,8 @@ class _Making:
             log_event("damaged", stage=self.stage.name, shard=spec.index, reason=made.damaged)
             self._progress.note(f"{self.stage.name}: shard {spec.name} is left out: {made.damaged}")
             return False
+        folder = self._run.stage_folder(self.stage.name)
+        finished_elsewhere(*(folder / name for name in spec.files))
         self.summary.count(made.outcomes)
         self.summary.made += len(spec)
         self._progress.advance(self.stage.name, len(spec))

@@ -2,12 +2,15 @@
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dsfactory.core.errors import DamagedShard, UserError
-from dsfactory.core.run import Run, is_run
+from dsfactory.core.remote import shown
+from dsfactory.core.run import MANIFEST, STATE, Run, is_run
 from dsfactory.core.shard import ShardSpec
 from dsfactory.core.stage import Stage, fingerprint
 from dsfactory.engine.local import make_shard
@@ -19,7 +22,7 @@ class Order:
     """What all shards of a stage have in common.
 
     Attributes:
-        run: the run's directory, which all nodes see under this path.
+        run: the run's directory, which all nodes see under this path; or, as ``s3://bucket/a``, its place in a bucket.
         mark: the fingerprint under which the stage works.
         versions: those of the driver, as :func:`comparable_versions` gives them.
     """
@@ -54,28 +57,52 @@ def make(order: Order, stage: Stage, spec: ShardSpec) -> Made:
         UserError: the node does not see the run, or has another version of what makes it.
     """
     made = Made()
-    node = platform.node()
-    path = Path(order.run)
-    if not is_run(path):
-        raise UserError(f"node {node} does not see {path}: --out has to be on storage that all nodes share")
-    run = Run.open(path)
-    if order.mark not in _prepared:
-        _check_versions(node, order.versions)
-        state = run.stage_state(stage.name)
-        if state is None or fingerprint(stage, stage.identity(), state.upstream) != order.mark:
-            raise UserError(f"node {node} has another version of dsfactory or of the model: install the same on all")
-        _prepared.clear()
-        stage.prepare()
-        _prepared[order.mark] = stage
-    where = {"node": node, "worker": os.getpid()}
-    with forward_events(lambda event, facts: made.events.append((event, where | facts))):
+    where = {"node": platform.node(), "worker": os.getpid()}
+    with (
+        _opened(order.run, stage, spec) as run,
+        forward_events(lambda event, facts: made.events.append((event, where | facts))),
+    ):
+        if order.mark not in _prepared:
+            _prepare(order, stage.in_run(run.path), run)
         try:
             rows = make_shard(run, _prepared[order.mark], spec, order.mark, _nothing)
         except DamagedShard as error:
-            made.damaged = str(error)
+            made.damaged = shown(str(error))
             return made
     made.outcomes = [{name: row[name] for name in ("status", "reason") if name in row} for row in rows]
     return made
+
+
+@contextmanager
+def _opened(place: str, stage: Stage, spec: ShardSpec) -> Iterator[Run]:
+    """The run as this node sees it: of one in a bucket, what the shard is made of."""
+    with ExitStack() as stack:
+        if "://" in place:
+            from dsfactory.core.mirror import open_part
+
+            names = [MANIFEST, *(f"{stage.name}/{name}" for name in (STATE, *stage.needed))]
+            names += [f"{stage.upstream}/{name}" for name in spec.files if stage.upstream is not None]
+            try:
+                path = stack.enter_context(open_part(place, names))
+            except UserError as error:
+                raise UserError(f"node {platform.node()}: {error}") from error
+        else:
+            path = Path(place)
+        if not is_run(path):
+            what = "on storage that all nodes share, or in a bucket"
+            raise UserError(f"node {platform.node()} does not see {place}: --out has to be {what}")
+        yield Run.open(path)
+
+
+def _prepare(order: Order, stage: Stage, run: Run) -> None:
+    node = platform.node()
+    _check_versions(node, order.versions)
+    state = run.stage_state(stage.name)
+    if state is None or fingerprint(stage, stage.identity(), state.upstream) != order.mark:
+        raise UserError(f"node {node} has another version of dsfactory or of the model: install the same on all")
+    _prepared.clear()
+    stage.prepare()
+    _prepared[order.mark] = stage
 
 
 def _check_versions(node: str, wanted: dict[str, str]) -> None:

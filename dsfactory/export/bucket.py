@@ -11,7 +11,7 @@ import os
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -132,6 +132,9 @@ class BucketExport:
 
     def open(self, path: Path, keep: bool) -> BufferedReader:
         return open(path, "rb")
+
+    def bring(self, paths: Iterable[Path]) -> None:
+        raise NotImplementedError("an export is written by one process")
 
     def hold(self, path: Path) -> contextlib.AbstractContextManager[None]:
         raise NotImplementedError("an export is locked as a whole")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pyarrow as pa
 from safetensors import SafetensorError
@@ -17,7 +17,7 @@ from dsfactory.core.shard import ShardReader, ShardSpec
 from dsfactory.core.stage import Stage
 from dsfactory.generate.evidence import Evidence
 from dsfactory.generate.stage import EVIDENCE, IMAGE, GenerateStage
-from dsfactory.refine.affinity_file import net_digest
+from dsfactory.refine.affinity_file import FILE, net_digest
 from dsfactory.refine.config import RefineConfig
 
 if TYPE_CHECKING:
@@ -59,6 +59,14 @@ class RefineStage(Stage):
     version: ClassVar[int] = 6
     upstream: ClassVar[str | None] = "generate"
     schema: ClassVar[pa.Schema] = pa.unify_schemas([GenerateStage.schema, _SCORES])
+    needed: ClassVar[tuple[str, ...]] = (FILE,)
+
+    @classmethod
+    def of_run(cls, config: RefineConfig, classes: Sequence[ClassSpec], run: Path) -> Self:
+        return cls(config, classes, run.absolute() / cls.name / FILE)
+
+    def in_run(self, run: Path) -> "RefineStage":
+        return self.of_run(self.config, self.classes, run)
 
     def identity(self) -> dict[str, Any]:
         """The settings, the class list, which decides the values in the masks, and the affinity network if one is used.

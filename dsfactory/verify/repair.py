@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dsfactory.core.disk import disk_errors
 from dsfactory.core.errors import DamagedShard, UserError
-from dsfactory.core.run import Run
+from dsfactory.core.run import STATE, Run
 from dsfactory.core.shard import ShardSpec
 from dsfactory.core.stage import Stage
 from dsfactory.engine.labels import FILTERED
@@ -80,7 +80,7 @@ def _settled_stages(run: Run, faults: list[Fault]) -> list[Stage]:
         stages.append(stage)
     for stage in stages:
         if stage.name in without_state:
-            (run.stage_folder(stage.name) / "stage.json").unlink(missing_ok=True)
+            (run.stage_folder(stage.name) / STATE).unlink(missing_ok=True)
             claim_stage(run, stage)
     return stages
 
@@ -88,7 +88,7 @@ def _settled_stages(run: Run, faults: list[Fault]) -> list[Stage]:
 def _can_filter(run: Run) -> bool:
     """Whether filter has begun and its networks are there: training them is left to ``dsfactory filter``."""
     folder = run.stage_folder(FILTERED)
-    return (bool(run.finished(FILTERED)) or (folder / "stage.json").exists()) and read_note(folder) is not None
+    return (bool(run.finished(FILTERED)) or (folder / STATE).exists()) and read_note(folder) is not None
 
 
 def _was_made_with(run: Run, stage: str, fingerprint: str) -> bool:
