@@ -14,7 +14,7 @@ from dsfactory.annotate.pictures import (
     write_pictures,
 )
 from dsfactory.core.config import slug
-from dsfactory.core.disk import disk_errors
+from dsfactory.core.disk import KEPT, disk_errors
 from dsfactory.core.errors import UserError
 from dsfactory.core.run import CONFIG, Run, is_run
 from dsfactory.engine.config import RunConfig, merge_settings, resolve_config
@@ -22,7 +22,7 @@ from dsfactory.engine.engines import IN_PROCESS, Engine
 from dsfactory.engine.limits import UNLIMITED, Limits
 from dsfactory.engine.local import check_stage
 from dsfactory.engine.log import run_log
-from dsfactory.engine.pipeline import KEPT, RUNS, JobSummary, build_stage, run_config, save_config
+from dsfactory.engine.pipeline import RUNS, JobSummary, build_stage, run_config, save_config
 from dsfactory.engine.progress import Progress
 
 

@@ -9,7 +9,10 @@ from pathlib import Path
 from dsfactory.core.errors import UserError
 from dsfactory.core.remote import mirror_of
 
-_OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT}
+KEPT = "finished shards are kept"
+"""What the user still has when a stage ends early."""
+
+OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _UNUSABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE}
 _IN_THE_WAY = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
@@ -20,17 +23,17 @@ def disk_errors(path: Path, kept: str) -> Iterator[None]:
 
     Args:
         path: what is being written, for the message.
-        kept: what the user still has, e.g. ``"finished shards are kept"``.
+        kept: what the user still has, e.g. :data:`KEPT`.
     """
     try:
         yield
     except OSError as error:
-        if error.errno in _OUT_OF_SPACE and mirror_of(path) is not None:
+        if error.errno in OUT_OF_SPACE and mirror_of(path) is not None:
             raise UserError(
                 f"no space left in {tempfile.gettempdir()}, where shards are made before they are uploaded: free some, "
                 f"or set TMPDIR to a larger disk, and run the same command again, {kept}"
             ) from error
-        if error.errno in _OUT_OF_SPACE:
+        if error.errno in OUT_OF_SPACE:
             raise UserError(
                 f"no space left on the disk of {path}: free some and run the same command again, {kept}"
             ) from error

@@ -50,7 +50,8 @@ _LATER_FIRST = ("splice", "filter", "refine", "generate", "prompts")
 
 
 class StoreMirror:
-    """See the module; made by :func:`open_mirror` and, in worker processes, by :func:`join_mirror`.
+    """See the module; made by :func:`open_mirror`, in worker processes by :func:`join_mirror`, and on other machines by
+    :func:`open_part`.
 
     Args:
         store: the place in the bucket.
@@ -83,12 +84,15 @@ class StoreMirror:
 
     def bring(self, paths: Iterable[Path]) -> None:
         self._check_leases()
-        names = [path.relative_to(self.root).as_posix() for path in paths]
-        found = {name: entry for name in names if (entry := self.store.entry(name)) is not None}
-        self._place(found)
-        for name, entry in found.items():
+        for name, entry in self.fetch(path.relative_to(self.root).as_posix() for path in paths).items():
             self._known[name] = entry.version
             self._files.add(name)
+
+    def fetch(self, names: Iterable[str]) -> dict[str, Entry]:
+        """Have these objects as files; those that were there."""
+        found = {name: entry for name in names if (entry := self.store.entry(name)) is not None}
+        self._place(found)
+        return found
 
     def publish(self, path: Path, content: Path) -> None:
         self._check_leases()
@@ -118,7 +122,7 @@ class StoreMirror:
                     self._resident.pop(path, None)
                 return file
             file.close()
-            self._fetch([path.relative_to(self.root).as_posix()])
+            self._download([path.relative_to(self.root).as_posix()])
             self._make_resident(path)
 
     @contextlib.contextmanager
@@ -185,13 +189,13 @@ class StoreMirror:
             (self.root / name).parent.mkdir(parents=True, exist_ok=True)
         for name in filter(self._is_shard, found):
             self._place_hold(self.root / name, found[name].size)
-        self._fetch(name for name in found if not self._is_shard(name))
+        self._download(name for name in found if not self._is_shard(name))
 
     def _is_shard(self, name: str) -> bool:
         folder, _, file = name.rpartition("/")
         return _TAR.fullmatch(file) is not None and "/" not in folder
 
-    def _fetch(self, names: Iterable[str]) -> None:
+    def _download(self, names: Iterable[str]) -> None:
         targets = {name: temporary_path(self.root / name) for name in names}
         try:
             self.store.download(list(targets.items()))
@@ -248,7 +252,7 @@ def open_part(url: str, names: Iterable[str]) -> Iterator[Path]:
     """
     with _standing_for(url, "nothing") as mirror:
         mirror.root.mkdir()
-        mirror.bring(mirror.root / name for name in names)
+        mirror.fetch(names)
         yield mirror.root
 
 

@@ -24,14 +24,14 @@ class Stage(ABC):
     schema: ClassVar[pa.Schema]
     """Columns of the row table: those of the stage before, then this stage's own."""
     needed: ClassVar[tuple[str, ...]] = ()
-    """Files of the stage's folder, beside its shards, that :meth:`prepare` may read."""
+    """Files of the stage's folder, beside its shards, that :meth:`identity` or :meth:`prepare` may read."""
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
         """Everything but the upstream that decides the output's bytes, as JSON values."""
 
     def prepare(self) -> None:  # noqa: B027 -- most stages have nothing heavy to load
-        """Load what is heavy. Called once per process, before the first shard that is not done."""
+        """Load what is heavy. Called once per process, before the first shard that is not done, or early."""
 
     @property
     def device(self) -> str | None:
@@ -43,7 +43,10 @@ class Stage(ABC):
         return self
 
     def in_run(self, run: Path) -> "Stage":
-        """This stage anew, not prepared, for the run in another folder; the stage itself when it knows of no folder."""
+        """This stage anew, not prepared, for the run in another folder; of those that are made on several machines.
+
+        The stage itself when it knows of no folder.
+        """
         return self
 
     @abstractmethod

@@ -6,7 +6,6 @@ the protocol's package finds them, and are neither read nor kept here.
 """
 
 import contextlib
-import errno
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,11 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from dsfactory.core.disk import OUT_OF_SPACE
 from dsfactory.core.errors import DsfactoryError, UserError
 from dsfactory.core.remote import PACKAGES
 
 _EXTRAS = {"s3fs": "'dsfactory[s3]'"}
-_OUR_DISK = {errno.ENOSPC, errno.EDQUOT}
 
 
 @dataclass(frozen=True)
@@ -159,7 +158,7 @@ class Store:
         except DsfactoryError:
             raise
         except Exception as error:  # each library has its own
-            if isinstance(error, OSError) and error.errno in _OUR_DISK:
+            if isinstance(error, OSError) and error.errno in OUT_OF_SPACE:
                 raise
             raise UserError(f"{self.url} cannot be used: {_reason(error)}") from error
 

@@ -27,7 +27,7 @@ class Engine(Protocol):
     def run_stage(self, run: Run, stage: Stage, progress: Progress, redo: bool, limits: Limits) -> StageSummary:
         """Finish a stage; see :func:`dsfactory.engine.local.run_stage`."""
 
-    def preparing(self, run: Run, stage: Stage) -> AbstractContextManager[object]:
+    def preparing(self, run: Run, stage: Stage, limits: Limits) -> AbstractContextManager[object]:
         """In the block, in which this process makes the stage before, workers may already prepare this one."""
 
     def run_chain(self, run: Run, stages: Sequence[Stage], progress: Progress, limits: Limits) -> list[StageSummary]:
@@ -65,7 +65,7 @@ class Local(ABC):
             done = self.run_stage(run, first, progress, False, limits)
             return [done, follower.finish(done)]
 
-    def preparing(self, run: Run, stage: Stage) -> AbstractContextManager[object]:
+    def preparing(self, run: Run, stage: Stage, limits: Limits) -> AbstractContextManager[object]:
         return nullcontext()
 
     def auto_dtype(self, device: str, progress: Progress) -> str:
@@ -99,10 +99,12 @@ class Workers(Local):
     _early: "EarlyWorkers | None" = field(default=None, init=False, compare=False)
 
     @contextmanager
-    def preparing(self, run: Run, stage: Stage) -> Iterator[None]:
+    def preparing(self, run: Run, stage: Stage, limits: Limits) -> Iterator[None]:
         from dsfactory.engine.early import EarlyWorkers
 
         unfinished = len(run.shards()) - len(run.finished(stage.name))
+        if limits.reached(run.path, run.stage_folder(stage.name), 0):
+            unfinished = 0
         with EarlyWorkers(self._stages(stage)[:unfinished]) as self._early:
             yield
 

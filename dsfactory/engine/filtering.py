@@ -10,14 +10,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from dsfactory.core.atomic import write_atomic
-from dsfactory.core.disk import disk_errors
+from dsfactory.core.disk import KEPT, disk_errors
 from dsfactory.core.errors import UserError
 from dsfactory.core.run import CONFIG, Run
 from dsfactory.engine.config import RunConfig, resolve_config
 from dsfactory.engine.labels import FILTERED, REFINED, check_labels
 from dsfactory.engine.local import check_stage, run_stage, upstream_fingerprint
 from dsfactory.engine.log import run_log
-from dsfactory.engine.pipeline import KEPT, JobSummary, open_locked, outcome_of, save_config
+from dsfactory.engine.pipeline import JobSummary, open_locked, outcome_of, save_config
 from dsfactory.engine.progress import Progress
 from dsfactory.engine.signals import check_stop
 

@@ -108,7 +108,7 @@ class Limits:
         """Shards of each stage, by its folder, that were being made when the last one was begun."""
         self._looking = threading.Lock()  # stages that overlap ask from two threads
 
-    def reached(self, run: Path, stage: Path, made: int, in_hand: int = 0) -> Stop | None:
+    def reached(self, run: Path, stage: Path, made: int, in_hand: int = 0, made_here: bool = True) -> Stop | None:
         """Which limit forbids to begin another shard.
 
         Args:
@@ -118,8 +118,9 @@ class Limits:
                 call gets ahead, however short its budget is.
             in_hand: shards of the stage that other workers are making. How large they become is not known before the
                 first is finished: until then, room for them is not asked for.
+            made_here: shards take room on this machine's disk.
         """
-        return (self._time_over() if made else None) or self._no_room(run, stage, in_hand)
+        return (self._time_over() if made else None) or self._no_room(run, stage, in_hand, made_here)
 
     def _time_over(self) -> Stop | None:
         elapsed = self._around.monotonic()
@@ -131,7 +132,7 @@ class Limits:
             return Stop(f"it is {self._until}")
         return None
 
-    def _no_room(self, run: Path, stage: Path, in_hand: int) -> Stop | None:
+    def _no_room(self, run: Path, stage: Path, in_hand: int, made_here: bool) -> Stop | None:
         if self._max_gb is None:
             return None
         with self._looking:
@@ -142,6 +143,8 @@ class Limits:
                 if look.size + look.largest[stage] * (1 + in_hand) > self._max_gb * GB:
                     return Stop(f"the run has {look.size / GB:.2f} GB and may have {self._max_gb:g}", needs_room=True)
             following = self._look.largest.get(stage, 0) * (1 + in_hand)
+        if not made_here:
+            return None
         free = self._around.free(run)
         if free - following < RESERVE:
             return Stop(f"the disk has only {free / GB:.2f} GB left", needs_room=True)

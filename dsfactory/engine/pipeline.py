@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsfactory.core.atomic import write_atomic
 from dsfactory.core.config import ClassSpec, slug
-from dsfactory.core.disk import disk_errors
+from dsfactory.core.disk import KEPT, disk_errors
 from dsfactory.core.errors import DamagedShard, UserError
 from dsfactory.core.run import CONFIG, Run, is_run
 from dsfactory.core.shard import ShardSpec
@@ -33,8 +33,6 @@ STAGES = ("prompts", "generate", "refine", "filter")
 """Stages in order; each is a folder of a run."""
 
 RUNS = Path("runs")
-
-KEPT = "finished shards are kept"
 
 
 @dataclass
@@ -220,7 +218,7 @@ def generate_job(
             # All of them at once: a stop leaves nothing old that would refuse to go on without --redo.
             for stage in reversed(stages):
                 run.discard_stage(stage.name)
-        with engine.preparing(run, stages[1]):
+        with engine.preparing(run, stages[1], limits):
             summary = JobSummary(out, config.generate.model, [run_stage(run, stages[0], progress, limits=limits)])
             if not summary.stopped:
                 drawing = stages[1:2] if learns else stages[1:]

@@ -55,7 +55,7 @@ class RayEngine:
     def run_stage(self, run: Run, stage: Stage, progress: Progress, redo: bool, limits: Limits) -> StageSummary:
         return self._run(run, [_Making(run, stage, progress, redo, None)], limits)[0]
 
-    def preparing(self, run: Run, stage: Stage) -> AbstractContextManager[object]:
+    def preparing(self, run: Run, stage: Stage, limits: Limits) -> AbstractContextManager[object]:
         return nullcontext()
 
     def run_chain(self, run: Run, stages: Sequence[Stage], progress: Progress, limits: Limits) -> list[StageSummary]:
@@ -274,7 +274,8 @@ class _Making:
             self.summary.stopped = self._before.summary.stopped
             return
         folder = self._run.stage_folder(self.stage.name)
-        self.summary.stopped = limits.reached(self._run.path, folder, self._begun, self._pool.in_hand)
+        in_hand, made_here = self._pool.in_hand, place_of(self._run.path) is None
+        self.summary.stopped = limits.reached(self._run.path, folder, self._begun, in_hand, made_here)
 
     def _count(self, spec: ShardSpec, made: Made) -> bool:
         for event, facts in made.events:

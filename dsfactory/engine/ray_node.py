@@ -2,12 +2,14 @@
 
 import os
 import platform
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dsfactory.core.disk import KEPT, disk_errors
 from dsfactory.core.errors import DamagedShard, UserError
 from dsfactory.core.remote import shown
 from dsfactory.core.run import MANIFEST, STATE, Run, is_run
@@ -56,6 +58,11 @@ def make(order: Order, stage: Stage, spec: ShardSpec) -> Made:
     Raises:
         UserError: the node does not see the run, or has another version of what makes it.
     """
+    with _errors_named(order.run):
+        return _make(order, stage, spec)
+
+
+def _make(order: Order, stage: Stage, spec: ShardSpec) -> Made:
     made = Made()
     where = {"node": platform.node(), "worker": os.getpid()}
     with (
@@ -77,40 +84,52 @@ def make(order: Order, stage: Stage, spec: ShardSpec) -> Made:
 def _opened(place: str, stage: Stage, spec: ShardSpec) -> Iterator[Run]:
     """The run as this node sees it: of one in a bucket, what the shard is made of."""
     with ExitStack() as stack:
-        if "://" in place:
+        if _in_bucket(place):
             from dsfactory.core.mirror import open_part
 
             names = [MANIFEST, *(f"{stage.name}/{name}" for name in (STATE, *stage.needed))]
             names += [f"{stage.upstream}/{name}" for name in spec.files if stage.upstream is not None]
-            try:
-                path = stack.enter_context(open_part(place, names))
-            except UserError as error:
-                raise UserError(f"node {platform.node()}: {error}") from error
+            path = stack.enter_context(open_part(place, names))
         else:
             path = Path(place)
         if not is_run(path):
-            what = "on storage that all nodes share, or in a bucket"
-            raise UserError(f"node {platform.node()} does not see {place}: --out has to be {what}")
+            raise UserError(
+                f"{place} is not seen there: --out has to be on storage that all nodes share, or in a bucket"
+            )
         yield Run.open(path)
 
 
+def _in_bucket(place: str) -> bool:
+    return "://" in place
+
+
+@contextmanager
+def _errors_named(place: str) -> Iterator[None]:
+    """What goes wrong names this node; a disk that is full, the one that is."""
+    disk = Path(tempfile.gettempdir() if _in_bucket(place) else place)
+    try:
+        with disk_errors(disk, KEPT):
+            yield
+    except UserError as error:
+        raise UserError(f"node {platform.node()}: {shown(str(error))}") from error
+
+
 def _prepare(order: Order, stage: Stage, run: Run) -> None:
-    node = platform.node()
-    _check_versions(node, order.versions)
+    _check_versions(order.versions)
     state = run.stage_state(stage.name)
     if state is None or fingerprint(stage, stage.identity(), state.upstream) != order.mark:
-        raise UserError(f"node {node} has another version of dsfactory or of the model: install the same on all")
+        raise UserError("another version of dsfactory or of the model is there: install the same on all nodes")
     _prepared.clear()
     stage.prepare()
     _prepared[order.mark] = stage
 
 
-def _check_versions(node: str, wanted: dict[str, str]) -> None:
+def _check_versions(wanted: dict[str, str]) -> None:
     here = comparable_versions()
     for name, version in wanted.items():
         if here[name] != version:
             raise UserError(
-                f"node {node} has {name} {here[name]}, the machine that started the command {version}: install the "
+                f"{name} is {here[name]} there, and {version} on the machine that started the command: install the "
                 "same on all, with -c constraints.txt"
             )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dsfactory.core.disk import disk_errors
+from dsfactory.core.disk import KEPT, disk_errors
 from dsfactory.core.errors import UserError
 from dsfactory.core.run import CONFIG, Run
 from dsfactory.core.shard import ShardSpec
@@ -16,7 +16,7 @@ from dsfactory.engine.labels import check_labels, labels_stage
 from dsfactory.engine.limits import UNLIMITED, Limits
 from dsfactory.engine.local import check_stage, run_stage
 from dsfactory.engine.log import run_log
-from dsfactory.engine.pipeline import KEPT, JobSummary, finished_shards, open_locked, outcome_of, save_config
+from dsfactory.engine.pipeline import JobSummary, finished_shards, open_locked, outcome_of, save_config
 from dsfactory.engine.progress import Progress
 from dsfactory.engine.signals import check_stop
 from dsfactory.export.common import split_of

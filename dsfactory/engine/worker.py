@@ -22,7 +22,7 @@ from dsfactory.core.stage import Stage
 from dsfactory.engine.claims import Claims
 from dsfactory.engine.local import make_shard
 from dsfactory.engine.log import forward_events
-from dsfactory.engine.signals import stop_on_signals
+from dsfactory.engine.signals import check_stop, stop_on_signals
 
 POLL_S = 0.1
 """How often a worker looks again for shards that others hold, or that the stage before is still making."""
@@ -40,7 +40,7 @@ class Task:
 
     Attributes:
         run: the run's directory.
-        stage: the stage, not yet prepared.
+        stage: the stage; prepared only where it is given back to a worker that was started early.
         fingerprint: under which the stage works.
         shards: those that were not finished when the work began.
         claims: the file of :class:`dsfactory.engine.claims.Claims`.
@@ -117,6 +117,7 @@ def _serve(task: Task | Ahead, link: Connection) -> None:
         with forward_events(lambda event, facts: say("event", (event, facts))):
             if isinstance(task, Ahead):
                 task.stage.prepare()
+                check_stop()
                 _run(replace(link.recv(), stage=task.stage), say, ask, prepared=True)
             else:
                 _run(task, say, ask, prepared=False)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dsfactory.core.disk import disk_errors
+from dsfactory.core.disk import KEPT, disk_errors
 from dsfactory.core.errors import DamagedShard, UserError
 from dsfactory.core.run import STATE, Run
 from dsfactory.core.shard import ShardSpec
@@ -10,7 +10,7 @@ from dsfactory.core.stage import Stage
 from dsfactory.engine.labels import FILTERED
 from dsfactory.engine.local import check_stage, claim_stage, run_stage
 from dsfactory.engine.log import log_event, run_log
-from dsfactory.engine.pipeline import KEPT, STAGES, build_stage, open_locked, run_config
+from dsfactory.engine.pipeline import STAGES, build_stage, open_locked, run_config
 from dsfactory.engine.progress import Progress
 from dsfactory.filter.note import read_note
 from dsfactory.verify.findings import Fault, Findings

@@ -9,11 +9,12 @@ import pytest
 from dsfactory.core.errors import UserError
 from dsfactory.engine.early import EarlyWorkers
 from dsfactory.engine.engines import Workers
+from dsfactory.engine.limits import UNLIMITED, Limits
 from dsfactory.engine.local import run_stage
 from dsfactory.engine.progress import Silent
 from dsfactory.engine.workers import run_workers
 from tests.command import tree
-from tests.engine.toys import Counting, Numbers, Squares, wait_for
+from tests.engine.toys import Counting, Numbers, Squares, Together, wait_for
 
 
 def size(path):
@@ -35,9 +36,17 @@ def test_they_prepare_before_there_is_a_task_and_make_the_same(run, expected, tm
 
 
 def test_more_are_started_when_more_are_needed(run, tmp_path):
-    stage = Numbers(prepared=tmp_path / "prepared", seconds=0.2)
+    stage = Together(prepared=tmp_path / "prepared")
     with EarlyWorkers([stage]) as early:
         assert run_workers(run, [stage] * 2, Silent(), early=early).made == 22
+    assert size(tmp_path / "prepared") == 2
+
+
+def test_an_engine_uses_those_that_it_started(run, tmp_path):
+    stage, engine = Together(prepared=tmp_path / "prepared"), Workers((None, None))
+    with engine.preparing(run, stage, UNLIMITED):
+        wait_for(lambda: size(tmp_path / "prepared") == 2)
+        assert engine.run_stage(run, stage, Silent(), False, UNLIMITED).made == 22
     assert size(tmp_path / "prepared") == 2
 
 
@@ -66,9 +75,12 @@ def test_a_mistake_while_they_prepare_ends_the_command_with_its_line(run):
         run_workers(run, [stage], Silent(), early=early)
 
 
-def test_no_more_than_there_are_shards_to_make(run):
-    with Workers((None,) * 9).preparing(run, Numbers()):
+def test_no_more_than_there_are_shards_that_may_be_made(run):
+    engine = Workers((None,) * 9)
+    with engine.preparing(run, Numbers(), UNLIMITED):
         assert len(multiprocessing.active_children()) == len(run.shards())
+    with engine.preparing(run, Numbers(), Limits(max_gb=1e-9)):
+        assert multiprocessing.active_children() == []
     run_stage(run, Numbers(), Silent())
-    with Workers((None,) * 9).preparing(run, Numbers()):
+    with engine.preparing(run, Numbers(), UNLIMITED):
         assert multiprocessing.active_children() == []

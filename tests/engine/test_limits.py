@@ -118,8 +118,10 @@ def test_room_for_one_more_shard_like_the_largest(around, tmp_path):
         assert (stop is None) == fits
         assert stop is None or stop.needs_room
     around.left = RESERVE + 4999
-    stop = Limits(max_gb=1, around=around.surroundings()).reached(tmp_path, tmp_path / "stage", 0)
+    limits = Limits(max_gb=1, around=around.surroundings())
+    stop = limits.reached(tmp_path, tmp_path / "stage", 0)
     assert stop is not None and "the disk has only" in stop.reason
+    assert limits.reached(tmp_path, tmp_path / "stage", 0, made_here=False) is None, "its room is on another machine"
 
 
 @pytest.fixture

@@ -1,5 +1,8 @@
 """What a node of a Ray cluster does, here in this process: it needs no Ray."""
 
+import errno
+import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +13,15 @@ from dsfactory.core.config import ClassSpec
 from dsfactory.core.errors import UserError
 from dsfactory.core.mirror import open_mirror
 from dsfactory.core.remote import finished_elsewhere
-from dsfactory.core.run import Run
+from dsfactory.core.run import Run, StageState
+from dsfactory.core.stage import fingerprint
 from dsfactory.engine import ray_node
 from dsfactory.engine.local import claim_stage, run_stage
 from dsfactory.engine.progress import Silent
 from dsfactory.engine.ray_node import Order, comparable_versions, make
+from dsfactory.refine.affinity_file import FILE
+from dsfactory.refine.config import RefineConfig
+from dsfactory.refine.stage import RefineStage
 from tests.command import tree
 from tests.engine.toys import Numbers, Squares
 
@@ -58,7 +65,7 @@ def test_it_makes_a_shard_and_tells(run):
 
 
 def test_another_version_is_refused(run):
-    with pytest.raises(UserError, match=r"has torch \S+, the machine that started the command 1\.0: install the same"):
+    with pytest.raises(UserError, match=r"^node \S+: torch is \S+ there, and 1\.0 on the machine that started"):
         make(order(run, torch="1.0"), Numbers(), run.shards()[0])
     assert not run.finished("numbers")
 
@@ -73,7 +80,7 @@ def test_other_settings_are_refused(run):
 
 
 def test_a_run_that_is_not_there_is_named(run, tmp_path):
-    with pytest.raises(UserError, match=r"does not see .*elsewhere: --out has to be on storage that all nodes share"):
+    with pytest.raises(UserError, match=r"^node \S+: \S+elsewhere is not seen there: --out has to be on storage"):
         make(Order(str(tmp_path / "elsewhere"), "mark", comparable_versions()), Numbers(), run.shards()[0])
 
 
@@ -134,8 +141,34 @@ def test_a_damaged_shard_is_named_by_its_url(stored, s3):
     assert make(order, Squares(), run.shards()[1]).damaged.startswith(f"{url}/numbers/00001.tar: has 11 bytes")
 
 
-def test_a_node_that_cannot_use_the_bucket_is_named(stored, monkeypatch):
+@pytest.mark.parametrize("what", ["run.json", "numbers/00000.tar"])
+def test_a_node_that_cannot_use_the_bucket_is_named(stored, s3, what):
     run, url = stored
-    order = Order(url.replace("bucket", "nowhere"), claim_stage(run, Numbers()), comparable_versions())
-    with pytest.raises(UserError, match=r"^node \S+ does not see s3://nowhere"):
+    order = Order(url, claim_stage(run, Numbers()), comparable_versions())
+    s3.fault = lambda method, path: "error" if path.endswith(what) else None
+    with pytest.raises(UserError, match=rf"^node \S+: {url} cannot be used: "):
         make(order, Numbers(), run.shards()[0])
+
+
+def test_a_node_whose_disk_is_full_is_named(stored, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run, url = stored
+    order = Order(url, claim_stage(run, Numbers()), comparable_versions())
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match=rf"^node \S+: no space left on the disk of {tempfile.gettempdir()}: free some"):
+        make(order, Numbers(), run.shards()[0])
+
+
+def test_refine_finds_the_affinity_network_in_the_node_s_folder(stored):
+    """And a mistake with it names the URL, not that folder."""
+    run, url = stored
+    for stage, file in (("generate", "stage.json"), ("refine", FILE)):
+        write_atomic(run.make_stage_folder(stage) / file, b"no network")
+    stage = RefineStage.of_run(RefineConfig(affinity="net"), CLASSES, run.path)
+    state = StageState(stage="refine", version=stage.version, upstream="", identity={}, fingerprint="")
+    run.begin_stage(state.model_copy(update={"fingerprint": fingerprint(stage, stage.identity(), "")}))
+    order = Order(url, fingerprint(stage, stage.identity(), ""), comparable_versions())
+    with pytest.raises(UserError, match=rf"^node \S+: {url}/refine/{FILE} "):
+        make(order, stage, run.shards()[0])

@@ -96,6 +96,16 @@ class Numbers(Stage):
 
 
 @dataclass
+class Together(Numbers):
+    """Numbers, none of which is made before two processes have prepared."""
+
+    def process(self, shard: ShardSpec, upstream: ShardReader | None) -> Iterator[Record]:
+        assert self.prepared is not None
+        wait_for(lambda: self.prepared.stat().st_size == 2)
+        yield from super().process(shard, upstream)
+
+
+@dataclass
 class Squares(Stage):
     """The square of every number; odd ones fail."""
 
