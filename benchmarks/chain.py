@@ -88,7 +88,7 @@ def chain(path: Path, sampler: Sampler, arguments: argparse.Namespace) -> tuple[
         mark = claim_stage(run, generate)
         with ExitStack() as stack:
             with pinned(arguments.refine_core):  # inherited by the worker
-                follower = stack.enter_context(Follower(run, refine, mark, Silent(), False, UNLIMITED))
+                follower = stack.enter_context(Follower(run, refine, mark, Silent(), UNLIMITED))
             drawn = run_stage(run, generate, Silent())
             last = time.perf_counter()
             assert follower.finish(drawn).made == arguments.images

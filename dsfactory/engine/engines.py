@@ -61,7 +61,7 @@ class Local(ABC):
         if not second:
             return [self.run_stage(run, first, progress, False, limits)]
         followers = self.followers(first, second[0])
-        with Follower(run, followers, claim_stage(run, first), progress, False, limits) as follower:
+        with Follower(run, followers, claim_stage(run, first), progress, limits) as follower:
             done = self.run_stage(run, first, progress, False, limits)
             return [done, follower.finish(done)]
 

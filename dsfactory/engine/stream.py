@@ -26,17 +26,14 @@ class Follower:
         stages: the following stage once per worker.
         upstream: fingerprint under which the stage before works in the block.
         progress: who is told.
-        redo: make the stage again if it was made with other settings.
         limits: when to stop before all is done.
 
     Raises:
-        UserError: the stage was made with other settings and ``redo`` is off.
+        UserError: the stage was made with other settings.
     """
 
-    def __init__(
-        self, run: Run, stages: Sequence[Stage], upstream: str, progress: Progress, redo: bool, limits: Limits
-    ) -> None:
-        mark = claim_stage(run, stages[0], redo, upstream)
+    def __init__(self, run: Run, stages: Sequence[Stage], upstream: str, progress: Progress, limits: Limits) -> None:
+        mark = claim_stage(run, stages[0], upstream=upstream)
         self._crew = Crew(run, stages, mark, progress, limits, upstream)
         self._run, self._stage, self._upstream, self._progress = run, stages[0], upstream, progress
         self._name = stages[0].name

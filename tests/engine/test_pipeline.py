@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from contextlib import contextmanager
 
 import pytest
 
@@ -101,6 +102,20 @@ def test_a_run_keeps_the_number_format_in_which_it_was_begun(flags, tmp_path):
         generate_job(begun, None, {"generate": {"dtype": "fp32"}}, Silent())
     generate_job(begun, None, auto, Silent(), redo=True)
     assert Run.open(begun).stage_state("generate").identity["dtype"] == "fp32"
+
+
+def test_workers_may_prepare_while_prompts_are_found(flags, tmp_path):
+    seen = []
+
+    class Noting(InProcess):
+        @contextmanager
+        def preparing(self, run, stage, limits):
+            seen.append((stage.name, len(run.finished("prompts")), len(run.shards())))
+            yield
+            seen.append((stage.name, len(run.finished("generate"))))
+
+    generate_job(tmp_path / "a", None, flags, Silent(), engine=Noting())
+    assert seen == [("generate", 0, 2), ("generate", 2)]
 
 
 def test_refused_settings_are_not_saved(run_path, flags):

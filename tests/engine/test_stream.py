@@ -28,7 +28,7 @@ def test_a_stage_follows_another_shard_by_shard(run, expected):
             yield from super().process(shard, upstream)
 
     mark = claim_stage(run, Numbers())
-    with Follower(run, [Squares()] * 2, mark, progress, False, UNLIMITED) as follower:
+    with Follower(run, [Squares()] * 2, mark, progress, UNLIMITED) as follower:
         drawn = run_stage(run, Waiting(), progress)
         squares = follower.finish(drawn)
     assert (drawn.made, squares.made, squares.waiting) == (22, 22, 0)
@@ -40,7 +40,7 @@ def test_a_damaged_shard_that_is_made_again_meanwhile_is_waited_for(run, expecte
     run_stage(run, Numbers(), Silent())
     os.truncate(run.path / "numbers" / "00001.parquet", 10)
     mark = claim_stage(run, Numbers())
-    with Follower(run, [Squares()], mark, Silent(), False, UNLIMITED) as follower:
+    with Follower(run, [Squares()], mark, Silent(), UNLIMITED) as follower:
         end = time.monotonic() + 120
         while len(run.finished("squares")) < 5:
             assert time.monotonic() < end, "the sound shards were not followed"
@@ -52,7 +52,7 @@ def test_a_damaged_shard_that_is_made_again_meanwhile_is_waited_for(run, expecte
 
 def test_what_the_stage_before_never_made_is_not_followed(run):
     mark = claim_stage(run, Numbers())
-    with Follower(run, [Squares()], mark, Silent(), False, UNLIMITED) as follower:
+    with Follower(run, [Squares()], mark, Silent(), UNLIMITED) as follower:
         drawn = run_stage(run, Numbers(), Silent(), limits=Limits(max_gb=0))
         squares = follower.finish(drawn)
     assert (drawn.made, squares.made, squares.damaged) == (0, 0, [])
@@ -61,7 +61,7 @@ def test_what_the_stage_before_never_made_is_not_followed(run):
 
 def test_an_error_in_the_block_ends_the_followers(run):
     mark = claim_stage(run, Numbers())
-    with pytest.raises(ValueError), Follower(run, [Squares()], mark, Silent(), False, UNLIMITED) as follower:
+    with pytest.raises(ValueError), Follower(run, [Squares()], mark, Silent(), UNLIMITED) as follower:
         raise ValueError
     assert not follower._thread.is_alive() and not follower._crew._members
     assert [path.name for path in (run.path / "squares").iterdir()] == ["stage.json"]
@@ -79,7 +79,7 @@ def test_a_tar_of_the_right_size_and_the_wrong_bytes_is_tried_once_until_no_more
     data = tar.read_bytes()
     tar.write_bytes(data[:600] + bytes([data[600] ^ 1]) + data[601:])
     progress = Counting()
-    with Follower(run, [Squares()], claim_stage(run, Numbers()), progress, False, Asked()) as follower:
+    with Follower(run, [Squares()], claim_stage(run, Numbers()), progress, Asked()) as follower:
         wait_for(lambda: len(run.finished("squares")) == 5)
         time.sleep(4 * POLL_S)
         assert asked == [0] * 6, "once for each shard, with none in hand then"

@@ -69,7 +69,7 @@ def test_told_to_stop_while_the_main_thread_cannot_hear_whether_all_are(run, exp
                 assert not crew._members and not progress.notes
             yield from super().process(shard, upstream)
 
-    with Follower(run, [Squares()] * 2, claim_stage(run, Numbers()), progress, False, UNLIMITED) as follower:
+    with Follower(run, [Squares()] * 2, claim_stage(run, Numbers()), progress, UNLIMITED) as follower:
         crew = follower._crew
         os.kill(crew._members[0].started.process.pid, signal.SIGTERM)
         wait_for(lambda: len(crew._members) == 1)
