@@ -26,7 +26,7 @@ def bars(axes: Axes, title: str, rows: dict[str, float], goal: float | None = No
     axes.set_yticks(places, list(rows))
     axes.invert_yaxis()
     for place, value in zip(places, rows.values(), strict=True):
-        axes.text(value, place, f" {value:.3g}", va="center")
+        axes.text(value, place, f" {value:.3g}" if value < 1000 else f" {value:,.0f}", va="center")
     axes.set_xlim(0, 1.2 * max([*rows.values(), goal or 0.0]))
     if goal is not None:
         axes.axvline(goal, color=GREY, linestyle="--", label=f"goal {goal:g}")
@@ -39,9 +39,16 @@ def beside_bare(axes: Axes, found: dict[str, Any]) -> None:
     for name, label in (("capture", "capture"), ("capture-512", "capture"), ("chain", "whole chain")):
         if name in found:
             rows[f"{label}, {found[name]['settings']['size']}²"] = found[name]["ratio"]["median"]
-    if "naive" in found:
-        rows["store everything"] = found["naive"]["arms"]["naive"]["ratio"]["median"]
     bars(axes, "time ÷ bare diffusers pipeline", rows, goal=1.0)
+
+
+def kept(axes: Axes, found: dict[str, Any]) -> None:
+    arms, settings = found["naive"]["arms"], found["naive"]["settings"]
+    names = {"ours": "class maps", "naive": "all attention"}
+    rows = {text: arms[name]["kept_bytes"] / 1024 for name, text in names.items()}
+    bars(axes, f"kept per image: KB, {settings['size']}², {settings['steps']} steps", rows)
+    axes.set_xscale("log")
+    axes.set_xlim(1, 30 * max(rows.values()))
 
 
 def crf(axes: Axes, found: dict[str, Any]) -> None:
@@ -57,7 +64,9 @@ def masks(axes: Axes, found: dict[str, Any]) -> None:
 
 
 def workers(axes: Axes, found: dict[str, Any]) -> None:
-    rows = {part: values["median"] for part, values in found["workers"]["speedup"].items()}
+    speedup = found["workers"]["speedup"]
+    names = {"drawing": "first shard to last", "command": "whole command"}
+    rows = {text: speedup[name]["median"] for name, text in names.items()}
     bars(axes, "two workers: times as fast as one", rows, goal=1.8)
 
 
@@ -93,6 +102,7 @@ def resolution(axes: Axes, found: dict[str, Any]) -> None:
 
 PANELS: tuple[tuple[str, Callable[[Axes, dict[str, Any]], None]], ...] = (
     ("capture", beside_bare),
+    ("naive", kept),
     ("masks", masks),
     ("crf", crf),
     ("workers", workers),
