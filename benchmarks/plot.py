@@ -85,8 +85,11 @@ def export(axes: Axes, found: dict[str, Any]) -> None:
 
 def cost(axes: Axes, found: dict[str, Any]) -> None:
     rows = found["cost"]["curves"]["images"]
-    axes.plot([row["images"] for row in rows], [row["cpu_seconds_per_image"] for row in rows], "o-", color=BLUE)
+    counts = [row["images"] for row in rows]
+    axes.plot(counts, [row["cpu_seconds_per_image"] for row in rows], "o-", color=BLUE)
     axes.set_xscale("log")
+    axes.set_xticks(counts, [f"{count:,}" for count in counts])
+    axes.minorticks_off()
     axes.set_ylim(0)
     axes.set_xlabel("images in the run")
     axes.set_title("bundled model: CPU seconds per image")
