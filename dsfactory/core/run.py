@@ -226,7 +226,7 @@ class Run:
     def finished(self, stage: str) -> list[ShardSpec]:
         """Shards of a stage whose row table is there: what a reader may see while others are written."""
         folder = self.stage_folder(stage)
-        return [spec for spec in self.shards() if (folder / f"{spec.name}.parquet").exists()]
+        return [spec for spec in self.shards() if (folder / spec.table).exists()]
 
 
 def is_run(path: Path) -> bool:

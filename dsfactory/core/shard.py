@@ -45,9 +45,19 @@ class ShardSpec:
         return f"{self.index:05d}"
 
     @property
+    def tar(self) -> str:
+        """Name of the file that holds its samples' files."""
+        return f"{self.name}.tar"
+
+    @property
+    def table(self) -> str:
+        """Name of its row table, which is the done-mark."""
+        return f"{self.name}.parquet"
+
+    @property
     def files(self) -> tuple[str, str]:
         """Names of its files, the done-mark last."""
-        return f"{self.name}.tar", f"{self.name}.parquet"
+        return self.tar, self.table
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -123,7 +133,7 @@ class ShardWriter:
 
     def _open_tar(self) -> tarfile.TarFile:
         if self._tar is None:
-            file = self._stack.enter_context(atomic_file(self._folder / f"{self._spec.name}.tar"))
+            file = self._stack.enter_context(atomic_file(self._folder / self._spec.tar))
             self._sink = _HashingWriter(file)
             self._tar = tarfile.open(fileobj=self._sink, mode="w|", format=tarfile.USTAR_FORMAT)  # type: ignore[call-overload]  # noqa: SIM115
         return self._tar
@@ -143,7 +153,7 @@ class ShardWriter:
             stop=self._spec.stop,
         )
         metadata = {_MARK: json.dumps(mark.__dict__, sort_keys=True).encode()}
-        with atomic_file(self._folder / f"{self._spec.name}.parquet") as file:
+        with atomic_file(self._folder / self._spec.table) as file:
             pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd")
 
 
@@ -165,7 +175,7 @@ def read_mark(folder: Path, spec: ShardSpec) -> DoneMark | None:
         DamagedShard: the table cannot be read or belongs to other samples, or the tar is missing or has
             another size.
     """
-    path = folder / f"{spec.name}.parquet"
+    path = folder / spec.table
     if not path.exists():
         return None
     try:
@@ -176,7 +186,7 @@ def read_mark(folder: Path, spec: ShardSpec) -> DoneMark | None:
     if (mark.start, mark.stop) != (spec.start, spec.stop):
         raise DamagedShard(f"{path}: holds the samples {mark.start} to {mark.stop}, not {spec.start} to {spec.stop}")
     if mark.tar_sha256:
-        tar = path.with_suffix(".tar")
+        tar = folder / spec.tar
         size = tar.stat().st_size if tar.exists() else None
         if size != mark.tar_bytes:
             found = "is missing" if size is None else f"has {size} bytes instead of {mark.tar_bytes}"
@@ -225,8 +235,8 @@ class ShardReader:
     """
 
     def __init__(self, folder: Path, spec: ShardSpec, classes: Collection[str] | None = None) -> None:
-        self._table_path = folder / f"{spec.name}.parquet"
-        self._tar_path = folder / f"{spec.name}.tar"
+        self._table_path = folder / spec.table
+        self._tar_path = folder / spec.tar
         self._spec, self._classes = spec, classes
         mark = read_mark(folder, spec)
         if mark is None:

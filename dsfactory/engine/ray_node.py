@@ -66,7 +66,7 @@ def _make(order: Order, stage: Stage, spec: ShardSpec) -> Made:
     made = Made()
     where = {"node": platform.node(), "worker": os.getpid()}
     with (
-        _opened(order.run, stage, spec) as run,
+        _opened(order, stage, spec) as run,
         forward_events(lambda event, facts: made.events.append((event, where | facts))),
     ):
         if order.mark not in _prepared:
@@ -81,20 +81,22 @@ def _make(order: Order, stage: Stage, spec: ShardSpec) -> Made:
 
 
 @contextmanager
-def _opened(place: str, stage: Stage, spec: ShardSpec) -> Iterator[Run]:
-    """The run as this node sees it: of one in a bucket, what the shard is made of."""
+def _opened(order: Order, stage: Stage, spec: ShardSpec) -> Iterator[Run]:
+    """The run as this node sees it: of one in a bucket, what the shard is made of, and first what the stage needs."""
     with ExitStack() as stack:
-        if _in_bucket(place):
+        if _in_bucket(order.run):
             from dsfactory.core.mirror import open_part
 
-            names = [MANIFEST, *(f"{stage.name}/{name}" for name in (STATE, *stage.needed))]
-            names += [f"{stage.upstream}/{name}" for name in spec.files if stage.upstream is not None]
-            path = stack.enter_context(open_part(place, names))
+            names = [MANIFEST, *(f"{stage.upstream}/{name}" for name in spec.files if stage.upstream is not None)]
+            if order.mark not in _prepared:
+                names += [f"{stage.name}/{name}" for name in (STATE, *stage.needed)]
+            path = stack.enter_context(open_part(order.run, names))
+            (path / stage.name).mkdir(exist_ok=True)
         else:
-            path = Path(place)
+            path = Path(order.run)
         if not is_run(path):
             raise UserError(
-                f"{place} is not seen there: --out has to be on storage that all nodes share, or in a bucket"
+                f"{order.run} is not seen there: --out has to be on storage that all nodes share, or in a bucket"
             )
         yield Run.open(path)
 

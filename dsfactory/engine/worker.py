@@ -210,7 +210,7 @@ class _Worker:
 
     def _appeared(self, spec: ShardSpec) -> bool:
         # Takes half as long as Path.exists, and at first all shards of the run are asked for.
-        return self._followed is None or os.path.exists(f"{self._followed}/{spec.name}.parquet")
+        return self._followed is None or os.path.exists(f"{self._followed}/{spec.table}")
 
     def _settle(self, spec: ShardSpec) -> bool:
         """See to it that a shard is made, or put it aside; False when it has to be looked at again.

@@ -77,7 +77,7 @@ class LabelledShard:
 
     def _files(self, stage: str, name: str) -> dict[str, FilePlace]:
         self.run.reader(stage, self.spec).verify()
-        return index_tar(self.run.stage_folder(stage) / f"{self.spec.name}.tar", name)
+        return index_tar(self.run.stage_folder(stage) / self.spec.tar, name)
 
 
 def stored_images(shards: Sequence[LabelledShard]) -> TrainingSet:

@@ -44,8 +44,8 @@ def read_samples(run: Run) -> tuple[list[Sample], str]:
         kept = [row for row in refined.rows if row["status"] == "ok"]
         if not kept:  # and perhaps no tar either
             continue
-        images = index_tar(run.stage_folder("generate") / f"{spec.name}.tar", "image.png")
-        masks = index_tar(run.stage_folder("refine") / f"{spec.name}.tar", "mask.png")
+        images = index_tar(run.stage_folder("generate") / spec.tar, "image.png")
+        masks = index_tar(run.stage_folder("refine") / spec.tar, "mask.png")
         samples += [
             Sample(
                 row["key"], row["number"], tuple(row["classes"]), tuple(row["area"]), images[row["key"]],

@@ -58,7 +58,7 @@ class Source:
             return []
         try:
             rows = self._reader(stage, spec).rows
-            return [parse_sample(row, self._names, f"{stage}/{spec.name}.parquet") for row in rows]
+            return [parse_sample(row, self._names, f"{stage}/{spec.table}") for row in rows]
         except DamagedShard as error:
             self._note(error)
             return []

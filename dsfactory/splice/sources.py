@@ -128,7 +128,7 @@ class Sources:
         return scene
 
     def _file(self, stage: str, source: Source, name: str) -> bytes:
-        path = self._run.stage_folder(stage) / f"{source.shard.name}.tar"
+        path = self._run.stage_folder(stage) / source.shard.tar
         place = (stage, source.shard.index)
         if place not in self._indices:
             self._indices[place] = _index(self._run.reader(stage, source.shard), path)

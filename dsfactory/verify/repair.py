@@ -111,7 +111,7 @@ def _broken(run: Run, faults: list[Fault]) -> list[Place]:
     for spec in run.shards():
         doubtful = False
         for name in STAGES:
-            there = (run.stage_folder(name) / f"{spec.name}.parquet").exists()
+            there = (run.stage_folder(name) / spec.table).exists()
             if (name, spec.index) in broken or (doubtful and there):
                 places.append((name, spec))
                 doubtful = bool(FILES[name])

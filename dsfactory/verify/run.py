@@ -100,13 +100,13 @@ def _state_faults(name: str, state: StageState, states: dict[str, StageState]) -
 
 def _check_spec(run: Run, spec: ShardSpec, states: dict[str, StageState], found: Findings, progress: Progress) -> None:
     """Examine one shard in every stage that has it."""
-    there = [name for name in states if (run.stage_folder(name) / f"{spec.name}.parquet").exists()]
+    there = [name for name in states if (run.stage_folder(name) / spec.table).exists()]
     rows: Rows | None = None
     for name, state in states.items():
         if name not in there:
             if there and list(states).index(name) < list(states).index(there[-1]):
                 text = f"is missing, though {there[-1]} was made of it"
-                found.faults.append(Fault(f"{name}/{spec.name}.parquet", text, name, spec.index))
+                found.faults.append(Fault(f"{name}/{spec.table}", text, name, spec.index))
             rows = None
             continue
         faults, rows = check_shard(run, state, spec, rows)
