@@ -23,9 +23,9 @@ import torch
 from benchmarks.machine import describe, interleaved, machine, make_parser, now, summary, write_result
 from benchmarks.models import FAMILIES
 from dsfactory.core.config import ClassSpec
-from dsfactory.generate.sampler import Request, Sampler
 from dsfactory.models.loading import DTYPES, choose_device
-from dsfactory.prompts.vocabulary import find_mentions
+from dsfactory.stages.generate.sampler import Request, Sampler
+from dsfactory.stages.prompts.vocabulary import find_mentions
 
 PROMPT = "a photo of a dog on the grass"
 CLASSES = (ClassSpec(name="dog"),)

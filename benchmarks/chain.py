@@ -34,18 +34,18 @@ from dsfactory.core.run import Run, StageState
 from dsfactory.core.sample import Record, sample_key
 from dsfactory.core.shard import ShardWriter
 from dsfactory.core.stage import fingerprint
-from dsfactory.engine.limits import UNLIMITED
-from dsfactory.engine.local import claim_stage, run_stage
-from dsfactory.engine.progress import Silent
-from dsfactory.engine.stream import Follower
-from dsfactory.generate.config import GenerateConfig
-from dsfactory.generate.sampler import Sampler
-from dsfactory.generate.stage import GenerateStage
 from dsfactory.models.loading import DTYPES, choose_device
-from dsfactory.prompts.stage import PromptsStage
-from dsfactory.prompts.vocabulary import find_mentions
-from dsfactory.refine.config import RefineConfig
-from dsfactory.refine.stage import RefineStage
+from dsfactory.runner.limits import UNLIMITED
+from dsfactory.runner.progress import Silent
+from dsfactory.runner.scheduler import claim_stage, run_stage
+from dsfactory.runner.stream import Follower
+from dsfactory.stages.generate.config import GenerateConfig
+from dsfactory.stages.generate.sampler import Sampler
+from dsfactory.stages.generate.stage import GenerateStage
+from dsfactory.stages.prompts.stage import PromptsStage
+from dsfactory.stages.prompts.vocabulary import find_mentions
+from dsfactory.stages.refine.config import RefineConfig
+from dsfactory.stages.refine.stage import RefineStage
 
 
 class LoadedGenerate(GenerateStage):

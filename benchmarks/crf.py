@@ -21,11 +21,11 @@ import torch
 
 from benchmarks.machine import describe, interleaved, machine, make_parser, now, summary, write_result
 from benchmarks.synthetic import scene
+from dsfactory.crf.crf import Backend, dense_crf, dense_crf_batch
+from dsfactory.crf.crf_cpu import softmax
+from dsfactory.crf.kernels import Kernels
 from dsfactory.models.loading import choose_device
-from dsfactory.refine.crf import Backend, dense_crf, dense_crf_batch
-from dsfactory.refine.crf_cpu import softmax
-from dsfactory.refine.kernels import Kernels
-from dsfactory.refine.threshold import mask_iou
+from dsfactory.stages.refine.threshold import mask_iou
 
 OURS: Backend = "lattice"
 THEIRS: Backend = "pydensecrf"

@@ -30,7 +30,7 @@ def export_once(run: Path, warm_up: Path, format: str, out: Path) -> dict[str, f
         ``seconds``, and ``base_mb`` and ``peak_mb``: the most memory that was resident up to after the warm-up, and
         at all.
     """
-    from dsfactory.engine.exporting import export_job
+    from dsfactory.jobs.export import export_job
 
     export_job(warm_up, format, out / "warm-up", 0.1)
     base = peak_mb()

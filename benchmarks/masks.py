@@ -20,10 +20,10 @@ import numpy as np
 
 from benchmarks.machine import describe, make_parser, write_result
 from dsfactory.core.config import ClassSpec
-from dsfactory.generate.evidence import Evidence
-from dsfactory.generate.sampler import Request, Sampler
 from dsfactory.models.loading import load_pipeline
-from dsfactory.prompts.vocabulary import find_mentions
+from dsfactory.stages.generate.evidence import Evidence
+from dsfactory.stages.generate.sampler import Request, Sampler
+from dsfactory.stages.prompts.vocabulary import find_mentions
 from scripts.threshold_agreement import measure as measure_choices
 
 GRAIN = 4.0

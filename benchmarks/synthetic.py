@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from dsfactory.core.atomic import write_atomic
 from dsfactory.core.run import CONFIG, Run
 from dsfactory.core.sample import Record, sample_key
 from dsfactory.core.shard import ShardWriter
-from dsfactory.generate.stage import GenerateStage
-from dsfactory.refine.stage import RefineStage
+from dsfactory.stages.generate.stage import GenerateStage
+from dsfactory.stages.refine.stage import RefineStage
+from dsfactory.storage.atomic import write_atomic
 from scripts.rendered_run import LabelledScene, write_run
 
 CLASSES = ("dog", "bird")

@@ -1,5 +1,5 @@
 """``python -m dsfactory``."""
 
-from dsfactory.cli import main
+from dsfactory.cli.app import main
 
 main()

@@ -27,15 +27,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dsfactory.core.errors import DsfactoryError
 from dsfactory.core.run import Run
-from dsfactory.engine.progress import Plain, Progress
+from dsfactory.errors import DsfactoryError
 from dsfactory.evaluate.config import EvaluateConfig
 from dsfactory.evaluate.results import Results
 from dsfactory.evaluate.sources import TrainingSet
 from dsfactory.evaluate.training import Training
 from dsfactory.models.loading import choose_device
 from dsfactory.models.locate import locate_model
+from dsfactory.runner.progress import Plain, Progress
 from dsfactory.segment.config import SegmentConfig
 from dsfactory.segment.metrics import Confusion
 from scripts.ablation_sets import (

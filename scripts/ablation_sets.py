@@ -13,25 +13,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dsfactory.core.atomic import atomic_file, write_atomic
 from dsfactory.core.config import ClassSpec
 from dsfactory.core.png import decode_rgb_png, encode_rgb_png
 from dsfactory.core.run import Run
 from dsfactory.core.seeds import derive_seed
-from dsfactory.engine.filtering import filter_job
-from dsfactory.engine.pipeline import finished_shards, generate_job, refine_job
-from dsfactory.engine.progress import Progress
-from dsfactory.engine.splicing import splice_job, spliced_samples_of
+from dsfactory.core.space import STAGE as SPLICED
+from dsfactory.core.space import Family
 from dsfactory.evaluate.classes import match_classes
 from dsfactory.evaluate.sources import LabelledShard, TrainingSet, stored_images
-from dsfactory.evaluate.voc import VocFolder
-from dsfactory.generate.evidence import Evidence
-from dsfactory.generate.stage import EVIDENCE, IMAGE
+from dsfactory.formats.voc.folder import VocFolder
+from dsfactory.jobs.filtering import filter_job
+from dsfactory.jobs.job import finished_shards, generate_job, refine_job
+from dsfactory.jobs.splicing import splice_job, spliced_samples_of
 from dsfactory.models.locate import locate_model
-from dsfactory.refine.config import RefineConfig
-from dsfactory.refine.mask import refine_mask
-from dsfactory.splice.layout import STAGE as SPLICED
-from dsfactory.splice.layout import Family
+from dsfactory.runner.progress import Progress
+from dsfactory.stages.generate.evidence import Evidence
+from dsfactory.stages.generate.stage import EVIDENCE, IMAGE
+from dsfactory.stages.refine.config import RefineConfig
+from dsfactory.stages.refine.mask import refine_mask
+from dsfactory.storage.atomic import atomic_file, write_atomic
 from scripts.annotate_measure import Overlap, build_annotator, in_list, labels_by_rule
 from scripts.pocket.art import load_art
 from scripts.pocket.captions import class_specs

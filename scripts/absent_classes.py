@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from dsfactory.core.seeds import derive_seed
-from dsfactory.refine.config import RefineConfig
-from dsfactory.refine.mask import refine_mask
+from dsfactory.stages.refine.config import RefineConfig
+from dsfactory.stages.refine.mask import refine_mask
 from scripts.annotate_measure import Overlap, build_annotator, in_list, scenes_parser, write_figures
 from scripts.pocket.captions import class_specs
 from scripts.pocket.measure import rendered_scenes

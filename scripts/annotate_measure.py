@@ -28,16 +28,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dsfactory.annotate.annotator import Annotator
-from dsfactory.annotate.config import AnnotateConfig
 from dsfactory.core.sample import VOID
 from dsfactory.core.seeds import derive_seed
-from dsfactory.generate.evidence import Evidence
 from dsfactory.models.loading import load_pipeline
-from dsfactory.refine.config import RefineConfig
-from dsfactory.refine.fuse import fuse_maps, resize_maps, stretch
-from dsfactory.refine.mask import refine_mask
-from dsfactory.refine.threshold import otsu_threshold
+from dsfactory.stages.annotate.annotator import Annotator
+from dsfactory.stages.annotate.config import AnnotateConfig
+from dsfactory.stages.generate.evidence import Evidence
+from dsfactory.stages.refine.config import RefineConfig
+from dsfactory.stages.refine.fuse import fuse_maps, resize_maps, stretch
+from dsfactory.stages.refine.mask import refine_mask
+from dsfactory.stages.refine.threshold import otsu_threshold
 from scripts.pocket.captions import class_specs
 from scripts.pocket.measure import rendered_scenes
 from scripts.pocket.scenes import Scene, group_by_class

@@ -12,13 +12,13 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dsfactory.annotate.annotator import Annotator
-from dsfactory.annotate.config import AnnotateConfig
 from dsfactory.core.seeds import derive_seed
-from dsfactory.generate.evidence import Evidence
 from dsfactory.models.loading import load_pipeline
-from dsfactory.refine.config import RefineConfig
-from dsfactory.refine.mask import refine_mask
+from dsfactory.stages.annotate.annotator import Annotator
+from dsfactory.stages.annotate.config import AnnotateConfig
+from dsfactory.stages.generate.evidence import Evidence
+from dsfactory.stages.refine.config import RefineConfig
+from dsfactory.stages.refine.mask import refine_mask
 from scripts.annotate_measure import Overlap, in_list, scenes_parser, write_figures
 from scripts.pocket.captions import class_specs
 from scripts.pocket.measure import rendered_scenes

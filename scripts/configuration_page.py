@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dsfactory.engine.describe import reference_page
+from dsfactory.jobs.describe import reference_page
 
 PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
 

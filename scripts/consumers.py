@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from dsfactory.core.png import decode_index_png, decode_rgb_png, encode_index_png, encode_rgb_png
 from dsfactory.core.sample import VOID, sample_key
-from dsfactory.export import FORMATS, ExportSample, export
-from dsfactory.export.sample import Labels, read_labels
+from dsfactory.dataset.sample import Labels, read_labels
+from dsfactory.formats import FORMATS, ExportSample, export
 from scripts.consumer_readers import CONSUMERS, Consumer, Mask, Seen
 
 CLASSES = ("dog", "traffic light", "crème brûlée")
@@ -191,7 +191,7 @@ def as_table(verdicts: list[Verdict]) -> str:
 
 def run_samples(path: Path) -> tuple[list[ExportSample], tuple[str, ...]]:
     """The kept samples of a run."""
-    from dsfactory.engine.exporting import kept_samples_of
+    from dsfactory.jobs.export import kept_samples_of
 
     source = kept_samples_of(path)
     return list(source.samples()), tuple(item.name for item in source.run.manifest.classes)

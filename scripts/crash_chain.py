@@ -15,10 +15,10 @@ from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 import dsfactory
-from dsfactory.cli import main
-from dsfactory.core.errors import StopSignal
+from dsfactory.cli.app import main
+from dsfactory.errors import StopSignal
 
-_OPTIONAL = {"dsfactory.__main__", "dsfactory.engine.ray", "dsfactory.report.fiftyone"}
+_OPTIONAL = {"dsfactory.__main__", "dsfactory.runner.ray", "dsfactory.report.fiftyone"}
 
 
 def now(pid: int) -> str:

@@ -24,7 +24,7 @@ from pathlib import Path
 import pyarrow
 
 from benchmarks.machine import machine
-from dsfactory.core.errors import DsfactoryError
+from dsfactory.errors import DsfactoryError
 from scripts.fuzz_targets import TARGETS
 
 MEMORY = 1 << 30

@@ -15,15 +15,15 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["dsfactory"]):
-    from dsfactory.annotate.pictures import read_image_classes
     from dsfactory.core.config import ClassSpec, read_class_file
-    from dsfactory.core.errors import DsfactoryError
-    from dsfactory.engine.config import resolve_config
-    from dsfactory.evaluate.voc import _read_labelmap
-    from dsfactory.importing.coco import read_coco
-    from dsfactory.importing.cvat import read_cvat
-    from dsfactory.importing.source import Source
-    from dsfactory.prompts.corpus import Corpus
+    from dsfactory.errors import DsfactoryError
+    from dsfactory.formats.coco.read import read_coco
+    from dsfactory.formats.cvat.read import read_cvat
+    from dsfactory.formats.reading.source import Source
+    from dsfactory.formats.voc.folder import _read_labelmap
+    from dsfactory.jobs.config import resolve_config
+    from dsfactory.stages.annotate.pictures import read_image_classes
+    from dsfactory.stages.prompts.corpus import Corpus
 
 CLASSES = ("dog", "bird")
 SEEDS = {

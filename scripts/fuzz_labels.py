@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
-from dsfactory.engine.exporting import export_job
-from dsfactory.engine.importing import import_job
-from dsfactory.engine.progress import Silent
+from dsfactory.jobs.corrections import import_job
+from dsfactory.jobs.export import export_job
+from dsfactory.runner.progress import Silent
 from dsfactory.verify import verify_path
 from scripts.fuzz_bytes import SCALARS, WORDS, mutate, mutate_value
 from scripts.fuzz_pictures import bomb, encoded_picture, index_picture

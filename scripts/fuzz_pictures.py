@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dsfactory.annotate.images import MAX_PIXELS, find_images, read_image
-from dsfactory.annotate.pictures import read_image_classes, read_pictures
 from dsfactory.core.config import ClassSpec
-from dsfactory.core.errors import DamagedShard
+from dsfactory.errors import DamagedShard
 from dsfactory.evaluate.classes import match_classes
-from dsfactory.evaluate.voc import VocFolder
+from dsfactory.formats.voc.folder import VocFolder
+from dsfactory.stages.annotate.images import MAX_PIXELS, find_images, read_image
+from dsfactory.stages.annotate.pictures import read_image_classes, read_pictures
 from scripts.fuzz_bytes import SCALARS, WORDS, encode, mutate, mutate_value
 
 _MODES = ["RGB", "RGBA", "L", "LA", "P", "1", "I", "F", "I;16", "CMYK", "YCbCr", "HSV"]

@@ -18,24 +18,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-import dsfactory.refine.mask  # noqa: F401 -- with PyTorch, before the bound on memory is set
-from dsfactory.core.disk import disk_errors
-from dsfactory.core.errors import DsfactoryError, UserError
+import dsfactory.stages.refine.mask  # noqa: F401 -- with PyTorch, before the bound on memory is set
 from dsfactory.core.run import Run, StageState
 from dsfactory.core.sample import Record, sample_key
 from dsfactory.core.shard import ShardReader, ShardSpec, ShardWriter
 from dsfactory.core.stage import fingerprint
-from dsfactory.engine.evaluating import _run_set
-from dsfactory.engine.exporting import export_job
-from dsfactory.engine.pipeline import refine_job, status_of
-from dsfactory.engine.progress import Silent
-from dsfactory.engine.splicing import splice_job
-from dsfactory.filter.config import FilterConfig
-from dsfactory.filter.plan import Plan
-from dsfactory.filter.samples import stored
-from dsfactory.filter.stage import COLUMNS, FilterStage
-from dsfactory.prompts.pool import load_pool
+from dsfactory.errors import DsfactoryError, UserError
+from dsfactory.jobs.evaluate import _run_set
+from dsfactory.jobs.export import export_job
+from dsfactory.jobs.job import refine_job, status_of
+from dsfactory.jobs.splicing import splice_job
 from dsfactory.report.job import report_job
+from dsfactory.runner.progress import Silent
+from dsfactory.stages.filter.config import FilterConfig
+from dsfactory.stages.filter.plan import Plan
+from dsfactory.stages.filter.samples import stored
+from dsfactory.stages.filter.stage import COLUMNS, FilterStage
+from dsfactory.stages.prompts.pool import load_pool
+from dsfactory.storage.disk import disk_errors
 from dsfactory.verify import verify_path
 from scripts.fuzz_bytes import SCALARS, TAR_TYPES, WORDS, mutate, mutate_value
 from scripts.rendered_run import LabelledScene, write_run
@@ -121,7 +121,7 @@ def forged_run(rng: random.Random, folder: Path) -> None:
     stage = rng.choice(["generate", "refine", "filter", "splice"])
     space = run
     if stage == "splice":
-        from dsfactory.splice.layout import SpliceSpace
+        from dsfactory.core.space import SpliceSpace
 
         space = SpliceSpace.of(run)
     spec = rng.choice(space.shards())

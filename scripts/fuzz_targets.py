@@ -1,6 +1,6 @@
 """What ``scripts/fuzz.py`` throws at dsfactory: per target a maker of inputs and what must hold for each of them.
 
-A target gets a random generator and an empty folder. It may raise :class:`~dsfactory.core.errors.DsfactoryError`,
+A target gets a random generator and an empty folder. It may raise :class:`~dsfactory.errors.DsfactoryError`,
 the one clear line that a user sees; anything else, and a failed ``assert``, is a fault.
 """
 
@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 import yaml
 
 from dsfactory.core.config import parse_class_list, parse_section, read_class_file
-from dsfactory.core.errors import DamagedShard
 from dsfactory.core.png import decode_rgb_png, encode_rgb_png
-from dsfactory.engine.config import RunConfig, resolve_config
-from dsfactory.prompts.corpus import Corpus
+from dsfactory.errors import DamagedShard
+from dsfactory.jobs.config import RunConfig, resolve_config
+from dsfactory.stages.prompts.corpus import Corpus
 from scripts.fuzz_bytes import SCALARS, WORDS, encode, mutate, unicode_text
 from scripts.fuzz_labels import fixed_coco, fixed_cvat, fixed_masks
 from scripts.fuzz_pictures import image_classes, picture, real_set

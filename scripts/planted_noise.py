@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from dsfactory.core.png import decode_index_png, decode_rgb_png
 from dsfactory.core.run import Run
 from dsfactory.core.sample import BACKGROUND, VOID, sample_key
-from dsfactory.engine.filtering import filter_job
-from dsfactory.engine.progress import choose_progress
+from dsfactory.jobs.filtering import filter_job
+from dsfactory.runner.progress import choose_progress
 from scripts.pocket.dataset import draw_classes
 from scripts.pocket.scenes import BACKGROUNDS, compose_scene, group_by_class
 from scripts.pocket.stickers import CLASS_ICONS, TRAIN_STYLES, load_stickers
@@ -181,7 +181,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--set", action="append", default=[], help="a setting of the filter, as filter.keep=0.8")
     parser.add_argument("--json-out", type=Path, help="where the summary goes as a file too")
     args = parser.parse_args(argv)
-    from dsfactory.engine.config import merge_settings, parse_setting
+    from dsfactory.jobs.config import merge_settings, parse_setting
 
     if args.run is not None:
         classes, scenes = read_scenes(args.run)

@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dsfactory.core.atomic import write_atomic
 from dsfactory.core.config import ClassSpec
 from dsfactory.core.png import encode_index_png, encode_rgb_png
 from dsfactory.core.run import CONFIG, Run, StageState
 from dsfactory.core.sample import VOID, Record, sample_key
 from dsfactory.core.shard import ShardWriter
 from dsfactory.core.stage import Stage, fingerprint
-from dsfactory.engine.config import resolve_config
-from dsfactory.generate.evidence import Evidence
-from dsfactory.generate.stage import EVIDENCE, IMAGE, GenerateStage
-from dsfactory.refine.clean import label_instances
-from dsfactory.refine.stage import RefineStage
+from dsfactory.jobs.config import resolve_config
+from dsfactory.stages.generate.evidence import Evidence
+from dsfactory.stages.generate.stage import EVIDENCE, IMAGE, GenerateStage
+from dsfactory.stages.refine.clean import label_instances
+from dsfactory.stages.refine.stage import RefineStage
+from dsfactory.storage.atomic import write_atomic
 
 
 @dataclass(frozen=True)

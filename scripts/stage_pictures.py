@@ -20,17 +20,17 @@ from PIL import Image
 from dsfactory.core.png import decode_index_png, decode_rgb_png
 from dsfactory.core.run import Run
 from dsfactory.core.sample import VOID, Record
-from dsfactory.engine.pipeline import run_config
-from dsfactory.generate.evidence import Evidence
-from dsfactory.refine.config import RefineConfig
-from dsfactory.refine.crf import dense_crf
-from dsfactory.refine.crf_cpu import softmax
-from dsfactory.refine.fuse import nominal_side
-from dsfactory.refine.mask import coarse_masks, fused_maps, refine_mask, scaled_kernels
-from dsfactory.refine.threshold import candidate_thresholds, soft_logits, sweep_agreement
-from dsfactory.refine.thumbnail import Thumbnail
-from dsfactory.splice.layout import STAGE as SPLICE
-from dsfactory.splice.layout import SpliceSpace
+from dsfactory.core.space import STAGE as SPLICE
+from dsfactory.core.space import SpliceSpace
+from dsfactory.crf.crf import dense_crf
+from dsfactory.crf.crf_cpu import softmax
+from dsfactory.crf.thumbnail import Thumbnail
+from dsfactory.jobs.job import run_config
+from dsfactory.stages.generate.evidence import Evidence
+from dsfactory.stages.refine.config import RefineConfig
+from dsfactory.stages.refine.fuse import nominal_side
+from dsfactory.stages.refine.mask import coarse_masks, fused_maps, refine_mask, scaled_kernels
+from dsfactory.stages.refine.threshold import candidate_thresholds, soft_logits, sweep_agreement
 from scripts.montage import COLOURS, Sample, draw_labels
 
 matplotlib.use("Agg")
@@ -172,8 +172,8 @@ def _out_of_fold(run: Run, image: Picture, fold: int) -> NDArray[np.float32]:
     """Class probabilities, background first, by the filter's network that did not learn from this fold."""
     import torch
 
-    from dsfactory.filter.crossval import load_fold
     from dsfactory.segment.predict import predict
+    from dsfactory.stages.filter.crossval import load_fold
 
     settings, labels = run_config(run.path).filter.segment, len(run.manifest.classes) + 1
     network = load_fold(run.stage_folder("filter"), fold, labels, settings, torch.device("cpu"))

@@ -6,8 +6,8 @@
 Rendered scenes of the training styles, at 128² and at 512² (``--large``), are encoded, noised and passed through the
 pocket model's UNet, as in ``scripts.pocket.measure``. For every class of every scene the threshold is chosen twice: by
 refine's sweep, and by a dense CRF of its own at full size for every one of the 20 candidates; the same rule
-(:func:`dsfactory.refine.threshold.choose_threshold`) reads the threshold off either. Choices are the same when they
-differ by no more than half a step of the sweep. Times are seconds of one core per scene, all classes of it; the quick
+(:func:`dsfactory.stages.refine.threshold.choose_threshold`) reads the threshold off either. Choices are the same when
+they differ by no more than half a step of the sweep. Times are seconds of one core per scene, all classes; the quick
 choice is timed with its lattice.
 """
 
@@ -25,14 +25,15 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from benchmarks.machine import machine
-from dsfactory.annotate.annotator import Annotator
-from dsfactory.generate.evidence import Evidence
-from dsfactory.refine.config import RefineConfig
-from dsfactory.refine.crf import dense_crf
-from dsfactory.refine.crf_cpu import softmax
-from dsfactory.refine.kernels import Kernels
-from dsfactory.refine.mask import coarse_masks, fused_maps, refine_mask, scaled_kernels
-from dsfactory.refine.threshold import (
+from dsfactory.crf.crf import dense_crf
+from dsfactory.crf.crf_cpu import softmax
+from dsfactory.crf.kernels import Kernels
+from dsfactory.crf.thumbnail import THUMBNAIL_SIDE, Thumbnail
+from dsfactory.stages.annotate.annotator import Annotator
+from dsfactory.stages.generate.evidence import Evidence
+from dsfactory.stages.refine.config import RefineConfig
+from dsfactory.stages.refine.mask import coarse_masks, fused_maps, refine_mask, scaled_kernels
+from dsfactory.stages.refine.threshold import (
     CLOSE,
     STRIDE,
     candidate_thresholds,
@@ -42,7 +43,6 @@ from dsfactory.refine.threshold import (
     sweep_agreement,
     swept,
 )
-from dsfactory.refine.thumbnail import THUMBNAIL_SIDE, Thumbnail
 from scripts.pocket.measure import NOISE_SEEDS, SIZE, TIMESTEPS, read_scene, rendered_scenes
 from scripts.pocket.scenes import Scene
 from scripts.pocket.stickers import TRAIN_STYLES, load_stickers

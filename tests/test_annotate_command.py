@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from dsfactory.cli import main
+from dsfactory.cli.app import main
 from dsfactory.core.png import decode_index_png
 from dsfactory.core.run import Run
 from tests.command import command, tree

@@ -13,7 +13,7 @@ from tests.command import command, run_tiny, tree
 
 
 def test_help_answers_at_once_and_loads_nothing_heavy():
-    code = "import sys; from dsfactory.cli import main\ntry: main(['--help'])\nfinally: print(sorted(sys.modules))"
+    code = "import sys; from dsfactory.cli.app import main\ntry: main(['--help'])\nfinally: print(sorted(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     loaded = out.splitlines()[-1]
     assert not {"'torch'", "'diffusers'", "'transformers'", "'pyarrow'", "'numpy'", "'fsspec'"} & set(

@@ -3,9 +3,9 @@ import json
 import pytest
 
 from dsfactory.core.config import read_yaml
-from dsfactory.engine.config import RunConfig
+from dsfactory.jobs.config import RunConfig
 from tests.command import command, run_tiny, tree
-from tests.splice.runs import labelled_run
+from tests.stages.splice.runs import labelled_run
 
 
 def test_init_writes_a_file_that_generate_takes(tiny_model, tmp_path):

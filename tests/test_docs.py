@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import typer
 
-from dsfactory.cli import app
+from dsfactory.cli.app import app
 from tests.shown import PAGES, ROOT, SHELL, blocks, commands, shell_lines, spans, words
 
 SHOWN = [pytest.param(line, id=f"{page.name}: {line}") for page in PAGES for line in commands(page, "dsfactory")]
 PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
-INSTALLED = "dsfactory/prompts/data"
+INSTALLED = "dsfactory/stages/prompts/data"
 """Where the files of prompts/ are in an installed package; a checkout does not have it."""
 
 
@@ -23,7 +23,7 @@ def no_bucket(monkeypatch, tmp_path) -> None:
     """Commands on a bucket are only read here: opening it would need a network."""
     for stream in ("stdout", "stderr"):  # which such a command wraps
         monkeypatch.setattr(sys, stream, getattr(sys, stream))
-    monkeypatch.setattr("dsfactory.core.mirror.open_mirror", lambda url, content: nullcontext(tmp_path))
+    monkeypatch.setattr("dsfactory.storage.mirror.open_mirror", lambda url, content: nullcontext(tmp_path))
 
 
 def parse(line: str) -> None:
@@ -107,7 +107,7 @@ def test_flags_in_the_text_are_there(page: Path) -> None:
 
 @PAGE
 def test_settings_in_the_text_are_there(page: Path) -> None:
-    from dsfactory.engine.describe import settings
+    from dsfactory.jobs.describe import settings
 
     known = {".".join(setting.path) for setting in settings()}
     for line in [*shell_lines(page), *spans(page)]:

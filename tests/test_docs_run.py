@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from dsfactory.cli import main
+from dsfactory.cli.app import main
 from tests.evaluate.folders import write_voc
 from tests.shown import PAGES, ROOT, shell_lines, words
-from tests.splice.runs import labelled_run
+from tests.stages.splice.runs import labelled_run
 
 ELSEWHERE = ("--workers", "--devices", "--engine")
 """Flags of lines that are not run here: they start other processes, or need GPUs or a cluster."""

@@ -6,7 +6,7 @@ import pytest
 
 from tests.command import command, run_tiny, tree
 from tests.evaluate.folders import write_voc
-from tests.splice.runs import labelled_run
+from tests.stages.splice.runs import labelled_run
 from tests.test_annotate_command import annotate, draw
 from tests.test_evaluate_command import SMALL, make_run
 

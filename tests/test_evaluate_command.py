@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 from PIL import Image
 
-from dsfactory.cli import main
+from dsfactory.cli.app import main
 from scripts.rendered_run import LabelledScene, write_run
 from tests.command import command, tree
 from tests.evaluate.folders import LABELMAP, write_voc

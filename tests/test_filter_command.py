@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tests.command import command, tree
-from tests.filter.scenes import make_run, scenes_with_noise
+from tests.stages.filter.scenes import make_run, scenes_with_noise
 
 QUICK = ["--folds", "2", "--device", "cpu", "--set", "filter.segment.steps=40", "--set", "filter.segment.batch_size=4",
          "--set", "filter.segment.side=32", "--set", "filter.segment.learning_rate=0.004"]  # fmt: skip

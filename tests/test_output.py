@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import typer
 
-from dsfactory.engine.limits import Stop
-from dsfactory.engine.local import StageSummary
-from dsfactory.engine.pipeline import JobSummary
-from dsfactory.output import print_job
+from dsfactory.cli.output import print_job
+from dsfactory.jobs.job import JobSummary
+from dsfactory.runner.limits import Stop
+from dsfactory.runner.scheduler import StageSummary
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from dsfactory.core.run import Run
-from dsfactory.engine.config import RunConfig
+from dsfactory.jobs.config import RunConfig
 from tests.command import command, tree
 
 TOLERANCE = 2

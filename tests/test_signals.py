@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dsfactory.core.errors import StopSignal
-from dsfactory.engine import signals
+from dsfactory.errors import StopSignal
+from dsfactory.runner import signals
 from tests.command import command, run_tiny, tree
 
 PROMISED_S = 30

@@ -6,10 +6,10 @@ import time
 import pytest
 
 from dsfactory.core.run import Run
-from dsfactory.export.common import split_of
-from dsfactory.splice.layout import FIRST
+from dsfactory.core.space import FIRST
+from dsfactory.formats.writer import split_of
 from tests.command import command, tree
-from tests.splice.runs import label, labelled_run
+from tests.stages.splice.runs import label, labelled_run
 
 SPLICE = ["--num", "12", "--mix", "1x2,2x2", "--paste", "6"]
 
@@ -88,7 +88,7 @@ def test_export_takes_splices_into_train_only(folder):
 
 
 def test_every_format_takes_splices(folder):
-    from dsfactory.export import FORMATS
+    from dsfactory.formats import FORMATS
 
     done = command("export", "a", "--format", ",".join(FORMATS), "--json", cwd=folder)
     assert done.returncode == 0, done.stderr

@@ -11,8 +11,8 @@ from typing import Any, Self, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from dsfactory.core.errors import UserError
 from dsfactory.core.sample import MAX_CLASSES
+from dsfactory.errors import UserError
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 

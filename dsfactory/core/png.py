@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dsfactory.core.errors import DamagedImage
+from dsfactory.errors import DamagedImage
 
 MAX_PIXELS = 1 << 26
 """Largest image that is decoded, 8192² pixels: a small file can claim any size."""

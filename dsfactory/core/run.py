@@ -10,11 +10,11 @@ from typing import Any, Self
 
 from pydantic import BaseModel, Field, field_validator
 
-from dsfactory.core.atomic import is_leftover, remove_leftovers, write_atomic
 from dsfactory.core.config import ClassSpec, Section, check_classes, parse_section
-from dsfactory.core.errors import DamagedShard, UserError
-from dsfactory.core.lock import exclusive_lock
 from dsfactory.core.shard import SHARD_NAME, ShardReader, ShardSpec, read_mark
+from dsfactory.errors import DamagedShard, UserError
+from dsfactory.storage.atomic import is_leftover, remove_leftovers, write_atomic
+from dsfactory.storage.lock import exclusive_lock
 
 MANIFEST = "run.json"
 STATE = "stage.json"
@@ -130,7 +130,7 @@ class Run:
         return cls(path, parse_section(Manifest, content, str(path / MANIFEST)))
 
     def lock(self) -> contextlib.AbstractContextManager[None]:
-        """The run's exclusive lock; see :func:`dsfactory.core.lock.exclusive_lock`."""
+        """The run's exclusive lock; see :func:`dsfactory.storage.lock.exclusive_lock`."""
         return exclusive_lock(self.path / LOCK)
 
     def shards(self) -> list[ShardSpec]:

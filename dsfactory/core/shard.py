@@ -21,10 +21,10 @@ from typing import Any, BinaryIO, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dsfactory.core.atomic import atomic_file
-from dsfactory.core.errors import DamagedShard
-from dsfactory.core.remote import open_stored
 from dsfactory.core.sample import Record, row_fault, sample_key
+from dsfactory.errors import DamagedShard
+from dsfactory.storage.atomic import atomic_file
+from dsfactory.storage.remote import open_stored
 
 _MARK = b"dsfactory"
 

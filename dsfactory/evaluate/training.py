@@ -11,7 +11,6 @@ import numpy as np
 import torch
 import transformers
 
-from dsfactory.core.atomic import write_atomic
 from dsfactory.core.seeds import derive_seed
 from dsfactory.evaluate.config import EvaluateConfig
 from dsfactory.evaluate.sources import TrainingSet
@@ -20,6 +19,7 @@ from dsfactory.segment.metrics import Confusion, confusion
 from dsfactory.segment.network import Segmenter, build_segmenter
 from dsfactory.segment.predict import predict_labels
 from dsfactory.segment.train import train_segmenter
+from dsfactory.storage.atomic import write_atomic
 
 VERSION = 3
 """Raised whenever the procedure changes its result, so that old and new trainings never mix."""

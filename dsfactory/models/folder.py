@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dsfactory.core.errors import UserError
+from dsfactory.errors import UserError
 from dsfactory.models.presets import FAMILIES
 
 _WEIGHTS = {

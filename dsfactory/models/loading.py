@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dsfactory.core.errors import UserError
+from dsfactory.errors import UserError
 from dsfactory.models.locate import Model, locate_model
 from dsfactory.models.presets import DRAWN_AS
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dsfactory.core.errors import UserError
+from dsfactory.errors import UserError
 from dsfactory.models.folder import (
     PipelineFolder,
     default_size,

@@ -8,12 +8,12 @@ from typing import Any
 
 from PIL import Image
 
-from dsfactory.core.errors import UserError
 from dsfactory.core.png import decode_index_png
 from dsfactory.core.sample import VOID
-from dsfactory.engine.progress import Progress
+from dsfactory.errors import UserError
 from dsfactory.report.sample import Sample
 from dsfactory.report.source import Source
+from dsfactory.runner.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dsfactory.core.atomic import is_leftover, write_atomic
-from dsfactory.core.disk import disk_errors
-from dsfactory.core.errors import UserError
-from dsfactory.engine.progress import Progress
+from dsfactory.errors import UserError
 from dsfactory.report.page import MARK, build_page
 from dsfactory.report.source import open_source
+from dsfactory.runner.progress import Progress
+from dsfactory.storage.atomic import is_leftover, write_atomic
+from dsfactory.storage.disk import disk_errors
 
 NAME = "report.html"
 

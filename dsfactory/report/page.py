@@ -11,7 +11,6 @@ import jinja2
 from markupsafe import Markup
 
 from dsfactory import __version__
-from dsfactory.engine.progress import Progress
 from dsfactory.report.evaluation import read_measured
 from dsfactory.report.facts import about, class_table, describe_choice, notices
 from dsfactory.report.pictures import COLOURS, Picture, draw_picture
@@ -21,6 +20,7 @@ from dsfactory.report.selection import Chosen, Selection
 from dsfactory.report.source import Source
 from dsfactory.report.splices import read_splices
 from dsfactory.report.statistics import Statistics
+from dsfactory.runner.progress import Progress
 
 MARK = "made by dsfactory report"
 """Stands near the top of every page, so that no other file is ever overwritten."""

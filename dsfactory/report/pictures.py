@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 
 from dsfactory.core.png import decode_index_png, decode_rgb_png
 from dsfactory.core.sample import BACKGROUND, VOID
-from dsfactory.generate.evidence import Evidence
-from dsfactory.refine.fuse import fuse_maps
+from dsfactory.stages.generate.evidence import Evidence
+from dsfactory.stages.refine.fuse import fuse_maps
 
 SIDE = 288
 """Longer side of a picture in pixels; smaller images stay as they are."""

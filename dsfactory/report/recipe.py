@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dsfactory.engine.config import RunConfig
+from dsfactory.jobs.config import RunConfig
 
 _FLAGS = {
     "num": "--num",

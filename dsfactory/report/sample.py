@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
-from dsfactory.core.errors import DamagedShard
+from dsfactory.errors import DamagedShard
 
 State = Literal["kept", "dropped", "rejected", "failed", "drawn", "planned"]
 STATES: dict[State, str] = {
@@ -35,7 +35,7 @@ PER_CLASS = ("agreement", "claim", "area", "threshold", "peak", "iou", "evidence
 class Sample(BaseModel):
     """A row of the furthest stage; columns of stages it has not reached are None.
 
-    Scores are those of :class:`dsfactory.refine.mask.RefinedMask` and :class:`dsfactory.filter.scores.Score`; tuples
+    Scores: :class:`dsfactory.stages.refine.mask.RefinedMask`, :class:`dsfactory.stages.filter.scores.Score`; tuples
     hold one value per class, in the order of ``classes``.
     """
 

@@ -4,14 +4,14 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dsfactory.core.errors import DamagedShard, UserError
 from dsfactory.core.run import Run, StageState
 from dsfactory.core.shard import ShardReader, ShardSpec
-from dsfactory.engine.config import RunConfig
-from dsfactory.engine.pipeline import finished_shards, run_config
-from dsfactory.engine.signals import check_stop
-from dsfactory.importing.fixes import Fixes, digest
+from dsfactory.dataset.corrections import Fixes, digest
+from dsfactory.errors import DamagedShard, UserError
+from dsfactory.jobs.config import RunConfig
+from dsfactory.jobs.job import finished_shards, run_config
 from dsfactory.report.sample import Sample, parse_sample
+from dsfactory.runner.signals import check_stop
 
 STAGES = ("prompts", "generate", "refine", "filter")
 """The stages whose rows are about the same samples, in order."""

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from dsfactory.core.errors import DamagedShard, UserError
-from dsfactory.engine.splicing import spliced_samples_of
+from dsfactory.errors import DamagedShard, UserError
+from dsfactory.jobs.splicing import spliced_samples_of
 from dsfactory.report.pictures import Picture, draw_picture
 
 SHOWN = 6

@@ -9,10 +9,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dsfactory.core.errors import DamagedImage, DamagedShard
 from dsfactory.core.png import decode_index_png, decode_rgb_png
-from dsfactory.core.remote import open_stored
 from dsfactory.core.shard import Parts
+from dsfactory.errors import DamagedImage, DamagedShard
+from dsfactory.storage.remote import open_stored
 
 Image = NDArray[np.uint8]
 """An RGB image: uint8 of shape (height, width, 3), sRGB in [0, 255]."""

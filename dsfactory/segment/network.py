@@ -13,8 +13,8 @@ from transformers import (
 )
 from transformers.image_processing_base import ImageProcessingMixin
 
-from dsfactory.core.errors import UserError
 from dsfactory.core.seeds import derive_seed
+from dsfactory.errors import UserError
 from dsfactory.models.loading import quiet
 from dsfactory.segment.config import BUNDLED, SegmentConfig
 

@@ -13,14 +13,14 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional
 
-from dsfactory.core.atomic import write_atomic
-from dsfactory.core.errors import DamagedImage
 from dsfactory.core.sample import BACKGROUND, VOID
 from dsfactory.core.seeds import derive_seed
+from dsfactory.errors import DamagedImage
 from dsfactory.segment.augment import random_crop
 from dsfactory.segment.config import SegmentConfig
 from dsfactory.segment.data import LabelledImages
 from dsfactory.segment.network import Segmenter
+from dsfactory.storage.atomic import write_atomic
 
 WARM_UP = 0.1
 """Share of the steps in which the learning rate rises."""

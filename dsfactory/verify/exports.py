@@ -6,17 +6,17 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from dsfactory.core.errors import DsfactoryError, UserError
+from dsfactory.core.findings import Fault, Findings
 from dsfactory.core.run import is_run
-from dsfactory.engine.exporting import kept_samples_of
-from dsfactory.engine.splicing import spliced_samples_of
-from dsfactory.export import FORMATS, ExportSample
-from dsfactory.export.folder import read_manifest
-from dsfactory.verify.checksums import ChecksumCheck
-from dsfactory.verify.coco import CocoCheck
-from dsfactory.verify.common import ExportCheck, Place
-from dsfactory.verify.findings import Fault, Findings
-from dsfactory.verify.voc import VocCheck
+from dsfactory.errors import DsfactoryError, UserError
+from dsfactory.formats import FORMATS, ExportSample
+from dsfactory.formats.checker import ExportCheck, Place
+from dsfactory.formats.checksums import ChecksumCheck
+from dsfactory.formats.coco.check import CocoCheck
+from dsfactory.formats.folder import read_manifest
+from dsfactory.formats.voc.check import VocCheck
+from dsfactory.jobs.export import kept_samples_of
+from dsfactory.jobs.splicing import spliced_samples_of
 
 _CHECKS: dict[str, type[ExportCheck]] = {
     "coco": CocoCheck,

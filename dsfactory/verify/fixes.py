@@ -1,11 +1,11 @@
 """Examine a run's fixes: that their list can be read, and that their files are what it says."""
 
-from dsfactory.core.errors import UserError
+from dsfactory.core.findings import Fault, Findings
 from dsfactory.core.png import decode_index_png
 from dsfactory.core.run import Run
-from dsfactory.importing.fixes import FOLDER, Fixes
-from dsfactory.verify.findings import Fault, Findings
-from dsfactory.verify.labels import instance_faults
+from dsfactory.dataset.corrections import FOLDER, Fixes
+from dsfactory.dataset.label_faults import instance_faults
+from dsfactory.errors import UserError
 
 
 def verify_fixes(run: Run, found: Findings) -> None:

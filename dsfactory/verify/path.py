@@ -3,12 +3,12 @@
 import os
 from pathlib import Path
 
-from dsfactory.core.errors import UserError
+from dsfactory.core.findings import Fault, Findings
 from dsfactory.core.run import MANIFEST, is_run
-from dsfactory.engine.progress import Progress
-from dsfactory.export.folder import MANIFEST as EXPORT_MANIFEST
+from dsfactory.errors import UserError
+from dsfactory.formats.folder import MANIFEST as EXPORT_MANIFEST
+from dsfactory.runner.progress import Progress
 from dsfactory.verify.exports import verify_export
-from dsfactory.verify.findings import Fault, Findings
 from dsfactory.verify.repair import repair_run
 from dsfactory.verify.run import verify_run
 

@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
-from dsfactory.core.disk import KEPT, disk_errors
-from dsfactory.core.errors import DamagedShard, UserError
+from dsfactory.core.findings import Fault, Findings
 from dsfactory.core.run import STATE, Run
 from dsfactory.core.shard import ShardSpec
 from dsfactory.core.stage import Stage
-from dsfactory.engine.labels import FILTERED
-from dsfactory.engine.local import check_stage, claim_stage, run_stage
-from dsfactory.engine.log import log_event, run_log
-from dsfactory.engine.pipeline import STAGES, build_stage, open_locked, run_config
-from dsfactory.engine.progress import Progress
-from dsfactory.filter.note import read_note
-from dsfactory.verify.findings import Fault, Findings
+from dsfactory.dataset.labels import FILTERED
+from dsfactory.errors import DamagedShard, UserError
+from dsfactory.jobs.job import STAGES, build_stage, open_locked, run_config
+from dsfactory.runner.log import log_event, run_log
+from dsfactory.runner.progress import Progress
+from dsfactory.runner.scheduler import check_stage, claim_stage, run_stage
+from dsfactory.stages.filter.note import read_note
+from dsfactory.storage.disk import KEPT, disk_errors
 from dsfactory.verify.run import verify_run
 from dsfactory.verify.shards import FILES
 from dsfactory.verify.splice import repair_splices

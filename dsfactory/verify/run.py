@@ -4,15 +4,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
-from dsfactory.core.errors import UserError
+from dsfactory.core.findings import Fault, Findings
 from dsfactory.core.run import CONFIG, MANIFEST, Run, StageState
 from dsfactory.core.shard import ShardSpec
 from dsfactory.core.stage import Stage, fingerprint
-from dsfactory.engine.labels import FILTERED
-from dsfactory.engine.pipeline import STAGES, run_config
-from dsfactory.engine.progress import Progress
-from dsfactory.filter.note import read_note
-from dsfactory.verify.findings import Fault, Findings
+from dsfactory.dataset.labels import FILTERED
+from dsfactory.errors import UserError
+from dsfactory.jobs.job import STAGES, run_config
+from dsfactory.runner.progress import Progress
+from dsfactory.stages.filter.note import read_note
 from dsfactory.verify.fixes import verify_fixes
 from dsfactory.verify.shards import STAGE_CLASSES, Rows, check_shard
 from dsfactory.verify.splice import verify_splices

@@ -7,19 +7,19 @@ from typing import Any
 from PIL import Image
 from safetensors import SafetensorError
 
-from dsfactory.core.errors import DamagedShard
+from dsfactory.core.findings import Fault
 from dsfactory.core.png import decode_index_png
 from dsfactory.core.run import Run, StageState
 from dsfactory.core.sample import Record
 from dsfactory.core.shard import ShardSpec
-from dsfactory.engine.signals import check_stop
-from dsfactory.filter.stage import FilterStage
-from dsfactory.generate.evidence import Evidence
-from dsfactory.generate.stage import EVIDENCE, IMAGE, GenerateStage
-from dsfactory.prompts.stage import PromptsStage
-from dsfactory.refine.stage import RefineStage
-from dsfactory.verify.findings import Fault
-from dsfactory.verify.labels import instance_faults, mask_faults, score_faults, verdict_faults
+from dsfactory.dataset.label_faults import instance_faults, mask_faults, score_faults, verdict_faults
+from dsfactory.errors import DamagedShard
+from dsfactory.runner.signals import check_stop
+from dsfactory.stages.filter.stage import FilterStage
+from dsfactory.stages.generate.evidence import Evidence
+from dsfactory.stages.generate.stage import EVIDENCE, IMAGE, GenerateStage
+from dsfactory.stages.prompts.stage import PromptsStage
+from dsfactory.stages.refine.stage import RefineStage
 
 Rows = list[dict[str, Any]]
 

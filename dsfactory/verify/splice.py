@@ -5,21 +5,21 @@ from typing import Any
 
 import numpy as np
 
-from dsfactory.core.errors import DamagedShard, UserError
+from dsfactory.core.findings import Fault, Findings
 from dsfactory.core.png import decode_index_png, decode_rgb_png
 from dsfactory.core.run import Run, StageState
 from dsfactory.core.sample import VOID, Record
 from dsfactory.core.shard import ShardSpec
-from dsfactory.engine.local import check_stage, run_stage
-from dsfactory.engine.log import log_event
-from dsfactory.engine.pipeline import run_config
-from dsfactory.engine.progress import Progress
-from dsfactory.engine.signals import check_stop
-from dsfactory.engine.splicing import splice_stage
-from dsfactory.splice.layout import LAYOUT, STAGE, SpliceSpace
-from dsfactory.splice.stage import SpliceStage
-from dsfactory.verify.findings import Fault, Findings
-from dsfactory.verify.labels import TOLERANCE, instance_faults, mask_faults
+from dsfactory.core.space import LAYOUT, STAGE, SpliceSpace
+from dsfactory.dataset.label_faults import TOLERANCE, instance_faults, mask_faults
+from dsfactory.errors import DamagedShard, UserError
+from dsfactory.jobs.job import run_config
+from dsfactory.jobs.splicing import splice_stage
+from dsfactory.runner.log import log_event
+from dsfactory.runner.progress import Progress
+from dsfactory.runner.scheduler import check_stage, run_stage
+from dsfactory.runner.signals import check_stop
+from dsfactory.stages.splice.stage import SpliceStage
 
 _FILES = {"image.png", "mask.png", "instances.png"}
 

@@ -18,9 +18,9 @@ from diffusers import UNet2DConditionModel
 from torch.nn import functional
 from transformers import CLIPTokenizer
 
-from dsfactory.generate.probabilities import token_probabilities
-from dsfactory.generate.tokens import class_tokens
-from dsfactory.prompts.vocabulary import find_mentions
+from dsfactory.stages.generate.probabilities import token_probabilities
+from dsfactory.stages.generate.tokens import class_tokens
+from dsfactory.stages.prompts.vocabulary import find_mentions
 from scripts.pocket.captions import class_specs
 from scripts.pocket.text import MAX_TOKENS
 

@@ -23,14 +23,14 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline
 
-from dsfactory.annotate.annotator import Annotator
 from dsfactory.core.seeds import derive_seed
-from dsfactory.generate.evidence import Evidence
-from dsfactory.generate.sampler import Request, Sampler
-from dsfactory.prompts.vocabulary import find_mentions
-from dsfactory.refine.config import RefineConfig
-from dsfactory.refine.fuse import fuse_maps, resize_maps
-from dsfactory.refine.mask import refine_mask
+from dsfactory.stages.annotate.annotator import Annotator
+from dsfactory.stages.generate.evidence import Evidence
+from dsfactory.stages.generate.sampler import Request, Sampler
+from dsfactory.stages.prompts.vocabulary import find_mentions
+from dsfactory.stages.refine.config import RefineConfig
+from dsfactory.stages.refine.fuse import fuse_maps, resize_maps
+from dsfactory.stages.refine.mask import refine_mask
 from scripts.pocket.art import load_art
 from scripts.pocket.captions import PLACES, class_specs, draw_caption, load_captions, template_caption
 from scripts.pocket.judges import Judges, as_pictures, overlap, render_single, segment, train_judges

@@ -11,7 +11,7 @@ from dsfactory.core.config import (
     read_yaml,
     slug,
 )
-from dsfactory.core.errors import UserError
+from dsfactory.errors import UserError
 
 
 class Inner(Section):

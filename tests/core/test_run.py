@@ -4,9 +4,9 @@ import sys
 import pytest
 
 from dsfactory.core.config import ClassSpec
-from dsfactory.core.errors import RunLocked, UserError
 from dsfactory.core.run import Run, newest_run
 from dsfactory.core.shard import ShardSpec
+from dsfactory.errors import RunLocked, UserError
 
 DOG, BIRD = ClassSpec(name="dog"), ClassSpec(name="bird")
 

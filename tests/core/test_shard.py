@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 import webdataset
 
-from dsfactory.core.atomic import atomic_file, discard_unfinished, remove_leftovers
-from dsfactory.core.errors import DamagedShard
 from dsfactory.core.sample import Record, sample_key
 from dsfactory.core.shard import ShardReader, ShardSpec, ShardWriter, read_mark
+from dsfactory.errors import DamagedShard
+from dsfactory.storage.atomic import atomic_file, discard_unfinished, remove_leftovers
 
 SCHEMA = pa.schema([("key", pa.string()), ("status", pa.string()), ("score", pa.list_(pa.float32()))])
 SPEC = ShardSpec(3, 6, 9)

@@ -1,9 +1,9 @@
 import pytest
 
 from dsfactory.core.config import ClassSpec
-from dsfactory.core.errors import UserError
+from dsfactory.errors import UserError
 from dsfactory.evaluate.classes import match_classes
-from dsfactory.evaluate.voc import VOC_CLASSES
+from dsfactory.formats.voc.folder import VOC_CLASSES
 
 
 def table(names, real=VOC_CLASSES):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from dsfactory.core.errors import DamagedShard
 from dsfactory.core.run import Run
+from dsfactory.errors import DamagedShard
 from dsfactory.evaluate.sources import Balanced, LabelledShard, TrainingSet, both, stored_images
 from scripts.rendered_run import LabelledScene, write_run
 from tests.segment.shapes import shape_pair, shape_pairs

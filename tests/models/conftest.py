@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.generate.conftest import load, model_folder
+from tests.stages.generate.conftest import load, model_folder
 
 __all__ = ["load", "model_folder"]
 

@@ -4,7 +4,7 @@ import shutil
 import pytest
 from safetensors.torch import load_file, save_file
 
-from dsfactory.core.errors import UserError
+from dsfactory.errors import UserError
 from dsfactory.models import folder as folders
 from dsfactory.models.folder import default_size, folder_digest, read_folder, read_layout, require_complete
 

@@ -18,7 +18,7 @@ def locate(endpoint, cache, name, *, code="", **environment):
     """What ``locate_model`` says in a fresh process: its result or its error, and the time it took."""
     script = (
         "import json, sys, time\n"
-        "from dsfactory.core.errors import UserError\n"
+        "from dsfactory.errors import UserError\n"
         "from dsfactory.models.inspect import check_model, model_identity\n"
         "from dsfactory.models.locate import locate_model\n"
         "start = time.monotonic()\n"
@@ -136,7 +136,7 @@ def test_a_folder_that_is_no_pipeline(published, tmp_path):
 
 
 def test_no_space_is_said_before_the_download(tmp_path):
-    from dsfactory.core.errors import UserError
+    from dsfactory.errors import UserError
     from dsfactory.models.locate import _require_space
 
     free = shutil.disk_usage(tmp_path).free

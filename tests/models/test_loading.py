@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from dsfactory.core.errors import UserError
+from dsfactory.errors import UserError
 from dsfactory.models.loading import (
     SCHEDULERS,
     choose_device,

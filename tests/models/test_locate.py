@@ -1,6 +1,6 @@
 import pytest
 
-from dsfactory.core.errors import UserError
+from dsfactory.errors import UserError
 from dsfactory.models import locate
 from dsfactory.models.inspect import check_model, list_models, model_identity
 from dsfactory.models.locate import find_model, locate_model, resolve_name

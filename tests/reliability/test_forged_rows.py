@@ -6,22 +6,22 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from dsfactory.core.errors import DamagedShard, UserError
 from dsfactory.core.png import encode_index_png
 from dsfactory.core.run import Run
 from dsfactory.core.sample import Record
 from dsfactory.core.shard import ShardReader, ShardWriter
-from dsfactory.engine.evaluating import _run_set
-from dsfactory.engine.exporting import export_job
-from dsfactory.engine.pipeline import status_of
-from dsfactory.engine.progress import Silent
-from dsfactory.engine.splicing import splice_job
-from dsfactory.export.folder import read_manifest
-from dsfactory.filter.config import FilterConfig
-from dsfactory.filter.plan import Plan
+from dsfactory.errors import DamagedShard, UserError
+from dsfactory.formats.folder import read_manifest
+from dsfactory.jobs.evaluate import _run_set
+from dsfactory.jobs.export import export_job
+from dsfactory.jobs.job import status_of
+from dsfactory.jobs.splicing import splice_job
 from dsfactory.report.job import report_job
+from dsfactory.runner.progress import Silent
+from dsfactory.stages.filter.config import FilterConfig
+from dsfactory.stages.filter.plan import Plan
 from dsfactory.verify import verify_path
-from tests.splice.runs import labelled_run, shapes
+from tests.stages.splice.runs import labelled_run, shapes
 
 
 @pytest.fixture(scope="module")

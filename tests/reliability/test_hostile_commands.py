@@ -10,9 +10,9 @@ import signal
 
 import pytest
 
-from dsfactory.cli import main
+from dsfactory.cli.app import main
 from tests.command import tree
-from tests.splice.runs import labelled_run
+from tests.stages.splice.runs import labelled_run
 
 NEEDS_RUN = [
     ["refine"], ["filter"], ["splice"], ["export"], ["report"], ["status"], ["verify"], ["verify", "--repair"],

@@ -13,15 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dsfactory.core.config import ClassSpec, parse_class_list, parse_section, read_class_file, read_yaml
-from dsfactory.core.errors import DamagedShard, DsfactoryError, RunLocked, UserError
-from dsfactory.core.lock import exclusive_lock
 from dsfactory.core.png import decode_rgb_png, encode_rgb_png
 from dsfactory.core.run import Run, StageState
 from dsfactory.core.sample import Record, sample_key
 from dsfactory.core.shard import ShardReader, ShardSpec, ShardWriter
-from dsfactory.engine.config import RunConfig, resolve_config
-from dsfactory.export.folder import staging_folder
-from dsfactory.prompts.corpus import Corpus
+from dsfactory.errors import DamagedShard, DsfactoryError, RunLocked, UserError
+from dsfactory.formats.folder import staging_folder
+from dsfactory.jobs.config import RunConfig, resolve_config
+from dsfactory.stages.prompts.corpus import Corpus
+from dsfactory.storage.lock import exclusive_lock
 
 shared = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -2,10 +2,10 @@
 
 import time
 
-from dsfactory.engine.exporting import export_job
-from dsfactory.engine.pipeline import status_of
-from dsfactory.engine.progress import Silent
+from dsfactory.jobs.export import export_job
+from dsfactory.jobs.job import status_of
 from dsfactory.report.job import report_job
+from dsfactory.runner.progress import Silent
 from dsfactory.verify import verify_path
 from tests.command import run_tiny, tree
 

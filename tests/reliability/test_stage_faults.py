@@ -17,18 +17,18 @@ import pytest
 from PIL import Image
 
 from dsfactory.core.config import parse_section
-from dsfactory.core.errors import DamagedShard, UserError
 from dsfactory.core.run import Run
-from dsfactory.engine.evaluating import evaluate_job
-from dsfactory.engine.exporting import export_job
-from dsfactory.engine.filtering import filter_job
-from dsfactory.engine.importing import import_job
-from dsfactory.engine.progress import Silent
-from dsfactory.engine.splicing import splice_job
+from dsfactory.errors import DamagedShard, UserError
 from dsfactory.evaluate.config import EvaluateConfig
+from dsfactory.jobs.corrections import import_job
+from dsfactory.jobs.evaluate import evaluate_job
+from dsfactory.jobs.export import export_job
+from dsfactory.jobs.filtering import filter_job
+from dsfactory.jobs.splicing import splice_job
 from dsfactory.report.job import report_job
+from dsfactory.runner.progress import Silent
 from tests.command import command, tree
-from tests.filter.scenes import CLASSES, QUICK, make_run, scenes_with_noise
+from tests.stages.filter.scenes import CLASSES, QUICK, make_run, scenes_with_noise
 
 SPLICES = {"splice": {"num": 12, "mix": "1x2", "paste": 2}, "shard_size": 2}
 FEW = {"filter": {**QUICK["filter"], "segment": {**QUICK["filter"]["segment"], "steps": 3}}}

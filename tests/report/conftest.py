@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dsfactory.engine.progress import Silent
 from dsfactory.report.job import report_job
+from dsfactory.runner.progress import Silent
 from tests.report.made_run import made_run
 
 

@@ -11,12 +11,12 @@ from dsfactory.core.png import encode_index_png, encode_rgb_png
 from dsfactory.core.run import CONFIG, Run, StageState
 from dsfactory.core.sample import Record, sample_key, sample_place
 from dsfactory.core.shard import ShardWriter
-from dsfactory.engine.config import RunConfig
-from dsfactory.filter.stage import FilterStage
-from dsfactory.generate.evidence import Evidence
-from dsfactory.generate.stage import GenerateStage
-from dsfactory.prompts.stage import PromptsStage
-from dsfactory.refine.stage import RefineStage
+from dsfactory.jobs.config import RunConfig
+from dsfactory.stages.filter.stage import FilterStage
+from dsfactory.stages.generate.evidence import Evidence
+from dsfactory.stages.generate.stage import GenerateStage
+from dsfactory.stages.prompts.stage import PromptsStage
+from dsfactory.stages.refine.stage import RefineStage
 
 STAGES = {stage.name: stage for stage in (PromptsStage, GenerateStage, RefineStage, FilterStage)}
 SIDE = 32

@@ -8,9 +8,9 @@ from PIL import Image
 
 from dsfactory.core.png import decode_index_png
 from dsfactory.core.run import Run
-from dsfactory.engine.progress import Silent
 from dsfactory.report.fiftyone import make_dataset, unpack
 from dsfactory.report.source import open_source
+from dsfactory.runner.progress import Silent
 from tests.command import command
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dsfactory.core.errors import UserError
 from dsfactory.core.png import encode_index_png
 from dsfactory.core.run import Run
-from dsfactory.engine.progress import Silent
-from dsfactory.importing.fixes import changing_fixes, digest
+from dsfactory.dataset.corrections import changing_fixes, digest
+from dsfactory.errors import UserError
 from dsfactory.report.job import report_job
+from dsfactory.runner.progress import Silent
 from tests.report.dom import Dom, source_hash
 from tests.report.made_run import HOSTILE, made_run
 

@@ -5,9 +5,9 @@ import shlex
 import pytest
 from typer.main import get_command
 
-from dsfactory.cli import app
-from dsfactory.commands.flags import generate_flags, refine_flags, settings_of
-from dsfactory.engine.config import RunConfig, merge_settings, resolve_config
+from dsfactory.cli.app import app
+from dsfactory.cli.commands.flags import generate_flags, refine_flags, settings_of
+from dsfactory.jobs.config import RunConfig, merge_settings, resolve_config
 from dsfactory.report.recipe import commands
 
 

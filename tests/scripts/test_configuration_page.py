@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from dsfactory.engine.describe import reference_page
+from dsfactory.jobs.describe import reference_page
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 

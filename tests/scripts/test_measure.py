@@ -8,7 +8,7 @@ pytest.importorskip("resvg_py")
 
 from diffusers import StableDiffusionPipeline
 
-from dsfactory.annotate.annotator import Annotator
+from dsfactory.stages.annotate.annotator import Annotator
 from scripts.pocket import judges, measure
 from scripts.pocket.package import build_scheduler
 from scripts.pocket.scenes import compose_scene, group_by_class

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dsfactory.export import export
-from tests.export.scenes import CLASSES, HEIGHT, WIDTH, labels, samples
+from dsfactory.formats import export
+from tests.formats.scenes import CLASSES, HEIGHT, WIDTH, labels, samples
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "montage.py"
 

@@ -4,11 +4,11 @@ import numpy as np
 
 from dsfactory.core.run import Run
 from dsfactory.core.sample import VOID
-from dsfactory.engine.progress import Silent
+from dsfactory.runner.progress import Silent
 from dsfactory.verify.run import verify_run
 from scripts.planted_noise import KINDS, SHRUNK_AREA, plant, read_scenes, render_scenes
 from scripts.rendered_run import LabelledScene, write_run
-from tests.filter.scenes import CLASSES, draw_scene
+from tests.stages.filter.scenes import CLASSES, draw_scene
 
 
 def both():

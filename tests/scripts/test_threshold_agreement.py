@@ -4,11 +4,11 @@ import pytest
 
 pytest.importorskip("resvg_py")
 
-from dsfactory.generate.evidence import Evidence
-from dsfactory.refine.threshold import CLOSE
+from dsfactory.stages.generate.evidence import Evidence
+from dsfactory.stages.refine.threshold import CLOSE
 from scripts.pocket.scenes import Scene
 from scripts.threshold_agreement import measure
-from tests.refine.scenes import draw_scene
+from tests.stages.refine.scenes import draw_scene
 
 
 def test_small_images_get_the_exhaustive_choice() -> None:

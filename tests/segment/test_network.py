@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, SegformerConfig, SegformerForSemanticSegmentation
 
-from dsfactory.core.errors import UserError
+from dsfactory.errors import UserError
 from dsfactory.segment.config import SegmentConfig
 from dsfactory.segment.network import MEAN, build_segmenter
 from dsfactory.segment.train import train_segmenter

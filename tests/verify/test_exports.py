@@ -6,7 +6,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from dsfactory.engine.progress import Silent
+from dsfactory.runner.progress import Silent
 from dsfactory.verify import verify_path
 from tests.command import command
 from tests.verify.test_run import flip, swap

@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 
-from dsfactory.core.errors import RunLocked, UserError
 from dsfactory.core.run import Run
-from dsfactory.engine.progress import Silent
+from dsfactory.errors import RunLocked, UserError
+from dsfactory.runner.progress import Silent
 from dsfactory.verify import verify_path
 from tests.command import command, tree
 from tests.verify.test_run import DAMAGE, flip

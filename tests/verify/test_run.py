@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dsfactory.core.errors import UserError
 from dsfactory.core.run import Run
-from dsfactory.engine.progress import Silent
+from dsfactory.errors import UserError
+from dsfactory.runner.progress import Silent
 from dsfactory.verify import verify_path
 from tests.command import command, run_tiny, tree
 

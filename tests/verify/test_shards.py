@@ -7,7 +7,7 @@ from dsfactory.core.png import decode_index_png, encode_index_png, encode_rgb_pn
 from dsfactory.core.run import Run
 from dsfactory.core.sample import VOID
 from dsfactory.core.shard import ShardWriter
-from dsfactory.engine.progress import Silent
+from dsfactory.runner.progress import Silent
 from dsfactory.verify.run import verify_run
 from dsfactory.verify.shards import STAGE_CLASSES
 

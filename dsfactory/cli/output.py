@@ -1,0 +1,137 @@
+"""What commands print when they are done."""
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from dsfactory.formats import ExportSummary
+    from dsfactory.jobs.estimate import Estimate
+    from dsfactory.jobs.evaluate import Evaluation
+    from dsfactory.jobs.job import JobSummary
+    from dsfactory.verify import Findings
+
+
+def printable(text: str) -> str:
+    """Text that may hold anything as one line that does nothing to a terminal."""
+    return "".join(character if character.isprintable() else "�" for character in " ".join(text.split()))
+
+
+def print_job(summary: "JobSummary", as_json: bool, quiet: bool, following: str, drawn: bool = True) -> None:
+    """Say what a job did and end the command with the job's exit code."""
+    if as_json:
+        print(json.dumps(summary.as_json()))
+    elif quiet:
+        _print_what_matters(summary)
+    else:
+        _print_words(summary, following, drawn)
+    raise typer.Exit(summary.exit_code)
+
+
+def _print_words(summary: "JobSummary", following: str, drawn: bool) -> None:
+    for stage in summary.stages:
+        left = stage.stopped or stage.waiting or stage.damaged
+        nothing = "none made now" if left else "nothing to do, all finished earlier"
+        made = f"{stage.made} made now" if stage.made else nothing
+        print(f"{stage.stage:<9} {stage.samples} samples ({made}){counts(stage.as_json())}")
+        if stage.waiting and not stage.stopped:  # what to do about a stop is said at the end
+            print(f"          {stage.waiting} samples are not drawn yet: run 'dsfactory generate' to the end first")
+        for line in stage.damaged:
+            print(f"          damaged: {line}")
+    print(f"{'drawn' if drawn else 'labelled'} by {summary.model} in {summary.run}")
+    if summary.model == "pocket":
+        verb = "draws" if drawn else "knows"
+        print(f"pocket {verb} stickers, for trying things out: --model sd15 {verb} photographs")
+    if summary.stopped:
+        print_stop(summary)
+    elif following and summary.exit_code == 0:
+        print(following)
+
+
+def print_stop(summary: "JobSummary") -> None:
+    """Say on standard error which limit was reached and how to go on."""
+    stopped = summary.stopped
+    assert stopped is not None
+    print(
+        f"dsfactory: stopped, {stopped.reason}: finished shards are kept, {go_on(sys.argv)} to go on", file=sys.stderr
+    )
+
+
+def go_on(arguments: list[str]) -> str:
+    """What to do after a stop; the second time, ``--redo`` would throw away what was made."""
+    return "run the same command again" + (" without --redo" if "--redo" in arguments else "")
+
+
+def _print_what_matters(summary: "JobSummary") -> None:
+    for stage in summary.stages:
+        if stage.made and stage.statuses["failed"]:
+            print(f"{summary.run}: {stage.stage}{counts(stage.as_json())}", file=sys.stderr)
+    if summary.stopped and summary.stopped.needs_room:
+        print_stop(summary)
+
+
+def counts(stage: dict[str, Any]) -> str:
+    """``", 3 rejected (3 × no mask for dog)"``, or nothing when all samples are fine."""
+    others = {name: count for name, count in stage["statuses"].items() if name != "ok"}
+    text = "".join(f", {count} {name}" for name, count in sorted(others.items()))
+    reasons = sorted(stage["reasons"].items(), key=lambda item: (-item[1], item[0]))[:3]
+    return text + (f" ({'; '.join(f'{count} × {reason}' for reason, count in reasons)})" if reasons else "")
+
+
+def describe_export(item: "ExportSummary") -> str:
+    """One line about an export, and one about fixes that it could not take."""
+    made = "" if item.made else " (nothing to do, it was there)"
+    images = " and ".join(f"{count} {split}" for split, count in item.images.items())
+    line = f"{item.format:<10} {images} images with {sum(item.instances.values())} objects in {item.out}{made}"
+    if item.refused_fixes:
+        line += (
+            f"\n           left out, since their images were drawn anew: the fixes of {', '.join(item.refused_fixes)}"
+        )
+    return line
+
+
+def print_estimate(found: "Estimate", as_json: bool) -> NoReturn:
+    """Say what a command would do, and end it."""
+    from dsfactory.jobs.estimate import in_words
+
+    if as_json:
+        print(json.dumps(found.as_json()))
+    else:
+        print("\n".join(in_words(found)))
+    raise typer.Exit
+
+
+def print_findings(found: "Findings", as_json: bool) -> None:
+    """Print what an examination found, and end the command with exit code 0, or 3 when something is broken."""
+    if as_json:
+        print(json.dumps(found.as_json(), ensure_ascii=False))
+        raise typer.Exit(found.exit_code)
+    for line in found.repaired:
+        print(f"made again: {line}")
+    for fault in found.faults:
+        print(fault)
+    if found.faults:
+        print(f"{found.path}: {len(found.faults)} faults{f'; {found.advice}' if found.advice else ''}")
+        raise typer.Exit(found.exit_code)
+    checked = ", ".join(f"{count} {what}" for what, count in found.checked.items())
+    print(f"{found.path}: all is well ({checked})")
+    for line in found.notes:
+        print(f"  {line}")
+
+
+def print_evaluation(found: "Evaluation", as_json: bool, quiet: bool) -> None:
+    """Print the IoU of each class by what the network was trained on, in percent, and the ratio."""
+    summary = found.results.as_json()
+    if as_json:
+        print(json.dumps(summary, ensure_ascii=False))
+        return
+    if quiet:
+        return
+    print(found.results.to_text())
+    ratio = summary["ratio"]
+    if ratio is not None:
+        print(f"synthetic ÷ real {ratio:.3f}, on {summary['val_images']} real images")
+    made = f"{found.trained} trainings made now" if found.trained else "nothing to do, all trainings were there"
+    print(f"results.json, table.md, table.csv and plot.png in {found.out} ({made})")

@@ -1,0 +1,198 @@
+"""The run's ``fixes`` folder: masks that a person mended, which win over those of the stages.
+
+``fixes.json`` names each fix with the digests of the image that it was made for, of the mask that it replaces and of
+its own files. The files are named by their digests too, so a kill at any moment leaves either the old fixes or the new.
+"""
+
+import contextlib
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dsfactory.core.sample import Record
+from dsfactory.errors import UserError
+from dsfactory.storage.atomic import remove_leftovers, write_atomic
+from dsfactory.storage.lock import exclusive_lock
+
+FOLDER = "fixes"
+MANIFEST = "fixes.json"
+_LOCK = ".lock"
+_DIGEST = re.compile(r"[0-9a-f]{64}|")
+_KEY = re.compile(r"[0-9]{8,20}")
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 as 64 hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+@dataclass(frozen=True)
+class Fix:
+    """One sample's labels, mended.
+
+    Attributes:
+        image_sha256: of the image (PNG) that the person saw.
+        replaces_sha256: of the mask (PNG) that the run had; empty if it had none.
+        mask_sha256: of the mended class mask; empty when the person took all labels away.
+        instances_sha256: of the mended instances; empty likewise.
+        source: name of the file or folder that it came from.
+        format: how that was written.
+    """
+
+    image_sha256: str
+    replaces_sha256: str
+    mask_sha256: str
+    instances_sha256: str
+    source: str
+    format: str
+
+
+@dataclass
+class Fixes:
+    """A run's fixes, as they were at one moment.
+
+    Attributes:
+        folder: where they are.
+        entries: by sample key.
+        refused: keys whose image has changed since, noted by :meth:`labels_of`.
+    """
+
+    folder: Path
+    entries: dict[str, Fix] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, run_path: Path) -> "Fixes":
+        """The fixes of a run, which may have none.
+
+        Raises:
+            UserError: the list of fixes cannot be read.
+        """
+        folder = run_path / FOLDER
+        try:
+            content = json.loads((folder / MANIFEST).read_bytes())
+            entries = {
+                str(key): Fix(**{name: str(value) for name, value in fix.items()}) for key, fix in content.items()
+            }
+        except FileNotFoundError:
+            return cls(folder)
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise UserError(f"{folder / MANIFEST} cannot be read: restore it, or delete {folder}") from error
+        for key, fix in entries.items():
+            if not _KEY.fullmatch(key) or not all(
+                _DIGEST.fullmatch(v) for n, v in asdict(fix).items() if "sha256" in n
+            ):
+                raise UserError(f"{folder / MANIFEST} has an entry {key[:40]!r} that is none: restore it")
+        return cls(folder, entries)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all fixes; empty without any."""
+        return digest(_as_json(self.entries)) if self.entries else ""
+
+    def path(self, key: str, kind: str) -> Path:
+        """Where a fix's ``mask`` or ``instances`` are."""
+        fix = self.entries[key]
+        return self.folder / _name(key, kind, fix.mask_sha256 if kind == "mask" else fix.instances_sha256)
+
+    def read(self, key: str) -> tuple[bytes, bytes] | None:
+        """A fix's class mask and instances as PNGs, or None when the person took all labels away.
+
+        Raises:
+            UserError: a file is missing or is not what the list says.
+        """
+        fix = self.entries[key]
+        if not fix.mask_sha256:
+            return None
+        files = []
+        for kind, expected in (("mask", fix.mask_sha256), ("instances", fix.instances_sha256)):
+            path = self.path(key, kind)
+            data = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+            if digest(data) != expected:
+                advice = f"bring it back with 'dsfactory import', or take it away with --forget {key}"
+                raise UserError(f"{path} is missing or damaged: {advice}")
+            files.append(data)
+        return files[0], files[1]
+
+    def labels_of(self, image: Record, masks: Record) -> tuple[bytes, bytes] | None:
+        """A sample's class mask and instances, mended if it was, or None when it is not to be used.
+
+        A fix also brings back a sample that was rejected or dropped: a person has judged it. One whose image has been
+        drawn anew counts for nothing and is noted in ``refused``.
+
+        Args:
+            image: the sample with ``image.png``.
+            masks: the sample with its row and, if it is kept, ``mask.png`` and ``instances.png``.
+        """
+        fix = self.entries.get(masks.key)
+        if fix is not None and "image.png" in image.files:
+            if fix.image_sha256 == digest(image.files["image.png"]):
+                return self.read(masks.key)
+            self.refused.append(masks.key)
+        if masks.row["status"] != "ok":
+            return None
+        return masks.files["mask.png"], masks.files["instances.png"]
+
+
+@contextlib.contextmanager
+def changing_fixes(run_path: Path) -> Iterator["FixesWriter"]:
+    """A run's fixes, to be changed; all changes count from the end of the block, or none.
+
+    Raises:
+        UserError: ``fixes`` is a link or a file, or its list cannot be read.
+        RunLocked: another process changes them.
+    """
+    folder = run_path / FOLDER
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise UserError(f"{folder} is no folder of the run: move it away")
+    folder.mkdir(exist_ok=True)
+    with exclusive_lock(folder / _LOCK):
+        remove_leftovers(folder)
+        writer = FixesWriter(Fixes.of(run_path))
+        yield writer
+        write_atomic(folder / MANIFEST, _as_json(writer.fixes.entries))
+        writer.clear()
+
+
+class FixesWriter:
+    """Adds fixes and takes them away."""
+
+    def __init__(self, fixes: Fixes) -> None:
+        self.fixes = fixes
+
+    def add(self, key: str, fix: Mapping[str, str], files: tuple[bytes, bytes] | None) -> None:
+        """Add or replace a fix.
+
+        Args:
+            key: the sample's.
+            fix: the fields of :class:`Fix` beside the digests of its files.
+            files: class mask and instances as PNGs; None when all labels are taken away.
+        """
+        digests = [digest(data) for data in files] if files else ["", ""]
+        for kind, data, name in zip(("mask", "instances"), files or (), digests, strict=False):
+            write_atomic(self.fixes.folder / _name(key, kind, name), data)
+        self.fixes.entries[key] = Fix(**fix, mask_sha256=digests[0], instances_sha256=digests[1])
+
+    def remove(self, key: str) -> None:
+        self.fixes.entries.pop(key, None)
+
+    def clear(self) -> None:
+        """Delete files that no fix names any more."""
+        entries = self.fixes.entries
+        kept = {self.fixes.path(key, kind).name for key in entries for kind in ("mask", "instances")}
+        for path in self.fixes.folder.glob("*.png"):
+            if path.name not in kept and re.fullmatch(r"[0-9]{8,20}-[0-9a-f]{16}\.(mask|instances)\.png", path.name):
+                path.unlink()
+
+
+def _name(key: str, kind: str, sha256: str) -> str:
+    return f"{key}-{sha256[:16]}.{kind}.png"
+
+
+def _as_json(entries: Mapping[str, Fix]) -> bytes:
+    content: dict[str, Any] = {key: asdict(entries[key]) for key in sorted(entries)}
+    return json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n"

@@ -1,0 +1,104 @@
+"""What goes into an export: a finished sample's files, and the instances read from them."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dsfactory.core.png import decode_index_png
+from dsfactory.core.sample import BACKGROUND, VOID
+from dsfactory.errors import DsfactoryError
+
+
+@dataclass(frozen=True)
+class ExportSample:
+    """A sample to export, as the run's shards hold it.
+
+    Attributes:
+        key: unique in the export and safe in a path; decides the split unless that is given.
+        row: its columns; ``number`` is read, ``prompt``, ``model`` and ``image_seed`` are handed on where present.
+        image_png: the RGB image.
+        mask_png: class ids 1…N, 0 background, 255 void, as a palette PNG with the VOC colour map.
+        instances_png: instance ids 1…, 0 background, 255 void, as a palette PNG with the VOC colour map.
+        split: where it belongs whatever its key: ``"train"`` for what was spliced of train samples.
+    """
+
+    key: str
+    row: dict[str, Any]
+    image_png: bytes
+    mask_png: bytes
+    instances_png: bytes
+    split: Literal["train", "val"] | None = None
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One object.
+
+    Attributes:
+        category: class id, 1…N.
+        pixels: bool array of shape ``(height, width)``.
+        box: x, y, width, height in pixels of the smallest rectangle around the pixels.
+        area: number of pixels.
+    """
+
+    category: int
+    pixels: NDArray[np.bool_]
+    box: tuple[int, int, int, int]
+    area: int
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A sample's decoded labels: two uint8 arrays of shape ``(height, width)``."""
+
+    mask: NDArray[np.uint8]
+    instances: NDArray[np.uint8]
+
+    @property
+    def width(self) -> int:
+        return int(self.mask.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.mask.shape[0])
+
+    def objects(self) -> Iterator[Instance]:
+        """The instances in the order of their ids; void pixels belong to none."""
+        for number in np.unique(self.instances):
+            if number in (BACKGROUND, VOID):
+                continue
+            pixels = self.instances == number
+            rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
+            box = (columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1)
+            x, y, width, height = (int(value) for value in box)
+            yield Instance(self._category(pixels), pixels, (x, y, width, height), int(np.count_nonzero(pixels)))
+
+    def _category(self, pixels: NDArray[np.bool_]) -> int:
+        votes = np.bincount(self.mask[pixels], minlength=256)
+        votes[[BACKGROUND, VOID]] = 0
+        return int(votes.argmax())
+
+
+def read_labels(sample: ExportSample, classes: int) -> Labels:
+    """Decode a sample's masks and check that they fit each other, the image and the class list.
+
+    Raises:
+        DsfactoryError: they do not, which only a fault in an earlier stage can cause.
+    """
+    labels = Labels(decode_index_png(sample.mask_png), decode_index_png(sample.instances_png))
+    with Image.open(io.BytesIO(sample.image_png), formats=("PNG",)) as image:
+        sizes = {image.size, (labels.width, labels.height), labels.instances.shape[::-1]}
+    if len(sizes) > 1:
+        raise DsfactoryError(f"sample {sample.key}: image, mask and instances differ in size: {sorted(sizes)}")
+    largest = int(np.max(labels.mask, where=labels.mask != VOID, initial=BACKGROUND))
+    if largest > classes:
+        raise DsfactoryError(f"sample {sample.key}: the mask has class id {largest}, the last class is {classes}")
+    inside = (labels.instances != BACKGROUND) & (labels.instances != VOID)
+    if np.any(inside & ((labels.mask == BACKGROUND) | (labels.mask == VOID))):
+        raise DsfactoryError(f"sample {sample.key}: an instance covers pixels that have no class")
+    return labels

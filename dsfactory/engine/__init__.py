@@ -1,1 +1,0 @@
-"""Who runs the stages: this process (``local``)."""

@@ -1,0 +1,123 @@
+"""COCO instance segmentation: ``annotations/instances_{train,val}.json`` and ``images/{train,val}``."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar
+
+import numpy as np
+
+from dsfactory.dataset.sample import ExportSample, Instance, Labels
+from dsfactory.formats.polygons import mask_polygons
+from dsfactory.formats.writer import SPLITS, DatasetWriter, ExportPlan, ImageFormat, Split, encode_image
+from dsfactory.stages.prompts.config import ATTRIBUTES
+
+_PROVENANCE = ("prompt", "source", *ATTRIBUTES, "model", "image_seed", "kind", "sources")
+"""Columns that an image's entry carries on; COCO readers pass over fields they do not know."""
+
+
+class CocoWriter(DatasetWriter):
+    """Writes the COCO format (https://cocodataset.org/#format-data), one annotation per instance.
+
+    Segmentations are polygons with ``iscrowd`` 0. With ``rle`` they are compressed run lengths with ``iscrowd`` 0,
+    which pycocotools reads but several other loaders take for a crowd or refuse. Void pixels belong to no annotation:
+    the format has no place for them. Ids start at 1; an image's id is its sample number + 1, so it stays the same
+    when the dataset grows or is filtered; annotation ids are unique within each file. The folders are those of the COCO
+    API's own instructions, which Datumaro insists on.
+    """
+
+    version: ClassVar[int] = 1
+    image_formats: ClassVar[tuple[ImageFormat, ...]] = ("png", "jpg")
+    supports_rle: ClassVar[bool] = True
+
+    def __init__(self, root: Path, plan: ExportPlan) -> None:
+        super().__init__(root, plan)
+        (root / "annotations").mkdir()
+        self._splits: dict[Split, _SplitFile] = {}
+        for split in SPLITS:
+            (root / "images" / split).mkdir(parents=True)
+            json_file = self.stream(f"annotations/instances_{split}.json")
+            # Images and annotations are two lists of one file: the second waits in a file of its own.
+            self._splits[split] = _SplitFile(json_file, self.stream(f"{split}.part"), _header(plan, split))
+
+    def add(self, sample: ExportSample, labels: Labels, split: Split) -> int:
+        name = f"{sample.key}.{self.plan.image_format}"
+        self.write(f"images/{split}/{name}", encode_image(sample.image_png, self.plan.image_format))
+        image_id = int(sample.row["number"]) + 1
+        provenance = {column: sample.row[column] for column in _PROVENANCE if sample.row.get(column) is not None}
+        image = {"id": image_id, "file_name": name, "width": labels.width, "height": labels.height, "license": 1}
+        file = self._splits[split]
+        file.add_image({**image, **provenance})
+        instances = 0
+        for instance in labels.objects():
+            file.add_annotation(image_id, instance, _segmentation(instance, self.plan.rle))
+            instances += 1
+        return instances
+
+    def finish(self) -> None:
+        for split, file in self._splits.items():
+            file.finish()
+            (self.root / f"{split}.part").unlink()
+
+
+class _SplitFile:
+    """One ``instances_*.json``, written item by item."""
+
+    def __init__(self, json_file: BinaryIO, waiting: BinaryIO, header: dict[str, Any]) -> None:
+        self.json_file = json_file
+        self.waiting = waiting
+        self._images = 0
+        self._annotations = 0
+        json_file.write(_json(header)[:-1] + b',\n"images": [')
+
+    def add_image(self, image: dict[str, Any]) -> None:
+        self._images += 1
+        self.json_file.write((b"\n" if self._images == 1 else b",\n") + _json(image))
+
+    def add_annotation(self, image_id: int, instance: Instance, segmentation: Any) -> None:
+        self._annotations += 1
+        annotation = {
+            "id": self._annotations,
+            "image_id": image_id,
+            "category_id": instance.category,
+            "segmentation": segmentation,
+            "area": float(instance.area),
+            "bbox": [float(value) for value in instance.box],
+            "iscrowd": 0,
+        }
+        self.waiting.write((b"\n" if self._annotations == 1 else b",\n") + _json(annotation))
+
+    def finish(self) -> None:
+        self.json_file.write(b'\n],\n"annotations": [')
+        self.waiting.seek(0)
+        shutil.copyfileobj(self.waiting, self.json_file)
+        self.json_file.write(b"\n]}\n")
+
+
+def _header(plan: ExportPlan, split: Split) -> dict[str, Any]:
+    images = f"Synthetic images ({split} split) drawn by {plan.model} and" if plan.drawn else f"Images ({split} split)"
+    description = (
+        f"{images} labelled with dsfactory by {'the model' if plan.drawn else plan.model}'s attention. "
+        "No person checked the labels. Pixels that the labels leave open (void) belong to no annotation."
+    )
+    terms = f"Synthetic: the terms of the model {plan.model} apply" if plan.drawn else "The terms of the pictures apply"
+    return {
+        "info": {"description": description, "version": "1.0", "contributor": "dsfactory", "url": ""},
+        "licenses": [{"id": 1, "name": terms, "url": ""}],
+        "categories": [
+            {"id": number, "name": name, "supercategory": ""} for number, name in enumerate(plan.classes, start=1)
+        ],
+    }
+
+
+def _segmentation(instance: Instance, rle: bool) -> Any:
+    if not rle:
+        return [ring.ravel().tolist() for ring in mask_polygons(instance.pixels)]
+    from pycocotools import mask as coco_mask
+
+    encoded = coco_mask.encode(np.asfortranarray(instance.pixels, dtype=np.uint8))
+    return {"size": list(encoded["size"]), "counts": encoded["counts"].decode("ascii")}
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()

@@ -1,0 +1,235 @@
+"""Export finished samples to a dataset format."""
+
+import contextlib
+import difflib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dsfactory.core.stage import differences
+from dsfactory.dataset.sample import ExportSample, read_labels
+from dsfactory.errors import UserError
+from dsfactory.formats.coco.write import CocoWriter
+from dsfactory.formats.cvat.write import CvatWriter
+from dsfactory.formats.folder import FolderTarget
+from dsfactory.formats.huggingface.write import HuggingFaceWriter
+from dsfactory.formats.parquet.write import ParquetWriter
+from dsfactory.formats.png.write import PngWriter
+from dsfactory.formats.voc.write import VocWriter
+from dsfactory.formats.webdataset.write import WebDatasetWriter
+from dsfactory.formats.writer import SPLITS, DatasetWriter, ExportPlan, ImageFormat, split_of
+from dsfactory.formats.yolo.write import YoloWriter
+from dsfactory.storage.disk import disk_errors
+from dsfactory.storage.remote import place_of
+
+if TYPE_CHECKING:
+    from dsfactory.formats.bucket import BucketTarget
+
+FORMATS: dict[str, type[DatasetWriter]] = {
+    "coco": CocoWriter,
+    "cvat": CvatWriter,
+    "hf": HuggingFaceWriter,
+    "parquet": ParquetWriter,
+    "png": PngWriter,
+    "voc": VocWriter,
+    "webdataset": WebDatasetWriter,
+    "yolo": YoloWriter,
+}
+
+
+@dataclass(frozen=True)
+class ExportSummary:
+    """What an export holds.
+
+    Attributes:
+        format: its name in FORMATS.
+        out: the folder.
+        made: False when it was there already and nothing was done.
+        images: images by split, ``{"train": …, "val": …}``.
+        instances: instances by split.
+        refused_fixes: keys of samples whose fix was left out, since their image has changed.
+    """
+
+    format: str
+    out: Path
+    made: bool
+    images: dict[str, int]
+    instances: dict[str, int]
+    refused_fixes: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        return {**self.__dict__, "out": str(self.out)}
+
+
+def export(
+    format: str,
+    samples: Iterable[ExportSample],
+    classes: Sequence[str],
+    out: Path,
+    *,
+    fingerprint: str,
+    model: str,
+    val_share: float = 0.1,
+    image_format: ImageFormat | None = None,
+    rle: bool = False,
+    redo: bool = False,
+    drawn: bool = True,
+) -> ExportSummary:
+    """Write samples as a dataset that appears at ``out`` in full or not at all.
+
+    One sample is in memory at a time. Equal samples and settings give equal bytes. An export that is there with the
+    same fingerprint and settings is left alone, and no sample is drawn from ``samples``.
+
+    Args:
+        format: a name in FORMATS.
+        samples: at least one, keys distinct.
+        classes: display names; the first has id 1 in the masks.
+        out: folder to make; it may exist if it is empty or holds an export of dsfactory.
+        fingerprint: says what the samples are; another one means another export.
+        model: who drew the images.
+        val_share: share of the samples in the validation split, 0 to 1; see :func:`~dsfactory.formats.writer.split_of`.
+        image_format: None for the format's own choice.
+        rle: segmentations as run lengths (COCO only).
+        redo: replace an export of dsfactory that is there.
+        drawn: see :class:`~dsfactory.formats.writer.ExportPlan`.
+
+    Raises:
+        UserError: a setting or ``out`` cannot be used, there are no samples, or the disk is full.
+        RunLocked: another process is exporting to ``out``.
+        DsfactoryError: a sample's files do not fit each other.
+    """
+    writer_class, plan = _plan(format, classes, model, val_share, image_format, rle, drawn)
+    identity = _identity(format, plan, fingerprint, val_share)
+    target = _target(out)
+    with disk_errors(out, "nothing was written"), target.writing() as place:
+        present = _same_export(out, target, identity, redo)
+        if present is not None:
+            return ExportSummary(format, out, False, **present["counts"])
+        counts = _write(writer_class(place.staging, plan), samples, val_share)
+        place.finish({**identity, "counts": counts})
+    return ExportSummary(format, out, True, counts["images"], counts["instances"])
+
+
+def is_there(
+    format: str,
+    out: Path,
+    *,
+    classes: Sequence[str],
+    fingerprint: str,
+    model: str,
+    val_share: float = 0.1,
+    image_format: ImageFormat | None = None,
+    rle: bool = False,
+    redo: bool = False,
+    drawn: bool = True,
+) -> bool:
+    """Whether :func:`export` with the same arguments would have nothing to do. Writes nothing.
+
+    Raises:
+        UserError: it would refuse.
+    """
+    _, plan = _plan(format, classes, model, val_share, image_format, rle, drawn)
+    with disk_errors(out, "nothing was written"):
+        return _same_export(out, _target(out), _identity(format, plan, fingerprint, val_share), redo) is not None
+
+
+def _target(out: Path) -> "FolderTarget | BucketTarget":
+    target = Path(os.path.realpath(out))
+    found = place_of(target)
+    if found is None:
+        return FolderTarget(target)
+    from dsfactory.formats.bucket import BucketTarget
+
+    url, root = found
+    return BucketTarget(url if target == root else f"{url}/{target.relative_to(root).as_posix()}")
+
+
+def _plan(
+    format: str,
+    classes: Sequence[str],
+    model: str,
+    val_share: float,
+    image_format: ImageFormat | None,
+    rle: bool,
+    drawn: bool,
+) -> tuple[type[DatasetWriter], ExportPlan]:
+    writer_class = find_format(format)
+    plan = ExportPlan(tuple(classes), model, image_format or writer_class.image_formats[0], rle, drawn)
+    _check_settings(format, writer_class, plan, val_share)
+    return writer_class, plan
+
+
+def _identity(format: str, plan: ExportPlan, fingerprint: str, val_share: float) -> dict[str, Any]:
+    return {
+        "format": format,
+        "version": find_format(format).version,
+        "fingerprint": fingerprint,
+        "classes": list(plan.classes),
+        "model": plan.model,
+        "settings": {"val_share": val_share, "image_format": plan.image_format, "rle": plan.rle},
+    }
+
+
+def _same_export(
+    out: Path, target: "FolderTarget | BucketTarget", identity: dict[str, Any], redo: bool
+) -> dict[str, Any] | None:
+    """The manifest of the export at ``out`` if it is the one that is asked for; None where one is to be made.
+
+    Raises:
+        UserError: there is another one and ``redo`` is off, or something that is not ours.
+    """
+    present = target.manifest()
+    if present is None:
+        return None
+    if redo:
+        target.check_replaceable(present)
+        return None
+    changes = differences({name: present.get(name) for name in identity}, identity)
+    if changes:
+        raise UserError(_changed(out, changes))
+    return present
+
+
+def find_format(name: str) -> type[DatasetWriter]:
+    """The writer of a format.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if name in FORMATS:
+        return FORMATS[name]
+    near = difflib.get_close_matches(name.lower(), FORMATS, n=1, cutoff=0.5)
+    advice = f"did you mean '{near[0]}'? " if near else ""
+    raise UserError(f"unknown format {name!r}: {advice}There are {', '.join(sorted(FORMATS))}")
+
+
+def _check_settings(format: str, writer_class: type[DatasetWriter], plan: ExportPlan, val_share: float) -> None:
+    if not 0 <= val_share <= 1:
+        raise UserError(f"the validation share {val_share} is not between 0 and 1")
+    if plan.image_format not in writer_class.image_formats:
+        known = ", ".join(writer_class.image_formats)
+        raise UserError(f"{format} images cannot be {plan.image_format}: its readers look for {known}")
+    if plan.rle and not writer_class.supports_rle:
+        raise UserError(f"{format} has no run-length segmentations: they are for coco")
+
+
+def _write(writer: DatasetWriter, samples: Iterable[ExportSample], val_share: float) -> dict[str, dict[str, int]]:
+    images: dict[str, int] = dict.fromkeys(SPLITS, 0)
+    instances: dict[str, int] = dict.fromkeys(SPLITS, 0)
+    with contextlib.closing(writer):
+        for sample in samples:
+            split = sample.split or split_of(sample.key, val_share)
+            instances[split] += writer.add(sample, read_labels(sample, len(writer.plan.classes)), split)
+            images[split] += 1
+        if not any(images.values()):
+            raise UserError("there is no finished sample to export: see the reasons with 'dsfactory status'")
+        writer.finish()
+    return {"images": images, "instances": instances}
+
+
+def _changed(out: Path, changes: list[str]) -> str:
+    first = [change for change in changes if not change.startswith("fingerprint: ")]
+    what = ", ".join(first) if first else "the samples have changed since"
+    return f"{out} holds another export ({what}): add --redo to replace it, or name another --out"

@@ -1,0 +1,117 @@
+"""Hugging Face Parquet: images and masks within the table, for ``datasets`` and the hub's viewer."""
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dsfactory.dataset.sample import ExportSample, Labels
+from dsfactory.formats.description import dataset_card, describe_sample
+from dsfactory.formats.huggingface.write import SPLIT_NAMES
+from dsfactory.formats.writer import DatasetWriter, ExportPlan, ImageFormat, Split, encode_image
+
+ROWS_PER_GROUP = 16
+"""Rows that are in memory at once, and the least that a reader has to load for one of them."""
+ROWS_PER_FILE = 1024
+
+_IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+_INT, _TEXT = pa.int64(), pa.string()
+_COLUMNS = {
+    "image": _IMAGE, "mask": _IMAGE, "instances": _IMAGE, "key": _TEXT, "prompt": _TEXT, "model": _TEXT,
+    "image_seed": _INT, "width": _INT, "height": _INT, "classes": pa.list_(_TEXT),
+    "objects": pa.struct([
+        ("id", pa.list_(_INT)), ("category", pa.list_(_INT)), ("bbox", pa.list_(pa.list_(_INT))),
+        ("area", pa.list_(_INT)),
+    ]),
+}  # fmt: skip
+
+
+class ParquetWriter(DatasetWriter):
+    """Writes ``data/{train,validation}-NNNNN.parquet``, which ``datasets.load_dataset(folder)`` opens.
+
+    The schema carries the Hugging Face features, so that ``image``, ``mask`` and ``instances`` are images, and
+    ``objects.category`` has names. Other readers (pandas, DuckDB) find the files' bytes in ``image.bytes``. Masks are
+    palette PNGs whose values are ids: 0 background, 255 void.
+    """
+
+    version: ClassVar[int] = 1
+    image_formats: ClassVar[tuple[ImageFormat, ...]] = ("png", "jpg")
+    has_checksums: ClassVar[bool] = True
+
+    def __init__(self, root: Path, plan: ExportPlan) -> None:
+        super().__init__(root, plan)
+        (root / "data").mkdir()
+        features = json.dumps({"info": {"features": _features(plan)}})
+        self._schema = pa.schema(_COLUMNS, metadata={"huggingface": features})
+        self._files: dict[Split, _RowFiles] = {}
+        self.write("README.md", dataset_card(plan).encode())
+
+    def add(self, sample: ExportSample, labels: Labels, split: Split) -> int:
+        if split not in self._files:
+            self._files[split] = _RowFiles(self, f"data/{SPLIT_NAMES[split]}", self._schema)
+            self._streams.push(self._files[split].discard)
+        image = encode_image(sample.image_png, self.plan.image_format)
+        row = describe_sample(sample, labels, self.plan)
+        row["image"] = {"bytes": image, "path": f"{sample.key}.{self.plan.image_format}"}
+        row["mask"] = {"bytes": sample.mask_png, "path": f"{sample.key}.png"}
+        row["instances"] = {"bytes": sample.instances_png, "path": f"{sample.key}.png"}
+        self._files[split].add(row)
+        return len(row["objects"]["id"])
+
+    def finish(self) -> None:
+        for files in self._files.values():
+            files.finish()
+
+
+class _RowFiles:
+    """The Parquet files of one split."""
+
+    def __init__(self, dataset: DatasetWriter, stem: str, schema: pa.Schema) -> None:
+        self._dataset = dataset
+        self._stem = stem
+        self._schema = schema
+        self._rows: list[dict[str, Any]] = []
+        self._count = 0
+        self._name = ""
+        self._open = contextlib.ExitStack()
+
+    def add(self, row: dict[str, Any]) -> None:
+        if self._count % ROWS_PER_FILE == 0:
+            self.finish()
+            self._name = f"{self._stem}-{self._count // ROWS_PER_FILE:05d}.parquet"
+            file = self._open.enter_context(self._dataset.file(self._name))
+            self._table = self._open.enter_context(pq.ParquetWriter(file, self._schema, compression="zstd"))
+        self._rows.append(row)
+        self._count += 1
+        if len(self._rows) == ROWS_PER_GROUP:
+            self._write_group()
+
+    def _write_group(self) -> None:
+        self._table.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
+        self._rows.clear()
+
+    def finish(self) -> None:
+        if self._rows:
+            self._write_group()
+        self._open.close()
+        if self._name:
+            self._dataset.finished(self._name)
+
+    def discard(self, *error: object) -> None:
+        """Close what an error left open."""
+        self._open.close()
+
+
+def _features(plan: ExportPlan) -> dict[str, Any]:
+    """The columns as ``datasets.Features`` writes them down; a list is one of its first element's kind."""
+    image = {"_type": "Image"}
+    text, integer = ({"dtype": kind, "_type": "Value"} for kind in ("string", "int64"))
+    category = {"names": ["background", *plan.classes], "_type": "ClassLabel"}
+    return {
+        "image": image, "mask": image, "instances": image, "key": text, "prompt": text, "model": text,
+        "image_seed": integer, "width": integer, "height": integer, "classes": [text],
+        "objects": {"id": [integer], "category": [category], "bbox": [[integer]], "area": [integer]},
+    }  # fmt: skip

@@ -1,0 +1,161 @@
+"""What all export formats share: the split, the plan, the files of a dataset under construction."""
+
+import contextlib
+import hashlib
+import io
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, ClassVar, Literal
+
+from PIL import Image
+
+from dsfactory.dataset.sample import ExportSample, Labels
+from dsfactory.storage.remote import published
+
+Split = Literal["train", "val"]
+SPLITS: tuple[Split, ...] = ("train", "val")
+ImageFormat = Literal["jpg", "png"]
+
+JPEG_QUALITY = 95
+
+CHECKSUMS = "SHA256SUMS"
+"""A line per file of the dataset, as ``sha256sum --check`` reads it."""
+
+
+def split_of(key: str, val_share: float) -> Split:
+    """The split of a sample, from its key alone.
+
+    A stable hash (BLAKE2b) places the key on [0, 1); below ``val_share`` it is validation. So a sample never changes
+    sides when the dataset grows or others are filtered out, and a larger share only moves samples from train to val.
+    The shares hold on average: a small set may have an empty split.
+    """
+    digest = hashlib.blake2b(key.encode(), digest_size=8, person=b"dsf-split").digest()
+    return "val" if int.from_bytes(digest, "big") < val_share * 2**64 else "train"
+
+
+def encode_image(image_png: bytes, image_format: ImageFormat) -> bytes:
+    """An RGB PNG as it is, or as a JPEG of quality 95 without colour subsampling; equal input gives equal bytes."""
+    if image_format == "png":
+        return image_png
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(image_png), formats=("PNG",)) as image:
+        image.convert("RGB").save(buffer, format="JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class ExportPlan:
+    """What a dataset writer needs to know.
+
+    Attributes:
+        classes: display names; the first has id 1.
+        model: who drew the images, or labelled them when they are not drawn.
+        image_format: how images are stored.
+        rle: COCO segmentations as run lengths instead of polygons.
+        drawn: whether the model drew the images; otherwise they are someone's pictures, under terms of their own.
+    """
+
+    classes: tuple[str, ...]
+    model: str
+    image_format: ImageFormat
+    rle: bool
+    drawn: bool = True
+
+
+class DatasetWriter(ABC):
+    """Writes one dataset, sample by sample, keeping nothing of a sample in memory. One subclass per format."""
+
+    version: ClassVar[int]
+    """Raised whenever the format's bytes change, so that an old export is not taken for a new one."""
+    image_formats: ClassVar[tuple[ImageFormat, ...]]
+    """Image formats that the dataset's readers open; the first is the default."""
+    supports_rle: ClassVar[bool] = False
+    has_checksums: ClassVar[bool] = False
+    """Whether the dataset lists its files in ``SHA256SUMS``; one that is examined by its content needs none."""
+
+    def __init__(self, root: Path, plan: ExportPlan) -> None:
+        self.root = root
+        self.plan = plan
+        self._streams = contextlib.ExitStack()
+        self._checksums = contextlib.ExitStack()
+        if self.has_checksums:
+            self._sums = self._checksums.enter_context(_durable_file(root / CHECKSUMS))
+
+    @abstractmethod
+    def add(self, sample: ExportSample, labels: Labels, split: Split) -> int:
+        """Write one sample; return its number of instances."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Write what ends the dataset."""
+
+    def close(self) -> None:
+        """Bring all open files to the disk and close them."""
+        with self._checksums:
+            self._streams.close()
+
+    def stream(self, name: str) -> BinaryIO:
+        """Open a new file of the dataset, to be written bit by bit until :meth:`close`.
+
+        It can be read back unless the dataset has checksums.
+        """
+        return self._streams.enter_context(self.file(name))
+
+    @contextlib.contextmanager
+    def file(self, name: str) -> Iterator[BinaryIO]:
+        """A new file of the dataset, open for the block.
+
+        Raises:
+            FileExistsError: two samples have the same key.
+        """
+        with _durable_file(self.root / name) as file:
+            if not self.has_checksums:
+                yield file
+                return
+            hashing = HashingFile(file)
+            yield hashing  # type: ignore[misc]  # what writers call of a file
+        self._sums.write(f"{hashing.sha256.hexdigest()}  {name}\n".encode())
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a new file of the dataset.
+
+        Raises:
+            FileExistsError: two samples have the same key.
+        """
+        with self.file(name) as file:
+            file.write(data)
+        self.finished(name)
+
+    def finished(self, name: str) -> None:
+        """A file of the dataset is complete and closed: into a bucket it may be uploaded."""
+        published(self.root / name, self.root / name)
+
+
+class HashingFile:
+    """A file, written from start to end, and the SHA-256 of what went through."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+        self.closed = False
+
+    def write(self, data: bytes) -> int:
+        self.sha256.update(data)
+        return self._file.write(data)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+@contextlib.contextmanager
+def _durable_file(path: Path) -> Iterator[BinaryIO]:
+    with open(path, "x+b") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())

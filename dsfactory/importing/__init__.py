@@ -1,1 +1,0 @@
-"""Labels that a person mended in another tool, brought back into the run: one file per format."""

@@ -1,0 +1,134 @@
+"""Progress: a live bar on a terminal, plain lines in a pipe or under cron, silence with ``--json``."""
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+from dsfactory.storage.remote import shown
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+PLAIN_EVERY_S = 30.0
+
+
+class Progress(Protocol):
+    """What an engine tells whoever is watching. Use as a context manager around the stages, which may overlap."""
+
+    def begin(self, stage: str, total: int, done: int, unit: str = "samples") -> None:
+        """A stage starts; ``done`` of ``total`` samples (or other units) were finished by an earlier run."""
+
+    def advance(self, stage: str | None = None, samples: int = 1) -> None:
+        """So many more samples of a stage are through; by default of the stage that began last."""
+
+    def note(self, line: str) -> None:
+        """Something a person should read."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Silent:
+    """Shows no progress; notes go to standard error, where they cannot spoil ``--json``."""
+
+    def begin(self, stage: str, total: int, done: int, unit: str = "samples") -> None:
+        pass
+
+    def advance(self, stage: str | None = None, samples: int = 1) -> None:
+        pass
+
+    def note(self, line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+
+SILENT = Silent()
+
+
+class Plain(Silent):
+    """A line when a stage starts, one every half minute, on standard error."""
+
+    def __init__(self) -> None:
+        self._paces: dict[str, _Pace] = {}
+
+    def begin(self, stage: str, total: int, done: int, unit: str = "samples") -> None:
+        self._paces.pop(stage, None)
+        self._paces[stage] = _Pace(total, done)
+        self.note(f"{stage}: {total} {unit}" + (f", {done} finished earlier" if done else ""))
+
+    def advance(self, stage: str | None = None, samples: int = 1) -> None:
+        name = stage or next(reversed(self._paces))
+        pace = self._paces[name]
+        pace.done += samples
+        now = time.monotonic()
+        if now - pace.told >= PLAIN_EVERY_S and pace.done < pace.total:
+            pace.told = now
+            left = (now - pace.start) / (pace.done - pace.before) * (pace.total - pace.done)
+            self.note(f"{name}: {pace.done} of {pace.total}, about {_duration(left)} left")
+
+
+class _Pace:
+    def __init__(self, total: int, done: int) -> None:
+        self.total, self.done, self.before = total, done, done
+        self.start = self.told = time.monotonic()
+
+
+class Bar(Silent):
+    """A Rich progress bar with an ETA."""
+
+    def __enter__(self) -> Self:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        self._bar = RichProgress(
+            TextColumn("{task.description:<9}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._bar.start()
+        self._tasks: dict[str, TaskID] = {}
+        return self
+
+    def begin(self, stage: str, total: int, done: int, unit: str = "samples") -> None:
+        self._tasks.pop(stage, None)
+        self._tasks[stage] = self._bar.add_task(stage, total=total, completed=done)
+
+    def advance(self, stage: str | None = None, samples: int = 1) -> None:
+        self._bar.advance(self._tasks[stage or next(reversed(self._tasks))], samples)
+
+    def note(self, line: str) -> None:
+        self._bar.console.print(shown(line), markup=False, highlight=False)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+
+def choose_progress(silent: bool) -> Progress:
+    """The progress that fits where the output goes; none with ``--json`` and ``--quiet``."""
+    if silent:
+        return Silent()
+    return Bar() if sys.stderr.isatty() else Plain()
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,0 +1,242 @@
+"""The generate stage of a run whose pictures are given: each is read, not drawn, and kept with its evidence."""
+
+import hashlib
+import math
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dsfactory.core.config import ClassSpec
+from dsfactory.core.png import encode_rgb_png
+from dsfactory.core.sample import Record, sample_key
+from dsfactory.core.seeds import derive_seed
+from dsfactory.core.shard import ShardReader, ShardSpec
+from dsfactory.core.stage import Stage
+from dsfactory.errors import UserError
+from dsfactory.models.locate import Model
+from dsfactory.stages.annotate.config import AnnotateConfig
+from dsfactory.stages.annotate.pictures import Picture, read_pictures
+from dsfactory.stages.generate.config import GenerateConfig
+from dsfactory.stages.generate.evidence import Evidence
+from dsfactory.stages.generate.stage import EVIDENCE, IMAGE, GenerateStage, oblong_grids
+
+if TYPE_CHECKING:
+    from dsfactory.stages.annotate.annotator import Annotator
+
+FAMILIES = ("sd", "sdxl")
+"""Whose UNets are read; see :data:`dsfactory.models.presets.FAMILIES`."""
+
+WRITERS = 2
+"""Threads that compress pictures while the next one is looked at."""
+
+
+class AnnotateStage(Stage):
+    """Keep given pictures with what the model's attention sees in them.
+
+    Its shards stand in the folder of ``generate`` and look the same to what follows. The column ``source`` holds the
+    picture's name, ``prompt`` what the model was told, ``classes`` those found, the surest first. A picture that cannot
+    be read is a failed sample. One that shows none of the classes keeps the likeliest, with evidence of zeros, so that
+    it gets no mask.
+
+    Args:
+        config: which pictures, and how their noisy versions are read.
+        generate: the model and the size at which it works.
+        classes: the run's classes.
+        seed: the run's seed; with a picture's content it decides its noise.
+        run_path: the run, whose ``pictures.json`` says which picture has which number.
+    """
+
+    name: ClassVar[str] = GenerateStage.name
+    version: ClassVar[int] = GenerateStage.version
+    upstream: ClassVar[str | None] = None
+    schema: ClassVar[pa.Schema] = GenerateStage.schema
+
+    def __init__(
+        self,
+        config: AnnotateConfig,
+        generate: GenerateConfig,
+        classes: Sequence[ClassSpec],
+        seed: int,
+        run_path: Path,
+    ) -> None:
+        self._config = config
+        self._drawing = GenerateStage(generate, classes)
+        self._classes = {spec.name: spec for spec in classes}
+        self._seed = seed
+        self._run_path = run_path
+        self._annotator: Annotator | None = None
+
+    @property
+    def model(self) -> Model:
+        """The model on this machine; see :attr:`dsfactory.stages.generate.stage.GenerateStage.model`."""
+        return self._drawing.model
+
+    def identity(self) -> dict[str, Any]:
+        """Everything but the pictures' content, which a row's seed stands for.
+
+        Raises:
+            UserError: the model's family cannot be read this way.
+        """
+        if self.model.layout.family not in FAMILIES:
+            raise UserError(
+                f"annotate cannot look through {self.model.name}: use a Stable Diffusion 1, 2 or XL model, such as sd15"
+            )
+        drawing = self._drawing.identity()
+        # The longest picture is four times as long as high, and has the area of what the model draws.
+        longest = 2 * math.sqrt(drawing["width"] * drawing["height"])
+        return {
+            "annotate": self._config.identity(),
+            "classes": [spec.model_dump(mode="json") for spec in self._classes.values()],
+            "seed": self._seed,
+            **{name: drawing[name] for name in ("model", "width", "height", "dtype", "affinity")},
+            **oblong_grids(self.model.layout.family, longest),
+        }
+
+    def on_device(self, device: str) -> "AnnotateStage":
+        generate = self._drawing.resolved.model_copy(update={"device": device})
+        return AnnotateStage(self._config, generate, tuple(self._classes.values()), self._seed, self._run_path)
+
+    def prepare(self) -> None:
+        from dsfactory.models.loading import load_pipeline
+        from dsfactory.stages.annotate.annotator import Annotator
+
+        settings = self._drawing.resolved
+        assert settings.width and settings.height
+        self._annotator = Annotator(
+            load_pipeline(self.model, settings.device, settings.dtype),
+            timesteps=self._config.timesteps,
+            seeds=self._config.seeds,
+            width=settings.width,
+            height=settings.height,
+            prompt=self._config.prompt,
+            plain_prompt=self._config.plain_prompt,
+            affinity=settings.affinity,
+        )
+
+    @cached_property
+    def _pictures(self) -> tuple[Picture, ...]:
+        return read_pictures(self._run_path)
+
+    @cached_property
+    def _root(self) -> Path:
+        given = Path(self._config.images)
+        return given if given.is_dir() else given.parent
+
+    def process(self, shard: ShardSpec, upstream: ShardReader | None) -> Iterator[Record]:
+        assert self._annotator is not None
+        # Sets of classes are many, and so are their prompts; and what came before this shard must not decide in which
+        # batch a prompt is encoded.
+        self._annotator.forget()
+        with ThreadPoolExecutor(WRITERS) as pool:
+            waiting: deque[Future[Record]] = deque()
+            for number in range(shard.start, shard.stop):
+                waiting.append(self._look_at(number, pool))
+                while waiting and (waiting[0].done() or len(waiting) > WRITERS):
+                    yield waiting.popleft().result()
+            for record in waiting:
+                yield record.result()
+
+    def _look_at(self, number: int, pool: ThreadPoolExecutor) -> Future[Record]:
+        from dsfactory.stages.annotate.images import read_image
+
+        picture = self._pictures[number]
+        row = self._row(number, picture)
+        try:
+            image = read_image(self._root / picture.name)
+            evidence, columns = self._annotate(image, picture)
+        except ValueError as error:
+            return pool.submit(Record, row["key"], {**row, "status": "failed", "reason": str(error)})
+        return pool.submit(_record, {**row, **columns}, image, evidence)
+
+    def _row(self, number: int, picture: Picture) -> dict[str, Any]:
+        """The columns of a picture that could not be read: it was to be searched for all of its classes."""
+        wanted = list(picture.classes or self._classes)
+        return {
+            "key": sample_key(number),
+            "number": number,
+            "class_name": wanted[0],
+            "classes": wanted,
+            "index": number,
+            "prompt": "",
+            "source": printable_name(picture.name),
+            "seed": 0,
+            "model": self.model.name,
+            "width": 0,
+            "height": 0,
+            "image_seed": 0,
+            "attempts": 1,
+            "queried": ["caption"] * len(wanted),
+        }
+
+    def _annotate(self, image: NDArray[np.uint8], picture: Picture) -> tuple[Evidence, dict[str, Any]]:
+        """The evidence of the classes that are in a picture, and the columns that say which.
+
+        Raises:
+            ValueError: the model's numbers are none.
+            UserError: the picture does not fit into memory.
+        """
+        import torch
+
+        assert self._annotator is not None
+        seed = derive_seed(self._seed, "annotate", hashlib.sha256(image.tobytes()).hexdigest())
+        try:
+            noisy = self._annotator.noisy(image, seed)
+            found, likeliest = self._choose(noisy, picture)
+            evidence = self._annotator.evidence(noisy, found or [likeliest])
+        except torch.OutOfMemoryError as error:
+            raise UserError("out of memory looking at one picture: use fewer --seeds, or a smaller --model") from error
+        if not all(np.isfinite(maps).all() for maps in evidence.cross.values()):
+            raise ValueError("the model's attention has values that are not numbers")
+        if not found:
+            evidence = _without_content(evidence)
+        names = [spec.name for spec in found or [likeliest]]
+        return evidence, {
+            "class_name": names[0],
+            "classes": names,
+            "prompt": self._annotator.text(found or [likeliest]),
+            "seed": seed,
+            "width": image.shape[1],
+            "height": image.shape[0],
+            "image_seed": seed,
+            "queried": ["caption"] * len(names),
+            "status": "ok",
+            "reason": "" if found else f"shows none of {', '.join(self._classes)}",
+        }
+
+    def _choose(self, noisy: Any, picture: Picture) -> tuple[list[ClassSpec], ClassSpec]:
+        """The classes that a picture shows, and the one that it shows if any."""
+        every = list(self._classes.values())
+        if picture.classes is not None:
+            said = [self._classes[name] for name in picture.classes]
+            return said, (said or every)[0]
+        if self._config.min_gain is None:
+            return every, every[0]
+        assert self._annotator is not None
+        gains = self._annotator.gains(noisy, every)
+        if not np.isfinite(gains).all():
+            raise ValueError("the model's prediction has values that are not numbers")
+        order = [int(place) for place in np.argsort(-gains, kind="stable")]
+        return [every[place] for place in order if gains[place] >= self._config.min_gain], every[order[0]]
+
+
+def _record(row: dict[str, Any], image: NDArray[np.uint8], evidence: Evidence) -> Record:
+    return Record(row["key"], row, {IMAGE: encode_rgb_png(image), EVIDENCE: evidence.to_bytes()})
+
+
+def _without_content(evidence: Evidence) -> Evidence:
+    return Evidence(
+        cross={grid: np.zeros_like(maps) for grid, maps in evidence.cross.items()},
+        affinity={grid: np.zeros_like(maps) for grid, maps in evidence.affinity.items()},
+    )
+
+
+def printable_name(name: str) -> str:
+    """A file name as text: bytes that are no UTF-8 are written out."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,0 +1,312 @@
+"""Reading attention while a UNet draws, without touching what it draws.
+
+The idea is DAAM's (Tang et al. 2022, arXiv 2210.04885): the cross-attention probabilities of a word's tokens,
+averaged over heads, layers and steps, show where in the image the word went. Hooks on the query and key
+projections pick up what the attention processor computes anyway; a hook on the attention layer then
+recomputes, beside it, the probabilities of a few tokens. The processor itself is not replaced, so the
+image is the same to the last bit under any processor (SDPA, sliced, xformers, with LoRA), and there is
+nothing to put back but the hooks.
+"""
+
+import math
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from dsfactory.stages.generate.evidence import Evidence, Grid, within_limit
+from dsfactory.stages.generate.fused import FusedReads
+from dsfactory.stages.generate.probabilities import (
+    add_self_attention,
+    attention_grid,
+    fuse_grids,
+    spread,
+    token_probabilities,
+)
+
+MAX_AFFINITY_POSITIONS = 48 * 48
+"""Self-attention is captured on the largest grid of at most so many positions: 32² at 512², 48² at 768² pixels. Where
+there is none, as in Stable Diffusion 3 and FLUX above 768² pixels, whose one grid is too fine, it is not captured."""
+
+AFFINITY_POWER = 4
+"""How often a map is passed along self-attention (Dataset Diffusion, Nguyen et al. 2023, section 3.3)."""
+
+MIN_FUSED_SIDE = 16
+"""Grids whose longer side is shorter say little about shape and stay out of the map that affinity starts from."""
+
+
+@dataclass(frozen=True)
+class ClassQuery:
+    """What to ask of the attention, for a batch of images.
+
+    Attributes:
+        classes: how many classes each image asks for; the tensors are padded to the most.
+        weights: float32 ``(images, tokens, classes)``: each class's weights over the caption's tokens, summing
+            to 1, or to 0 where the caption does not name the class.
+        prompted: int64, the images with classes that their caption does not name; None when there are none.
+        states: text encoder states of those images' class prompts, ``(prompted, tokens, features)``.
+        state_weights: as ``weights``, over the class prompts' tokens: ``(prompted, tokens, classes)``.
+    """
+
+    classes: tuple[int, ...]
+    weights: Tensor
+    prompted: Tensor | None = None
+    states: Tensor | None = None
+    state_weights: Tensor | None = None
+
+
+Reader: TypeAlias = "Callable[[ObservedLayer, Tensor, Tensor], None]"
+"""What is done with a layer's query and key."""
+
+
+class ObservedLayer:
+    """An attention layer under observation: its projections of the moment, until they are read."""
+
+    class_keys: Tensor | None = None
+    image_keys = False
+    """Of joint attention: whether the image's own keys are asked for too, as self-attention wants them."""
+    scale: float
+
+    def __init__(self, name: str, attention: Any, class_states: Tensor | None) -> None:
+        self.name = name
+        self.heads: int = attention.heads
+        self.scale = attention.scale
+        if class_states is not None:
+            self.class_keys = attention.to_k(class_states)
+        self.query: Tensor | None = None
+        self.key: Tensor | None = None
+        self.reads = 0
+
+    def keep_query(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        self.query = output
+
+    def keep_key(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        self.key = output
+
+    def take(self, images: int) -> tuple[Tensor, Tensor] | None:
+        """Query and key of the batch's last images (the conditional half comes last), given up here."""
+        query, key = self.query, self.key
+        self.query = self.key = None
+        if query is None or key is None:
+            return None
+        self.reads += 1
+        return query[-images:], key[-images:]
+
+
+@dataclass
+class _Mean:
+    """A running mean on the device."""
+
+    total: Tensor
+    count: int = 0
+
+
+class AttentionCapture:
+    """Capture a UNet's attention to classes while it is called inside a ``with`` block.
+
+    Enter it after whatever changes the UNet (LoRA, attention processors). Every call of the UNet in the block
+    counts as a step. The UNet's batch must be the query's images, or twice as many with the conditional
+    half last, as diffusers pipelines arrange it for classifier-free guidance.
+
+    Args:
+        unet: a ``UNet2DConditionModel``.
+        query: which tokens to follow; its tensors are on the UNet's device.
+        affinity_steps: numbers of the steps in which self-attention is read too; none by default.
+        pooled: the batch holds versions of one image: give the mean of their maps, as if of one image.
+        timed: measure the capture's own time in :attr:`seconds`; waits for the device around each layer.
+
+    Example:
+        >>> with AttentionCapture(pipeline.unet, query) as capture:  # doctest: +SKIP
+        ...     images = pipeline(prompts).images
+        >>> capture.evidence()[0].cross[16, 16].shape  # doctest: +SKIP
+        (1, 16, 16)
+    """
+
+    def __init__(
+        self,
+        unet: nn.Module,
+        query: ClassQuery,
+        *,
+        affinity_steps: Collection[int] = (),
+        pooled: bool = False,
+        timed: bool = False,
+    ) -> None:
+        self.seconds = 0.0
+        """Time spent in the capture itself, when it is timed."""
+        self._unet = unet
+        self._query = query
+        self._images = len(query.classes)
+        self._affinity_steps = frozenset(affinity_steps)
+        self._pooled = pooled
+        self._timed = timed
+        self._handles: list[RemovableHandle] = []
+        self._layers: list[ObservedLayer] = []
+        self._steps = 0
+        self._latent: Grid = (0, 0)
+        self._fused = FusedReads(query.weights) if query.weights.device.type != "cpu" else None
+        self._cross: dict[Grid, _Mean] = {}
+        self._self: dict[Grid, Tensor] = {}
+
+    @torch.no_grad()
+    def __enter__(self) -> Self:
+        self._observe_steps()
+        for name, module in self._unet.named_modules():
+            if name.endswith(".attn2"):
+                self._observe(module, ObservedLayer(name, module, self._query.states), self._read_cross)
+            elif name.endswith(".attn1") and self._affinity_steps:
+                self._observe(module, ObservedLayer(name, module, None), self._read_self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+    def maps(self) -> tuple[dict[Grid, Tensor], dict[Grid, Tensor]]:
+        """Cross-attention and affinity maps so far, per grid ``(h, w)``, still on the device.
+
+        Returns:
+            Two dicts of float32 ``(images, h * w, classes)``, one image when they are pooled: see :class:`Evidence` for
+            what they hold. The second is empty when self-attention was not read.
+
+        Raises:
+            RuntimeError: the UNet was not called, or some of its layers compute attention without their own query
+                and key projections (as after ``fuse_qkv_projections``), so that nothing could be read there.
+        """
+        silent = [layer.name for layer in self._layers if layer.reads < self._steps]
+        if silent or not self._steps:
+            raise RuntimeError(f"attention capture saw no query and key projections in {silent or 'any layer'}")
+        if self._fused is not None:
+            self._fused.finish()
+        cross = {grid: self._pool(mean.total) / mean.count for grid, mean in sorted(self._cross.items(), reverse=True)}
+        affinity = {}
+        for grid, total in self._self.items():
+            shapely = {other: maps for other, maps in cross.items() if max(other) >= MIN_FUSED_SIDE}
+            affinity[grid] = spread(self._pool(total), fuse_grids(shapely or cross, grid), AFFINITY_POWER)
+        return cross, affinity
+
+    def _pool(self, maps: Tensor) -> Tensor:
+        return maps.mean(0, keepdim=True) if self._pooled else maps
+
+    def evidence(self) -> list[Evidence]:
+        """What was captured, per image; the one moment at which anything leaves the device.
+
+        Raises:
+            RuntimeError: as :meth:`maps`.
+        """
+        start = self._clock()
+        cross, affinity = self.maps()
+        parts = [*cross.items(), *affinity.items()]
+        sizes = [height * width for (height, width), _ in parts]
+        packed = torch.cat([maps for _, maps in parts], dim=1).transpose(1, 2).half().cpu()
+        planes = [
+            (grid, plane.reshape(*plane.shape[:2], *grid).numpy())
+            for (grid, _), plane in zip(parts, torch.split(packed, sizes, dim=2), strict=True)
+        ]
+        found = [
+            Evidence(
+                cross={grid: plane[image, :count] for grid, plane in planes[: len(cross)]},
+                affinity={grid: plane[image, :count] for grid, plane in planes[len(cross) :]},
+            )
+            for image, count in enumerate(self._query.classes[: len(packed)])
+        ]
+        self.seconds += self._clock() - start
+        return found
+
+    def _observe(self, attention: Any, layer: ObservedLayer, read: Reader) -> None:
+        self._layers.append(layer)
+        self._handles += [
+            attention.to_q.register_forward_hook(layer.keep_query),
+            attention.to_k.register_forward_hook(layer.keep_key),
+            attention.register_forward_hook(partial(self._finish_layer, layer, read)),
+        ]
+
+    def _observe_steps(self) -> None:
+        self._handles.append(self._unet.register_forward_pre_hook(self._start_step, with_kwargs=True))
+
+    def _start_step(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        sample: Tensor = args[0] if args else kwargs["sample"]
+        self._count_step(sample)
+        self._latent = (sample.shape[-2], sample.shape[-1])
+
+    def _count_step(self, sample: Tensor) -> None:
+        if sample.shape[0] not in (self._images, 2 * self._images):
+            raise ValueError(f"a batch of {sample.shape[0]} is neither {self._images} nor twice as many")
+        self._steps += 1
+
+    def _finish_layer(
+        self,
+        layer: ObservedLayer,
+        read: Reader,
+        module: nn.Module,
+        args: tuple[Any, ...],
+        output: Tensor,
+    ) -> None:
+        projections = layer.take(self._images)
+        if projections is None:
+            return
+        start = self._clock()
+        read(layer, *projections)
+        self.seconds += self._clock() - start
+
+    def _clock(self) -> float:
+        """The time once the device has done what it was told; always 0 when nothing is timed."""
+        if not self._timed:
+            return 0.0
+        if self._query.weights.is_cuda:
+            torch.cuda.synchronize(self._query.weights.device)
+        return time.perf_counter()
+
+    def _read_cross(self, layer: ObservedLayer, query: Tensor, key: Tensor) -> None:
+        grid = attention_grid(self._latent, query.shape[1])
+        if not self._follows(grid):
+            return
+        ask = self._query
+        mean = self._cross.get(grid)
+        if mean is None:
+            total = torch.zeros(self._images, query.shape[1], ask.weights.shape[2], device=query.device)
+            mean = self._cross[grid] = _Mean(total)
+        mean.count += 1
+        if self._fused is None or query.dtype == torch.float32:
+            mean.total += token_probabilities(query, key, ask.weights, layer.heads, layer.scale)
+        else:
+            self._fused.add(mean.total, query, key, layer.heads, layer.scale)
+        if layer.class_keys is not None and ask.prompted is not None and ask.state_weights is not None:
+            queries = query.index_select(0, ask.prompted)
+            more = token_probabilities(queries, layer.class_keys, ask.state_weights, layer.heads, layer.scale)
+            mean.total.index_add_(0, ask.prompted, more)
+
+    def _follows(self, grid: Grid) -> bool:
+        """Whether a grid is captured: each within the limit; while none is, the coarsest so far, for evidence there
+        has to be: SD3 and FLUX have one grid only, and Stable Diffusion XL none coarser than 1/32 of the picture."""
+        if grid in self._cross:
+            return True
+        if not within_limit(grid) and any(math.prod(other) < math.prod(grid) for other in self._cross):
+            return False
+        self._cross = {other: mean for other, mean in self._cross.items() if within_limit(other)}
+        return True
+
+    def _read_self(self, layer: ObservedLayer, query: Tensor, key: Tensor) -> None:
+        positions = query.shape[1]
+        if self._steps - 1 not in self._affinity_steps or positions > MAX_AFFINITY_POSITIONS:
+            return
+        grid = attention_grid(self._latent, positions)
+        if all(positions > height * width for height, width in self._self):
+            # The largest grid so far. It may come late: some UNets attend to their finest grid on the way up only.
+            self._self = {grid: torch.zeros(self._images, positions, positions, device=query.device)}
+        if grid in self._self:
+            add_self_attention(self._self[grid], query, key, layer.heads, layer.scale)
+
+
+def spaced_steps(steps: int, count: int) -> tuple[int, ...]:
+    """Evenly spaced step numbers: ``spaced_steps(25, 4)`` gives ``(3, 9, 15, 21)``."""
+    count = min(steps, count)
+    return tuple((2 * index + 1) * steps // (2 * count) for index in range(count))

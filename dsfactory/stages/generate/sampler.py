@@ -1,0 +1,247 @@
+"""Drawing images in batches, each with its own seed, and with evidence of where its classes are."""
+
+import gc
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dsfactory.core.config import ClassSpec
+from dsfactory.core.seeds import derive_seed
+from dsfactory.errors import UserError
+from dsfactory.models.loading import FLOW_FAMILIES
+from dsfactory.stages.generate.attention import AttentionCapture, ClassQuery, spaced_steps
+from dsfactory.stages.generate.evidence import Evidence
+from dsfactory.stages.generate.joint import PATCH, JointAttentionCapture
+from dsfactory.stages.generate.joint_text import joint_query
+from dsfactory.stages.generate.text import TextStates, denoiser, family_of, pipeline_inputs, takes_guidance
+from dsfactory.stages.generate.tokens import FindMentions, class_prompt, class_tokens, token_weights
+
+ATTEMPTS = 2
+"""How often an image is drawn before it counts as failed."""
+
+AFFINITY_STRIDE = 6
+"""Self-attention is read in one step of so many: it changes slowly, and reading it costs many times what
+cross-attention does."""
+
+FLAT = 2
+"""An image whose channels each span at most so many of 256 levels shows nothing."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """An image to draw: its prompt, its seed, and the classes to find in it."""
+
+    prompt: str
+    seed: int
+    classes: tuple[ClassSpec, ...]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What became of a request.
+
+    Attributes:
+        image: uint8 ``(height, width, 3)``, RGB; None when drawing failed.
+        evidence: the classes' attention maps; None when drawing failed.
+        seed: the seed of the last attempt.
+        attempts: how often the image was drawn.
+        queried: per class, ``"caption"``; when the caption does not name it, ``"class-prompt"``, or ``"added"`` for SD3
+            and FLUX, which draw with the class's name in front of the caption.
+        reason: why drawing failed; empty otherwise.
+    """
+
+    image: NDArray[np.uint8] | None
+    evidence: Evidence | None
+    seed: int
+    attempts: int
+    queried: tuple[str, ...]
+    reason: str = ""
+
+
+class Sampler:
+    """Draw requests with a diffusers pipeline.
+
+    An image depends on its prompt, its seed and the settings: every image has a generator of its own on the
+    CPU, so neither the batch, its place in it, nor the device decides the noise. Beyond that, only the
+    rounding of matrix products of another shape differs.
+
+    Args:
+        pipeline: a Stable Diffusion 1.x, 2.x, XL or 3.x, or a FLUX.1 pipeline on its device.
+        width: of the images, in pixels; a multiple of the VAE's factor (8), or of 16 for SD3 and FLUX.
+        height: likewise.
+        steps: denoising steps.
+        guidance: classifier-free guidance scale; 1 or less draws without guidance and its second half-batch.
+        find_mentions: where a prompt names each class.
+        negative_prompt: what guidance steers away from; None for the family's default.
+        batch_size: images drawn together; halved for good when memory runs out.
+        affinity: read self-attention too, on the grids where it can be: see
+            :data:`~dsfactory.stages.generate.attention.MAX_AFFINITY_POSITIONS`.
+        timed: add up the capture's own time in :attr:`capture_seconds`; slows drawing on a GPU.
+
+    Raises:
+        UserError: a size that the pipeline cannot draw.
+    """
+
+    def __init__(
+        self,
+        pipeline: Any,
+        *,
+        width: int,
+        height: int,
+        steps: int,
+        guidance: float,
+        find_mentions: FindMentions,
+        negative_prompt: str | None = None,
+        batch_size: int = 8,
+        affinity: bool = True,
+        timed: bool = False,
+    ) -> None:
+        self.batch_size = batch_size
+        self.capture_seconds = 0.0
+        self._pipeline = pipeline
+        self._timed = timed
+        self._width = width
+        self._height = height
+        self._steps = steps
+        self._guidance = guidance
+        self._find_mentions = find_mentions
+        self._affinity_steps = spaced_steps(steps, max(1, round(steps / AFFINITY_STRIDE))) if affinity else ()
+        self._family = family_of(pipeline)
+        self._texts = TextStates(pipeline, negative_prompt)
+        self._vae_dtype: torch.dtype = pipeline.vae.dtype
+        if self._family in FLOW_FAMILIES and (width % PATCH or height % PATCH):
+            raise UserError(f"{width}x{height} cannot be drawn by this model: use multiples of {PATCH}")
+        pipeline.set_progress_bar_config(disable=True)
+        # Decoding image by image bounds memory, and no image's rounding depends on its neighbours there.
+        pipeline.vae.enable_slicing()
+
+    def draw(self, requests: Sequence[Request]) -> Iterator[Drawing]:
+        """Draw requests in order, a batch at a time.
+
+        Raises:
+            UserError: a single image does not fit into memory.
+        """
+        self._texts.forget()
+        done = 0
+        while done < len(requests):
+            batch = requests[done : done + self.batch_size]
+            drawings = self._draw_fitting(batch, attempt=1)
+            done += len(batch)
+            again = [place for place, drawing in enumerate(drawings) if drawing.reason]
+            if again:
+                retried = [
+                    Request(batch[place].prompt, derive_seed(batch[place].seed, "retry", 1), batch[place].classes)
+                    for place in again
+                ]
+                for place, drawing in zip(again, self._draw_fitting(retried, attempt=ATTEMPTS), strict=True):
+                    drawings[place] = drawing
+            yield from drawings
+
+    def _draw_fitting(self, batch: Sequence[Request], attempt: int) -> list[Drawing]:
+        """Draw a batch, in smaller ones when memory runs out."""
+        drawings: list[Drawing] = []
+        while len(drawings) < len(batch):
+            part = batch[len(drawings) : len(drawings) + self.batch_size]
+            try:
+                drawings += self._draw_batch(part, attempt)
+                continue
+            except torch.OutOfMemoryError as error:
+                if len(part) == 1:
+                    raise UserError(
+                        f"out of memory drawing a single image of {self._width}x{self._height}: "
+                        "use smaller --width and --height, or a smaller --model"
+                    ) from error
+            # Outside the handler: the exception's traceback would keep the failed batch's tensors alive.
+            self.batch_size = len(part) // 2
+            gc.collect()
+            # diffusers decodes SDXL's float16 in float32, and leaves the VAE so when that fails.
+            self._pipeline.vae.to(self._vae_dtype)
+            torch.cuda.empty_cache()
+        return drawings
+
+    def _draw_batch(self, batch: Sequence[Request], attempt: int) -> list[Drawing]:
+        network = denoiser(self._pipeline)
+        negative = self._texts.negative() if self._guidance > 1 and not takes_guidance(network) else None
+        capture: AttentionCapture
+        if self._family in FLOW_FAMILIES:
+            prompts, query, queried = joint_query(
+                self._pipeline, [(request.prompt, request.classes) for request in batch], self._find_mentions
+            )
+            grid = (self._height // PATCH, self._width // PATCH)
+            capture = JointAttentionCapture(
+                network, query, grid=grid, affinity_steps=self._affinity_steps, timed=self._timed
+            )
+        else:
+            prompts = [request.prompt for request in batch]
+            query, queried = self._query(batch)
+            capture = AttentionCapture(network, query, affinity_steps=self._affinity_steps, timed=self._timed)
+        states = self._texts.encode(prompts)
+        with capture:
+            pixels = self._pipeline(
+                **pipeline_inputs(states, negative),
+                width=self._width,
+                height=self._height,
+                num_inference_steps=self._steps,
+                guidance_scale=self._guidance,
+                generator=[torch.Generator("cpu").manual_seed(request.seed) for request in batch],
+                output_type="pt",
+            ).images
+        images, reasons = image_levels(pixels)
+        found = capture.evidence()
+        self.capture_seconds += capture.seconds
+        return [
+            Drawing(None, None, request.seed, attempt, sources, reason)
+            if reason
+            else Drawing(image, evidence, request.seed, attempt, sources)
+            for request, image, evidence, sources, reason in zip(batch, images, found, queried, reasons, strict=True)
+        ]
+
+    def _query(self, batch: Sequence[Request]) -> tuple[ClassQuery, list[tuple[str, ...]]]:
+        """The tokens to follow, and per image and class where they come from."""
+        tokenizer = self._pipeline.tokenizer
+        device = self._pipeline.unet.device
+        shape = (tokenizer.model_max_length, max(len(request.classes) for request in batch))
+        found = [
+            class_tokens(tokenizer, request.prompt, self._find_mentions(request.prompt, request.classes))
+            for request in batch
+        ]
+        prompted = [place for place, tokens in enumerate(found) if not all(tokens)]
+        prompts, prompt_tokens = [], []
+        for place in prompted:
+            names = [item.name for item in batch[place].classes]
+            text, spans = class_prompt(names, wanted=[not tokens for tokens in found[place]])
+            prompts.append(text)
+            prompt_tokens.append(class_tokens(tokenizer, text, spans))
+        query = ClassQuery(
+            classes=tuple(len(request.classes) for request in batch),
+            weights=token_weights(found, shape).to(device),
+            prompted=torch.tensor(prompted, device=device) if prompts else None,
+            states=torch.stack([state.tokens for state in self._texts.encode(prompts)]) if prompts else None,
+            state_weights=token_weights(prompt_tokens, shape).to(device) if prompts else None,
+        )
+        return query, [tuple("caption" if tokens else "class-prompt" for tokens in image) for image in found]
+
+
+def image_levels(pixels: Tensor) -> tuple[NDArray[np.uint8], list[str]]:
+    """Images as uint8, and per image why it is none.
+
+    Args:
+        pixels: ``(images, 3, height, width)`` in [0, 1], as pipelines give with ``output_type="pt"``.
+
+    Returns:
+        uint8 ``(images, height, width, 3)``, and per image an empty string or a reason.
+    """
+    finite = pixels.isfinite().flatten(1).all(1)
+    levels = pixels.float().nan_to_num().mul(255).round().to(torch.uint8)
+    spans = levels.flatten(2).amax(2).int() - levels.flatten(2).amin(2).int()
+    flat = (spans <= FLAT).all(1)
+    reasons = [
+        "the image has values that are not numbers" if not real else "the image is one flat colour" if dull else ""
+        for real, dull in zip(finite.tolist(), flat.tolist(), strict=True)
+    ]
+    return levels.permute(0, 2, 3, 1).cpu().numpy(), reasons

@@ -1,0 +1,190 @@
+"""The generate stage: prompts in, images with attention evidence out."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pyarrow as pa
+
+from dsfactory.core.config import ClassSpec
+from dsfactory.core.png import encode_rgb_png
+from dsfactory.core.sample import Record
+from dsfactory.core.shard import ShardReader, ShardSpec
+from dsfactory.core.stage import Stage
+from dsfactory.errors import DamagedShard
+from dsfactory.models.folder import read_config
+from dsfactory.models.locate import Model, locate_model
+from dsfactory.models.presets import t5_tokens
+from dsfactory.stages.generate.config import GenerateConfig
+from dsfactory.stages.generate.evidence import MAX_SIDE
+from dsfactory.stages.prompts.config import ATTRIBUTES
+
+if TYPE_CHECKING:
+    from dsfactory.stages.generate.sampler import Drawing, Sampler
+
+IMAGE = "image.png"
+EVIDENCE = "evidence.safetensors"
+WRITERS = 4
+"""Threads that turn drawings into files."""
+
+
+class GenerateStage(Stage):
+    """Draw an image per prompt, and keep where the model's attention saw its classes.
+
+    Args:
+        config: what draws the images, and how.
+        classes: the run's classes; the prompts stage's fingerprint holds their names and synonyms.
+    """
+
+    name: ClassVar[str] = "generate"
+    version: ClassVar[int] = 2
+    upstream: ClassVar[str | None] = "prompts"
+    schema: ClassVar[pa.Schema] = pa.schema(
+        [
+            ("key", pa.string()),
+            ("number", pa.int64()),
+            ("class_name", pa.string()),
+            ("classes", pa.list_(pa.string())),
+            ("index", pa.int64()),
+            ("prompt", pa.string()),
+            ("source", pa.string()),
+            *((name, pa.string()) for name in ATTRIBUTES),
+            ("seed", pa.int64()),
+            ("model", pa.string()),
+            ("width", pa.int32()),
+            ("height", pa.int32()),
+            ("image_seed", pa.int64()),
+            ("attempts", pa.int32()),
+            ("queried", pa.list_(pa.string())),
+            ("status", pa.string()),
+            ("reason", pa.string()),
+        ]
+    )
+
+    def __init__(self, config: GenerateConfig, classes: Sequence[ClassSpec]) -> None:
+        self._config = config
+        self._classes = {item.name: item for item in classes}
+        self._sampler: Sampler | None = None
+
+    @cached_property
+    def model(self) -> Model:
+        """The model on this machine; fetched from the hub when it is not there yet.
+
+        Raises:
+            UserError: see :func:`dsfactory.models.locate.locate_model`.
+        """
+        return locate_model(self._config.model, self._config.revision)
+
+    @cached_property
+    def resolved(self) -> GenerateConfig:
+        """The configuration with the model's defaults filled in."""
+        defaults = self.model.defaults
+        return self._config.model_copy(
+            update={
+                name: getattr(defaults, name)
+                for name in ("width", "height", "steps", "guidance", "scheduler", "negative_prompt")
+                if getattr(self._config, name) is None
+            }
+        )
+
+    def identity(self) -> dict[str, Any]:
+        settings = self.resolved.identity()
+        del settings["model"], settings["revision"]
+        family = self.model.layout.family
+        # What was set right since the version began is named where it changes something: all other runs go on.
+        corrected: dict[str, Any] = {}
+        if settings["width"] != settings["height"]:
+            corrected |= oblong_grids(family, max(settings["width"], settings["height"]))
+        if family == "flux" and (tokens := t5_tokens(family, read_config(self.model.path / "transformer"))) != 512:
+            corrected["text_tokens"] = tokens
+        return {**settings, **corrected, "model": self.model.identity()}
+
+    @property
+    def device(self) -> str:
+        return self._config.device
+
+    def on_device(self, device: str) -> "GenerateStage":
+        config = self._config.model_copy(update={"device": device})
+        return GenerateStage(config, tuple(self._classes.values()))
+
+    def prepare(self) -> None:
+        # Imported here so that asking what a stage is does not load PyTorch. The vocabulary is the one by which
+        # captions were chosen: what the prompts stage took for a mention has to be one here too.
+        from dsfactory.models.loading import compile_blocks, load_pipeline, use_xformers
+        from dsfactory.stages.generate.sampler import Sampler
+        from dsfactory.stages.prompts.vocabulary import find_mentions
+
+        config = self.resolved
+        pipeline = load_pipeline(self.model, config.device, config.dtype, scheduler=config.scheduler)
+        if config.xformers:
+            use_xformers(pipeline)
+        if config.compile:
+            compile_blocks(pipeline)
+        assert config.width and config.height and config.steps and config.guidance is not None
+        self._sampler = Sampler(
+            pipeline,
+            width=config.width,
+            height=config.height,
+            steps=config.steps,
+            guidance=config.guidance,
+            find_mentions=find_mentions,
+            negative_prompt=config.negative_prompt,
+            batch_size=config.batch_size,
+            affinity=config.affinity,
+        )
+
+    def process(self, shard: ShardSpec, upstream: ShardReader | None) -> Iterator[Record]:
+        from dsfactory.stages.generate.sampler import Request
+
+        assert upstream is not None and self._sampler is not None
+        rows = upstream.rows
+        for row in rows:
+            if unknown := [name for name in row["classes"] if name not in self._classes]:
+                raise DamagedShard(
+                    f"prompts/{shard.name}.parquet: sample {row['key']} names the class {unknown[0]!r}, "
+                    "which the run does not have"
+                )
+        requests = [
+            Request(row["prompt"], row["seed"], tuple(self._classes[name] for name in row["classes"])) for row in rows
+        ]
+        # Compressing a picture takes as long as a good part of drawing it on a fast GPU, so threads do it meanwhile.
+        with ThreadPoolExecutor(WRITERS) as pool:
+            waiting: deque[Future[Record]] = deque()
+            for row, drawing in zip(rows, self._sampler.draw(requests), strict=True):
+                waiting.append(pool.submit(self._record, row, drawing))
+                while waiting and (waiting[0].done() or len(waiting) > self._sampler.batch_size):
+                    yield waiting.popleft().result()
+            for record in waiting:
+                yield record.result()
+
+    def _record(self, row: dict[str, Any], drawing: "Drawing") -> Record:
+        files: dict[str, bytes] = {}
+        if drawing.image is not None and drawing.evidence is not None:
+            files = {IMAGE: encode_rgb_png(drawing.image), EVIDENCE: drawing.evidence.to_bytes()}
+        columns = {
+            "model": self.model.name,
+            "width": self.resolved.width,
+            "height": self.resolved.height,
+            "image_seed": drawing.seed,
+            "attempts": drawing.attempts,
+            "queried": list(drawing.queried),
+            "status": "failed" if drawing.reason else "ok",
+            "reason": drawing.reason,
+        }
+        return Record(row["key"], {**row, **columns}, files)
+
+
+def oblong_grids(family: str, longer: float) -> dict[str, str]:
+    """What an identity says of oblong pictures whose finest grid used to be left out for its longer side.
+
+    Args:
+        family: of the model.
+        longer: the longer side of the longest of them, in pixels.
+
+    Returns:
+        An entry, or none where the evidence is what it was.
+    """
+    pixels = {"sd": 8, "sdxl": 16}.get(family)  # a side of a position of the finest grid
+    return {"oblong_grids": "by area"} if pixels is not None and longer > pixels * MAX_SIDE else {}

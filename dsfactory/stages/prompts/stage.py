@@ -1,0 +1,152 @@
+"""The prompts stage: a prompt, its source and a seed for every sample of the run."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from dsfactory.core.config import ClassSpec
+from dsfactory.core.sample import Record, sample_key, sample_place
+from dsfactory.core.seeds import derive_seed
+from dsfactory.core.shard import ShardReader, ShardSpec
+from dsfactory.core.stage import Stage
+from dsfactory.errors import UserError
+from dsfactory.stages.prompts.config import ATTRIBUTES, PromptsConfig
+from dsfactory.stages.prompts.corpus import Corpus
+from dsfactory.stages.prompts.expand import TEMPLATES_FILE, Expander, Templates
+from dsfactory.stages.prompts.pool import choose, gather, load_pool, object_counts, rank, save_pool
+from dsfactory.stages.prompts.resources import data_file
+from dsfactory.stages.prompts.retrieve import Embedder
+from dsfactory.stages.prompts.steer import ATTRIBUTE_FILE, Steering
+from dsfactory.stages.prompts.vocabulary import CLASSES_FILE, EXCLUDED_FILE, STOP_FILE, class_words, stop_matcher
+
+
+class PromptsStage(Stage):
+    """Give every sample its prompt.
+
+    Args:
+        config: the stage's settings.
+        classes: the run's classes in label order.
+        run_seed: seed of the run, from which the samples' seeds are derived.
+        embed_factory: loads the text encoder that ranks captions; called only when a pool must be made.
+        embedder: what identifies that encoder (JSON values), for the fingerprint.
+        pool_path: where the ranked captions are kept, so that a resumed run does not rank again; None keeps nothing.
+
+    Raises:
+        UserError: the corpus, its column, a word list or the templates cannot be used, ``objects`` asks for more
+            classes than there are, or a steered attribute names a class. Nothing has been written by then.
+    """
+
+    name: ClassVar[str] = "prompts"
+    version: ClassVar[int] = 2
+    upstream: ClassVar[str | None] = None
+    schema: ClassVar[pa.Schema] = pa.schema(
+        [
+            ("key", pa.string()),
+            ("number", pa.int64()),
+            ("class_name", pa.string()),
+            ("classes", pa.list_(pa.string())),
+            ("index", pa.int64()),
+            ("prompt", pa.string()),
+            ("source", pa.string()),
+            *((name, pa.string()) for name in ATTRIBUTES),
+            ("seed", pa.int64()),
+        ]
+    )
+
+    def __init__(
+        self,
+        config: PromptsConfig,
+        classes: Sequence[ClassSpec],
+        run_seed: int,
+        embed_factory: Callable[[], Embedder],
+        embedder: Mapping[str, Any],
+        pool_path: Path | None,
+    ) -> None:
+        self._config = config
+        self._specs = tuple(classes)
+        self._classes = [class_words(spec) for spec in classes]
+        self._run_seed = run_seed
+        self._embed_factory = embed_factory
+        self._embedder = dict(embedder)
+        self._pool_path = pool_path
+        self._counts = object_counts(config, len(classes))
+        if not self._counts:
+            raise UserError(
+                f"objects {config.objects!r} asks for {config.object_range[0]} classes in an image: "
+                f"the run has {len(classes)}"
+            )
+        self._corpus = Corpus(config.corpus, config.column)
+        self._corpus.check()
+        stop_matcher(config.stop_words, self._classes)
+        self._steering = Steering(config, self._classes, run_seed)
+        self._expander = Expander(self._classes, Templates.read(config.templates), self._steering)
+
+    def identity(self) -> dict[str, Any]:
+        """Settings, classes, seed, encoder, and the hashes of the corpus and of every word list."""
+        return self._identity
+
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
+        # A file counts by its content: moving or renaming it changes nothing.
+        settings = self._config.identity()
+        for name in ("corpus", "stop_words", "templates"):
+            del settings[name]
+        steered = [name for name in ATTRIBUTES if name in self._steering]
+        for name in ATTRIBUTES:
+            if name not in steered:
+                del settings[name]
+        return {
+            **settings,
+            **({"attribute_words": _sha256(data_file(ATTRIBUTE_FILE))} if steered else {}),
+            "column": self._corpus.column,
+            "classes": [spec.model_dump(mode="json") for spec in self._specs],
+            "seed": self._run_seed,
+            "embedder": self._embedder,
+            "corpus": self._corpus.sha256(),
+            "stop_words": _sha256(self._config.stop_words or data_file(STOP_FILE)),
+            "templates": _sha256(self._config.templates or data_file(TEMPLATES_FILE)),
+            "class_words": _sha256(data_file(CLASSES_FILE)),
+            "excluded_phrases": _sha256(data_file(EXCLUDED_FILE)),
+        }
+
+    def prepare(self) -> None:
+        """Read the pool, or make and save it: one pass over the corpus and one over the text encoder."""
+        captions = load_pool(self._pool_path, self._identity) if self._pool_path else None
+        if captions is None:
+            captions = {}
+            if self._config.pool:
+                findings = gather(self._config, self._corpus, self._classes, self._steering)
+                captions = rank(findings, self._config, self._classes, self._embed_factory)
+            if self._pool_path:
+                save_pool(self._pool_path, self._identity, captions)
+        self._captions = captions
+
+    def process(self, shard: ShardSpec, upstream: ShardReader | None) -> Iterator[Record]:
+        """One record per sample, without files."""
+        for number in range(shard.start, shard.stop):
+            position, index = sample_place(number, len(self._classes))
+            name = self._classes[position].name
+            wishes = self._steering.draw(name, index)
+            prompt = choose(self._captions, self._expander, self._counts, position, index, self._steering, wishes)
+            key = sample_key(number)
+            row = {
+                "key": key,
+                "number": number,
+                "class_name": name,
+                "classes": list(prompt.classes),
+                "index": index,
+                "prompt": prompt.text,
+                "source": prompt.source,
+                **wishes,
+                "seed": derive_seed(self._run_seed, name, index),
+            }
+            yield Record(key, row)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,51 @@
+import csv
+
+import numpy as np
+from PIL import Image
+
+from dsfactory.core.config import ClassSpec
+from dsfactory.core.run import CONFIG, Run
+from dsfactory.jobs.job import refine_job
+from dsfactory.jobs.pictures import annotate_job, plan_annotation
+from dsfactory.runner.limits import UNLIMITED, Limits
+from dsfactory.runner.progress import Silent
+from tests.command import tree
+
+
+def test_a_run_that_was_killed_as_it_began_is_taken_up(tmp_path):
+    """Between the manifest and the configuration there is a moment in which a process may end."""
+    (tmp_path / "in").mkdir()
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(tmp_path / "in" / "a.png")
+    with Run.claim(tmp_path / "out", (ClassSpec(name="dog"),), 0):
+        pass
+    assert not (tmp_path / "out" / CONFIG).exists()
+    plan = plan_annotation(tmp_path / "in", tmp_path / "out", None, {"classes": ["dog"]}, False)
+    assert [picture.name for picture in plan.pictures] == ["a.png"]
+
+
+def test_a_stopped_redo_goes_on_without_the_flag_and_trusts_no_old_mask(tiny_model, tmp_path):
+    """Which classes a picture is said to show is in no fingerprint."""
+    images, classes = tmp_path / "in", tmp_path / "classes.csv"
+    images.mkdir()
+    for number in range(2):
+        pixels = np.random.default_rng(number).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(images / f"{number}.png")
+    flags = {"classes": ["dog", "bird"], "shard_size": 1, "generate": {"model": str(tiny_model)},
+             "refine": {"min_box": 0},
+             "annotate": {"seeds": 1, "timesteps": [200], "image_classes": str(classes)}}  # fmt: skip
+
+    def say(*said):
+        with classes.open("w", newline="") as file:
+            csv.writer(file).writerows([("file", "classes"), *((f"{n}.png", one) for n, one in enumerate(said))])
+
+    def annotate(out, redo=False, limits=UNLIMITED):
+        done = annotate_job(images, out, None, flags, Silent(), redo, limits)
+        return done.exit_code if done.stopped else refine_job(out, None, {}, Silent(), redo, limits).exit_code
+
+    say("dog", "dog")
+    assert annotate(tmp_path / "a") == 0
+    say("bird", "dog")
+    assert annotate(tmp_path / "a", redo=True, limits=Limits(max_gb=0)) == 5
+    assert annotate(tmp_path / "a") == 0
+    assert annotate(tmp_path / "fresh") == 0
+    assert tree(tmp_path / "a") == tree(tmp_path / "fresh")

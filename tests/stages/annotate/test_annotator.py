@@ -1,0 +1,115 @@
+"""Tiny pipelines of the real classes, one of each family."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from dsfactory.core.config import ClassSpec
+from dsfactory.errors import UserError
+from dsfactory.models.loading import load_pipeline
+from dsfactory.stages.annotate.annotator import Annotator, competing_gains, fitted_size
+from tests.tiny_models import tiny_pocket, tiny_sd, tiny_sd2, tiny_sdxl
+
+DOG, BIRD = ClassSpec(name="dog"), ClassSpec(name="bird")
+
+
+def picture(width: int, height: int) -> np.ndarray:
+    rng = np.random.default_rng(width)
+    return rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def annotator(pipeline: Any, **changes: Any) -> Annotator:
+    settings: dict[str, Any] = {"timesteps": (100, 400), "seeds": 2, "width": 64, "height": 64}
+    return Annotator(pipeline, **(settings | changes))
+
+
+@pytest.fixture(scope="module", params=[tiny_sd, tiny_sd2, tiny_sdxl, tiny_pocket])
+def pipeline(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return load_pipeline(str(request.param(tmp_path_factory.mktemp("model") / "tiny")), device="cpu")
+
+
+def test_every_family_gives_maps_of_the_pictures_shape(pipeline: Any) -> None:
+    look = annotator(pipeline)
+    noisy = look.noisy(picture(96, 48), seed=1)
+    assert noisy.size == (88, 48)
+    evidence = look.evidence(noisy, (DOG, BIRD))
+    largest = max(evidence.cross)
+    assert largest in {(6, 11), (3, 6)}  # the XL shape has no attention at full size
+    for maps in (*evidence.cross.values(), *evidence.affinity.values()):
+        assert maps.shape[0] == 2 and np.isfinite(maps).all()
+    assert not np.array_equal(evidence.cross[largest][0], evidence.cross[largest][1])
+
+
+def test_gains_are_shares_of_the_error_whatever_the_order(pipeline: Any) -> None:
+    look = annotator(pipeline)
+    noisy = look.noisy(picture(64, 64), seed=1)
+    gains = look.gains(noisy, (DOG, BIRD))
+    assert gains.shape == (2,) and (gains >= 0).all() and (gains < 1).all()
+    assert np.array_equal(look.gains(noisy, (BIRD, DOG)), gains[::-1])
+
+
+def test_each_class_gains_where_it_explains_the_picture_best() -> None:
+    errors = np.full((4, 32, 32), 1.0, np.float32)  # plain, and three classes
+    errors[1, :, :16] = 0.8
+    errors[2, :, 16:] = 0.6
+    errors[3] = 0.9  # a little better everywhere, and nowhere the best
+    left, right, neither = competing_gains(errors)
+    assert right > left > 0.01 and neither < 0.003
+    assert competing_gains(errors[:2])[0] > left  # without rivals it gains more
+    errors[1:] = 1.1
+    assert competing_gains(errors).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("make", "kind"), [(tiny_sd, "epsilon"), (tiny_sd2, "v_prediction")])
+def test_the_error_is_that_of_training(make: Any, kind: str, tmp_path: Path) -> None:
+    """A UNet that predicts the target exactly has no error: the target follows from the noisy latents and the clean."""
+    pipeline = load_pipeline(str(make(tmp_path / "tiny")), device="cpu")
+    noisy = annotator(pipeline, timesteps=(300,), seeds=3).noisy(picture(64, 64), seed=5)
+    ((timestep, latents, target),) = noisy.steps
+    share = pipeline.scheduler.alphas_cumprod[timestep]
+    with torch.no_grad():
+        pixels = torch.from_numpy(picture(64, 64)).permute(2, 0, 1)[None].float() / 127.5 - 1
+        clean = pipeline.vae.encode(pixels).latent_dist.mode() * pipeline.vae.config.scaling_factor
+    noise = (latents - share.sqrt() * clean) / (1 - share).sqrt()
+    expected = noise if kind == "epsilon" else share.sqrt() * noise - (1 - share).sqrt() * clean
+    assert torch.allclose(target, expected.expand_as(target), atol=1e-4)
+    assert 0.7 < float(noise.std()) < 1.3  # it is noise of unit variance, different for each draw
+    assert not torch.equal(noise[0], noise[1])
+
+
+def test_the_same_picture_and_seed_give_the_same_bytes(tmp_path: Path) -> None:
+    look = annotator(load_pipeline(str(tiny_sd(tmp_path / "tiny")), device="cpu"))
+
+    def read(seed: int) -> bytes:
+        return look.evidence(look.noisy(picture(64, 64), seed), (DOG,)).to_bytes()
+
+    first = read(1)
+    look.evidence(look.noisy(picture(80, 64), 9), (BIRD, DOG))  # another picture in between
+    assert read(1) == first != read(2)
+
+
+def test_many_classes_take_several_prompts(tmp_path: Path) -> None:
+    look = annotator(load_pipeline(str(tiny_sd(tmp_path / "tiny")), device="cpu"))
+    classes = [ClassSpec(name=name) for name in ("dog", "bird", "cat", "traffic light", "umbrella")]
+    assert look.text(classes) == "a photo of a dog, a bird, a cat and a traffic light; a photo of an umbrella"
+    evidence = look.evidence(look.noisy(picture(64, 64), 1), classes)
+    assert all(len(maps) == 5 and maps.max(axis=(1, 2)).min() > 0 for maps in evidence.cross.values())
+
+
+def test_a_prompt_that_leaves_no_room_for_the_class_is_refused(tmp_path: Path) -> None:
+    pipeline = load_pipeline(str(tiny_sd(tmp_path / "tiny")), device="cpu")
+    look = annotator(pipeline, prompt="zebra " * 16 + "{classes}")
+    with pytest.raises(UserError, match="too long"):
+        look.evidence(look.noisy(picture(64, 64), 1), (DOG,))
+
+
+@pytest.mark.parametrize(
+    ("size", "fitted"),
+    [((512, 512), (512, 512)), ((4000, 3000), (592, 440)), ((100, 100), (512, 512)), ((5000, 100), (1024, 256)),
+     ((100, 5000), (256, 1024))],
+)  # fmt: skip
+def test_pictures_are_fitted_to_the_models_area(size: tuple[int, int], fitted: tuple[int, int]) -> None:
+    assert fitted_size(*size, 512, 512) == fitted
