@@ -26,7 +26,7 @@ demo: setup ## class names in, COCO and VOC out: dogs and birds in runs/demo
 	@echo 'The dataset is in runs/demo/export/coco and runs/demo/export/voc'
 	@echo 'Look at it: open $(CURDIR)/runs/demo/report.html in a browser, or runs/demo/montage.png'
 
-test: setup ## the tests (half an hour on two busy cores)
+test: setup ## the tests (14 minutes on two quiet cores)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: setup ## the tests that take minutes each; installs Ray (240 MB)
@@ -103,6 +103,6 @@ measure: setup $(STICKERS)/.installed ## the bundled model's figures: recognised
 ABLATION_WORK ?= build/ablation
 ABLATION_FLAGS ?=
 ablation: setup $(STICKERS)/.installed ## what each step of the labels is worth, tested on an art style never seen (hours; resumes)
-	$(BIN)/python -m scripts.ablation --packages $(PACKAGES) --work $(ABLATION_WORK) --out docs/figures/ablation.json $(ABLATION_FLAGS)
+	$(BIN)/python -m research.ablation --packages $(PACKAGES) --work $(ABLATION_WORK) --out docs/figures/ablation.json $(ABLATION_FLAGS)
 
 .PHONY: help setup demo test test-slow lint bench crash fuzz pocket measure consumers ablation

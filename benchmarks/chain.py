@@ -16,10 +16,10 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -30,15 +30,18 @@ import torch
 from benchmarks.capture import CLASSES, GUIDANCE, PROMPT
 from benchmarks.machine import describe, interleaved, machine, make_parser, summary, write_result
 from benchmarks.models import stable_diffusion_15
+from dsfactory.core.chain import Input, Step
 from dsfactory.core.run import Run, StageState
 from dsfactory.core.sample import Record, sample_key
 from dsfactory.core.shard import ShardWriter
 from dsfactory.core.stage import fingerprint
 from dsfactory.models.loading import DTYPES, choose_device
+from dsfactory.runner.inline import Inline
 from dsfactory.runner.limits import UNLIMITED
+from dsfactory.runner.processes import Team
 from dsfactory.runner.progress import Silent
-from dsfactory.runner.scheduler import claim_stage, run_stage
-from dsfactory.runner.stream import Follower
+from dsfactory.runner.scheduler import TURN_S, carry_out, works_of
+from dsfactory.runner.work import Work
 from dsfactory.stages.generate.config import GenerateConfig
 from dsfactory.stages.generate.sampler import Sampler
 from dsfactory.stages.generate.stage import GenerateStage
@@ -58,16 +61,40 @@ class LoadedGenerate(GenerateStage):
     def identity(self) -> dict[str, Any]:
         return {"pipeline": "Stable Diffusion 1.5 size, random weights"}
 
-    def prepare(self) -> None:
+    def load(self) -> None:
         self._sampler = self._loaded
 
 
-def write_prompts(run: Run) -> None:
+class Pinned(Inline):
+    """Images are made here, masks by a worker process for each core that refines.
+
+    Args:
+        images, masks: the two works.
+        cores: that refine.
+    """
+
+    def __init__(self, images: Work, masks: Work, cores: list[int]) -> None:
+        super().__init__(images, Team(masks, [masks.step.stage] * len(cores), ahead=2))
+        self._images, self._cores = images, cores
+        self.drawn: float | None = None
+        """When the last image was there."""
+
+    def __enter__(self) -> Self:
+        with pinned(self._cores):  # inherited by the workers
+            return super().__enter__()
+
+    def wait(self, hand_out: Callable[[], None], timeout: float = TURN_S) -> None:
+        super().wait(hand_out, timeout)
+        if self.drawn is None and not self._images.busy:
+            self.drawn = time.perf_counter()
+
+
+def write_prompts(run: Run) -> Input:
     identity = {"prompt": PROMPT}
-    mark = fingerprint(PromptsStage, identity, "")  # type: ignore[arg-type]  # reads the class's name and version
+    mark = fingerprint("prompts", 1, identity, "")
     run.begin_stage(StageState(stage="prompts", version=1, fingerprint=mark, upstream="", identity=identity))
     for spec in run.shards():
-        with ShardWriter(run.stage_folder("prompts"), spec, PromptsStage.schema, mark) as writer:
+        with ShardWriter(run.stage_folder("prompts"), spec, PromptsStage.writes.schema, mark) as writer:
             for number in range(spec.start, spec.stop):
                 row = {
                     "key": sample_key(number), "number": number, "class_name": "dog", "classes": ["dog"],
@@ -75,25 +102,23 @@ def write_prompts(run: Run) -> None:
                 }  # fmt: skip
                 writer.add(Record(row["key"], row))
             writer.commit()
+    return Input(PromptsStage, mark)
 
 
 def chain(path: Path, sampler: Sampler, arguments: argparse.Namespace) -> tuple[float, float]:
-    """Make a run; seconds until the last mask is there, and of these, those after the last image was drawn."""
-    generate = LoadedGenerate(sampler, arguments.size)
-    refine = [RefineStage(RefineConfig(min_box=0), CLASSES) for _ in arguments.refine_core]
+    """Make a run; seconds until the last mask is there, and how many of these came after the last image."""
     with Run.claim(path, CLASSES, 0) as run:
         run.grow(arguments.images, arguments.batch_size)
-        write_prompts(run)
+        generate = Step(LoadedGenerate(sampler, arguments.size), (write_prompts(run),))
+        refine = Step(RefineStage(RefineConfig(min_box=0), CLASSES), (generate.as_input(),))
         start = time.perf_counter()
-        mark = claim_stage(run, generate)
-        with ExitStack() as stack:
-            with pinned(arguments.refine_core):  # inherited by the worker
-                follower = stack.enter_context(Follower(run, refine, mark, Silent(), UNLIMITED))
-            drawn = run_stage(run, generate, Silent())
-            last = time.perf_counter()
-            assert follower.finish(drawn).made == arguments.images
-            end = time.perf_counter()
-    return end - start, end - last
+        images, masks = works_of(run, [generate, refine], Silent(), UNLIMITED)
+        slots = Pinned(images, masks, arguments.refine_core)
+        carry_out([images, masks], slots)
+        end = time.perf_counter()
+        assert images.finish().made == masks.finish().made == arguments.images
+    assert slots.drawn is not None
+    return end - start, end - slots.drawn
 
 
 @contextmanager

@@ -47,12 +47,14 @@ def write_large_run(path: Path, samples: int, side: int = 128, shard_size: int =
         run.grow(samples, shard_size)
         write_atomic(path / CONFIG, (seed / CONFIG).read_bytes())
         for stage in (GenerateStage, RefineStage):
-            state = small.stage_state(stage.name)
+            state = small.stage_state(stage.folder)
             assert state is not None
             run.begin_stage(state)
-            records = list(small.reader(stage.name, small.shards()[0]).records())
+            records = list(small.reader(stage.folder, small.shards()[0]).records())
             for spec in run.shards():
-                with ShardWriter(run.stage_folder(stage.name), spec, stage.schema, state.fingerprint) as writer:
+                with ShardWriter(
+                    run.stage_folder(stage.folder), spec, stage.writes.schema, state.fingerprint
+                ) as writer:
                     for number in range(spec.start, spec.stop):
                         record = records[number % SCENES]
                         row = {**record.row, "key": sample_key(number), "number": number, "seed": number}

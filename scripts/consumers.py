@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from dsfactory.core.png import decode_index_png, decode_rgb_png, encode_index_png, encode_rgb_png
 from dsfactory.core.sample import VOID, sample_key
-from dsfactory.dataset.sample import Labels, read_labels
-from dsfactory.formats import FORMATS, ExportSample, export
+from dsfactory.dataset.sample import ExportSample, Labels, read_labels
+from dsfactory.formats import FORMATS
+from dsfactory.formats.exporter import export
 from scripts.consumer_readers import CONSUMERS, Consumer, Mask, Seen
 
 CLASSES = ("dog", "traffic light", "crème brûlée")
@@ -176,7 +177,7 @@ def try_all(samples: list[ExportSample], classes: tuple[str, ...], work: Path) -
 
 def as_table(verdicts: list[Verdict]) -> str:
     """The verdicts as a Markdown table."""
-    lines = ["| tool | format | version tried | images | objects | worst IoU | void | |", "| --- " * 8 + "|"]
+    lines = ["| tool | format | version tried | images | objects | worst IoU | ignore | |", "| --- " * 8 + "|"]
     for item in verdicts:
         iou = "boxes" if item.iou is None else "exact" if item.iou == 1 else f"{item.iou:.3f}"
         figures = [str(item.images), str(item.objects or "–"), iou, "yes" if item.void else "–"]

@@ -15,13 +15,14 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["dsfactory"]):
-    from dsfactory.core.config import ClassSpec, read_class_file
+    from dsfactory.jobs.config import resolve_config
+
+    from dsfactory.core.config import ClassSpec, read_class_file, read_text
     from dsfactory.errors import DsfactoryError
     from dsfactory.formats.coco.read import read_coco
     from dsfactory.formats.cvat.read import read_cvat
     from dsfactory.formats.reading.source import Source
-    from dsfactory.formats.voc.folder import _read_labelmap
-    from dsfactory.jobs.config import resolve_config
+    from dsfactory.formats.voc.layout import parse_labelmap
     from dsfactory.stages.annotate.pictures import read_image_classes
     from dsfactory.stages.prompts.corpus import Corpus
 
@@ -63,7 +64,7 @@ PARSERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "csv": ("captions.csv", lambda path: list(Corpus(str(path)).captions())),
     "jsonl": ("captions.jsonl", lambda path: list(Corpus(str(path)).captions())),
     "shown": ("shown.csv", lambda path: read_image_classes(path, [ClassSpec(name=name) for name in CLASSES])),
-    "labelmap": ("labelmap.txt", _read_labelmap),
+    "labelmap": ("labelmap.txt", lambda path: parse_labelmap(read_text(path, "label map"), str(path))),
     "coco": ("a.json", lambda path: _labels(read_coco, path)),
     "cvat": ("annotations.xml", lambda path: _labels(read_cvat, path)),
 }

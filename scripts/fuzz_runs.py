@@ -22,19 +22,20 @@ import dsfactory.stages.refine.mask  # noqa: F401 -- with PyTorch, before the bo
 from dsfactory.core.run import Run, StageState
 from dsfactory.core.sample import Record, sample_key
 from dsfactory.core.shard import ShardReader, ShardSpec, ShardWriter
+from dsfactory.core.space import Space
 from dsfactory.core.stage import fingerprint
 from dsfactory.errors import DsfactoryError, UserError
 from dsfactory.jobs.evaluate import _run_set
 from dsfactory.jobs.export import export_job
-from dsfactory.jobs.job import refine_job, status_of
-from dsfactory.jobs.splicing import splice_job
+from dsfactory.jobs.job import Request, run_job
+from dsfactory.jobs.status import status_of
 from dsfactory.report.job import report_job
 from dsfactory.runner.progress import Silent
-from dsfactory.stages.filter.config import FilterConfig
-from dsfactory.stages.filter.plan import Plan
-from dsfactory.stages.filter.samples import stored
+from dsfactory.stages.filter.samples import read_samples, stored
 from dsfactory.stages.filter.stage import COLUMNS, FilterStage
+from dsfactory.stages.generate.stage import GenerateStage
 from dsfactory.stages.prompts.pool import load_pool
+from dsfactory.stages.splice.stage import SpliceStage
 from dsfactory.storage.disk import disk_errors
 from dsfactory.verify import verify_path
 from scripts.fuzz_bytes import SCALARS, TAR_TYPES, WORDS, mutate, mutate_value
@@ -59,7 +60,7 @@ def made_run() -> Path:
     write_run(folder / "run", CLASSES, scenes, shard_size=2)
     run = Run.open(folder / "run")
     _add_verdicts(run)
-    splice_job(run.path, None, {"splice": {"num": 2, "mix": "1x2", "paste": 1}}, Silent())
+    _make("splice", run.path, {"num": 2, "mix": "1x2", "paste": 1})
     export_job(run.path, ",".join(FORMATS), None, 0.3)
     return run.path
 
@@ -68,15 +69,19 @@ def _add_verdicts(run: Run) -> None:
     """The filter's shards, as it would write them; its networks are not there."""
     refined = run.stage_state("refine")
     assert refined is not None
-    mark = fingerprint(FilterStage, {}, refined.fingerprint)  # type: ignore[arg-type]  # reads the class's name and version
+    mark = fingerprint("filter", FilterStage.version, {}, refined.fingerprint)
     run.begin_stage(StageState(stage="filter", version=FilterStage.version, fingerprint=mark,
                                upstream=refined.fingerprint, identity={}))  # fmt: skip
     for spec in run.shards():
-        with ShardWriter(run.stage_folder("filter"), spec, FilterStage.schema, mark) as writer:
+        with ShardWriter(run.stage_folder("filter"), spec, FilterStage.writes.schema, mark) as writer:
             for record in run.reader("refine", spec).records():
                 verdict = {**dict.fromkeys(COLUMNS.names), "kept": True, "drop_reason": "", "fold": 0}
                 writer.add(Record(record.key, {**record.row, **verdict}, record.files))
             writer.commit()
+
+
+def _make(stage: str, run: Path, settings: dict[str, Any], redo: bool = False) -> None:
+    run_job(Request((stage,), run, flags={stage: settings}, redo=redo), Silent())
 
 
 def copy_of_run(folder: Path) -> Path:
@@ -96,10 +101,10 @@ def use_everything(run: Path) -> None:
         lambda: verify_path(run, silent),
         lambda: export_job(run, "coco,voc,yolo,cvat", run / "fresh", 0.3),
         lambda: report_job(run, None, 10, silent),
-        lambda: _read_all(stored(Plan.of_run(Run.open(run), FilterConfig()).samples)),
-        lambda: _read_all(_run_set(Run.open(run), True).images),
-        lambda: splice_job(run, None, {"splice": {"num": 3, "mix": "1x2", "paste": 2}}, silent, redo=True),
-        lambda: refine_job(run, None, {"refine": {"crf_iterations": 0}}, silent, redo=True),
+        lambda: _read_all(stored(read_samples(Run.open(run), "generate", "refine")[0])),
+        lambda: _read_all(_run_set(Run.open(run), ()).images),
+        lambda: _make("splice", run, {"num": 3, "mix": "1x2", "paste": 2}, redo=True),
+        lambda: _make("refine", run, {"crf_iterations": 0}, redo=True),
     ]
     for command in commands:
         try:
@@ -119,11 +124,7 @@ def forged_run(rng: random.Random, folder: Path) -> None:
     """One shard with other rows or other files than its stage writes, sealed anew with all checksums in order."""
     run = Run.open(copy_of_run(folder))
     stage = rng.choice(["generate", "refine", "filter", "splice"])
-    space = run
-    if stage == "splice":
-        from dsfactory.core.space import SpliceSpace
-
-        space = SpliceSpace.of(run)
+    space = Space.of(run, SpliceStage) if stage == "splice" else run
     spec = rng.choice(space.shards())
     reader = ShardReader(run.stage_folder(stage), spec)
     records = [Record(record.key, dict(record.row), dict(record.files)) for record in reader.records()]
@@ -257,7 +258,7 @@ def run_folder(rng: random.Random, folder: Path) -> None:
         with disk_errors(run, "nothing is lost"), Run.open(run).lock():
             opened = Run.open(run)
             opened.begin_stage(StageState(stage="generate", version=1, fingerprint="g", upstream="", identity={}))
-            opened.discard_stage("generate")
+            opened.discard(GenerateStage)
             opened.grow(opened.total + 3, 4)
             load_pool(stage / "stage.json", {})
     finally:

@@ -22,7 +22,8 @@ import yaml
 from dsfactory.core.config import parse_class_list, parse_section, read_class_file
 from dsfactory.core.png import decode_rgb_png, encode_rgb_png
 from dsfactory.errors import DamagedShard
-from dsfactory.jobs.config import RunConfig, resolve_config
+from dsfactory.jobs.settings import resolve_config
+from dsfactory.stages import RunConfig
 from dsfactory.stages.prompts.corpus import Corpus
 from scripts.fuzz_bytes import SCALARS, WORDS, encode, mutate, unicode_text
 from scripts.fuzz_labels import fixed_coco, fixed_cvat, fixed_masks

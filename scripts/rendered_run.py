@@ -1,6 +1,6 @@
 """Make a run out of images whose masks are known, as if ``generate`` and ``refine`` had made them.
 
-For measuring what comes after them: no model draws, so what is measured depends on none.
+For measuring what comes after them: no model generates, so what is measured depends on none.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from dsfactory.core.config import ClassSpec
 from dsfactory.core.png import encode_index_png, encode_rgb_png
 from dsfactory.core.run import CONFIG, Run, StageState
-from dsfactory.core.sample import VOID, Record, sample_key
+from dsfactory.core.sample import EVIDENCE, IMAGE, INSTANCES, MASK, VOID, Record, sample_key
 from dsfactory.core.shard import ShardWriter
 from dsfactory.core.stage import Stage, fingerprint
-from dsfactory.jobs.config import resolve_config
+from dsfactory.jobs.settings import resolve_config
 from dsfactory.stages.generate.evidence import Evidence
-from dsfactory.stages.generate.stage import EVIDENCE, IMAGE, GenerateStage
+from dsfactory.stages.generate.stage import GenerateStage
 from dsfactory.stages.refine.clean import label_instances
 from dsfactory.stages.refine.stage import RefineStage
 from dsfactory.storage.atomic import write_atomic
@@ -31,7 +31,7 @@ class LabelledScene:
 
     Attributes:
         image: uint8 RGB ``(height, width, 3)``.
-        mask: uint8 ``(height, width)``: position in the run's class list + 1; 0 background, 255 void.
+        mask: uint8 ``(height, width)``: position in the run's class list + 1; 0 background, 255 ignored.
         classes: names of the classes that the image is to show, the first is the one it was made for.
     """
 
@@ -41,7 +41,9 @@ class LabelledScene:
 
 
 def write_run(path: Path, classes: Sequence[str], scenes: Sequence[LabelledScene], shard_size: int = 32) -> None:
-    """Write a run with finished ``generate`` and ``refine`` stages. The evidence is empty: it cannot be refined again.
+    """Write a run with finished ``generate`` and ``refine`` stages.
+
+    The attention maps are empty: it cannot be refined again.
 
     Raises:
         UserError: ``path`` is in use by something else.
@@ -56,12 +58,12 @@ def write_run(path: Path, classes: Sequence[str], scenes: Sequence[LabelledScene
         for spec in run.shards():
             rows = [_row(number, scenes[number], specs) for number in range(spec.start, spec.stop)]
             with (
-                ShardWriter(run.stage_folder("generate"), spec, GenerateStage.schema, drawn) as images,
-                ShardWriter(run.stage_folder("refine"), spec, RefineStage.schema, refined) as masks,
+                ShardWriter(run.stage_folder("generate"), spec, GenerateStage.writes.schema, drawn) as images,
+                ShardWriter(run.stage_folder("refine"), spec, RefineStage.writes.schema, refined) as masks,
             ):
                 for row in rows:
                     scene = scenes[row["number"]]
-                    files = {IMAGE: encode_rgb_png(scene.image), EVIDENCE: _blank_evidence(len(scene.classes))}
+                    files = {IMAGE: encode_rgb_png(scene.image), EVIDENCE: _blank_maps(len(scene.classes))}
                     images.add(Record(row["key"], row, files))
                     masks.add(_labelled(row, scene, [classes.index(name) + 1 for name in scene.classes]))
                 images.commit()
@@ -69,9 +71,9 @@ def write_run(path: Path, classes: Sequence[str], scenes: Sequence[LabelledScene
 
 
 def _begin(run: Run, stage: type[Stage], identity: dict[str, Any], upstream: str) -> str:
-    mark = fingerprint(stage, identity, upstream)  # type: ignore[arg-type]  # reads the class's name and version
+    mark = fingerprint(stage.folder, stage.version, identity, upstream)
     run.begin_stage(
-        StageState(stage=stage.name, version=stage.version, fingerprint=mark, upstream=upstream, identity=identity)
+        StageState(stage=stage.folder, version=stage.version, fingerprint=mark, upstream=upstream, identity=identity)
     )
     return mark
 
@@ -87,7 +89,7 @@ def _row(number: int, scene: LabelledScene, specs: Sequence[ClassSpec]) -> dict[
     return known
 
 
-def _blank_evidence(classes: int) -> bytes:
+def _blank_maps(classes: int) -> bytes:
     return Evidence({(1, 1): np.zeros((classes, 1, 1), np.float16)}).to_bytes()
 
 
@@ -100,6 +102,6 @@ def _labelled(row: dict[str, Any], scene: LabelledScene, ids: list[int]) -> Reco
     }  # fmt: skip
     found = scores["area"][0] > 0
     status = {} if found else {"status": "rejected", "reason": f"no mask for {row['class_name']}"}
-    extra = {name: None for name in RefineStage.schema.names if name not in row | scores}
-    files = {"mask.png": encode_index_png(scene.mask), "instances.png": encode_index_png(instances)}
+    extra = {name: None for name in RefineStage.writes.schema.names if name not in row | scores}
+    files = {MASK: encode_index_png(scene.mask), INSTANCES: encode_index_png(instances)}
     return Record(row["key"], {**row, **extra, **scores, **status}, files)

@@ -19,18 +19,19 @@ from PIL import Image
 
 from dsfactory.core.png import decode_index_png, decode_rgb_png
 from dsfactory.core.run import Run
-from dsfactory.core.sample import VOID, Record
-from dsfactory.core.space import STAGE as SPLICE
-from dsfactory.core.space import SpliceSpace
+from dsfactory.core.sample import EVIDENCE, IMAGE, INSTANCES, MASK, VOID, Record
+from dsfactory.core.space import Space
 from dsfactory.crf.crf import dense_crf
 from dsfactory.crf.crf_cpu import softmax
 from dsfactory.crf.thumbnail import Thumbnail
-from dsfactory.jobs.job import run_config
+from dsfactory.jobs.settings import run_config
+from dsfactory.stages.filter.config import FilterConfig
 from dsfactory.stages.generate.evidence import Evidence
 from dsfactory.stages.refine.config import RefineConfig
 from dsfactory.stages.refine.fuse import nominal_side
 from dsfactory.stages.refine.mask import coarse_masks, fused_maps, refine_mask, scaled_kernels
 from dsfactory.stages.refine.threshold import candidate_thresholds, soft_logits, sweep_agreement
+from dsfactory.stages.splice.stage import SpliceStage
 from scripts.montage import COLOURS, Sample, draw_labels
 
 matplotlib.use("Agg")
@@ -101,9 +102,9 @@ def read_record(run: Run, stage: str, key: str) -> Record:
 
 def choose_splice(run: Run, key: str | None) -> Record:
     """The first 2×2 mosaic without augmentations, of those that show ``key`` if that is given."""
-    space = SpliceSpace.of(run)
+    space = Space.of(run, SpliceStage)
     for spec in space.shards():
-        for record in space.reader(SPLICE, spec).records():
+        for record in space.reader(SpliceStage.folder, spec).records():
             row = record.row
             plain = row["status"] == "ok" and row["kind"] == "2x2" and not row["augmentations"]
             if plain and (key is None or key in row["sources"]):
@@ -114,15 +115,15 @@ def choose_splice(run: Run, key: str | None) -> Record:
 def read_steps(run_path: Path, key: str | None) -> Steps:
     """Follow one image through a run."""
     run = Run.open(run_path)
-    config = run_config(run_path).refine
+    config = run_config(run_path).of(RefineConfig)
     mosaic = choose_splice(run, key)
     key = key or mosaic.row["sources"][0]
     drawn, refined, judged = (read_record(run, stage, key) for stage in ("generate", "refine", "filter"))
-    image, evidence = decode_rgb_png(drawn.files["image.png"]), Evidence.from_bytes(drawn.files["evidence.safetensors"])
+    image, evidence = decode_rgb_png(drawn.files[IMAGE]), Evidence.from_bytes(drawn.files[EVIDENCE])
     names = drawn.row["classes"]
     ids = {item.name: number for number, item in enumerate(run.manifest.classes, start=1)}
     class_ids = [ids[name] for name in names]
-    mask = decode_index_png(refined.files["mask.png"])
+    mask = decode_index_png(refined.files[MASK])
     again = refine_mask(image, evidence.cross, evidence.affinity, class_ids, config)
     assert np.array_equal(again.labels, mask), "the run was refined by other code than this"
     return Steps(
@@ -134,13 +135,13 @@ def read_steps(run_path: Path, key: str | None) -> Steps:
         weight=config.affinity_weight,
         **_masks(image, evidence, config, again.thresholds),
         mask=mask,
-        instances=decode_index_png(refined.files["instances.png"]),
+        instances=decode_index_png(refined.files[INSTANCES]),
         network=_out_of_fold(run, image, judged.row["fold"])[class_ids[0]],
-        filtered=decode_index_png(judged.files["mask.png"]),
+        filtered=decode_index_png(judged.files[MASK]),
         splice=(
-            decode_rgb_png(mosaic.files["image.png"]),
-            decode_index_png(mosaic.files["mask.png"]),
-            decode_index_png(mosaic.files["instances.png"]),
+            decode_rgb_png(mosaic.files[IMAGE]),
+            decode_index_png(mosaic.files[MASK]),
+            decode_index_png(mosaic.files[INSTANCES]),
             mosaic.row,
         ),
     )
@@ -175,7 +176,7 @@ def _out_of_fold(run: Run, image: Picture, fold: int) -> NDArray[np.float32]:
     from dsfactory.segment.predict import predict
     from dsfactory.stages.filter.crossval import load_fold
 
-    settings, labels = run_config(run.path).filter.segment, len(run.manifest.classes) + 1
+    settings, labels = run_config(run.path).of(FilterConfig).segment, len(run.manifest.classes) + 1
     network = load_fold(run.stage_folder("filter"), fold, labels, settings, torch.device("cpu"))
     (probabilities,) = predict(network, [image], settings.side)
     return probabilities

@@ -1,7 +1,10 @@
-"""Run ``dsfactory`` as a process of its own, as a user would."""
+"""Run ``dsfactory`` as a user would: as a process of its own, or in this one where that makes no difference."""
 
+import contextlib
+import io
 import os
 import re
+import signal
 import subprocess
 import sys
 from functools import cache
@@ -46,6 +49,23 @@ def command(*arguments: str, cwd: Path, wait: bool = True, fresh: bool = False, 
     return subprocess.CompletedProcess(arguments, child.returncode, out, err)
 
 
+def called(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """A finished command, run in this process, which has the heavy libraries at hand. A traceback fails the test."""
+    from dsfactory.cli.app import main
+
+    out, err = io.StringIO(), io.StringIO()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main([*arguments])
+        except SystemExit as end:
+            return subprocess.CompletedProcess(arguments, int(end.code or 0), out.getvalue(), err.getvalue())
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+    raise AssertionError("main returned")
+
+
 @cache
 def nursery() -> Nursery:
     """The tests' own, begun with the first command."""
@@ -53,11 +73,20 @@ def nursery() -> Nursery:
 
 
 def run_tiny(model: Path, name: str, *arguments: str, cwd: Path, wait: bool = True) -> Any:
-    """``dsfactory NAME`` with a tiny model and settings to match."""
+    """``dsfactory NAME`` with a tiny model and settings to match, as a process."""
+    return command(*_tiny(model, name, *arguments), cwd=cwd, wait=wait)
+
+
+def call_tiny(model: Path, name: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The same in this process."""
+    return called(*_tiny(model, name, *arguments), cwd=cwd)
+
+
+def _tiny(model: Path, name: str, *arguments: str) -> list[str]:
     given = {argument for argument in arguments if argument.startswith("--")}
     defaults = [word for flag, value in zip(TINY[::2], TINY[1::2], strict=True) if flag not in given
                 for word in (flag, value)]  # fmt: skip
-    return command(name, "--model", str(model), *defaults, *arguments, cwd=cwd, wait=wait)
+    return [name, "--model", str(model), *defaults, *arguments]
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -1,7 +1,10 @@
 """Fixtures that several packages' tests share."""
 
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +19,39 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny_models import tiny_sd
 
     return tiny_sd(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a family's tiny pipeline, such as ``sdxl``. Not to be changed."""
+    from tests import tiny_models
+
+    root = tmp_path_factory.mktemp("families")
+    return cache(lambda family: getattr(tiny_models, f"tiny_{family}")(root / family))
+
+
+@pytest.fixture(scope="session")
+def load(model_folder: Callable[[str], Path]) -> Callable[[str], Any]:
+    """A family's tiny pipeline, shared by the session: leave it as it was."""
+    from dsfactory.models.loading import load_pipeline
+
+    return cache(lambda family: load_pipeline(str(model_folder(family)), "cpu"))
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of two shards per stage, with an export in every format that can be brought back.
+
+    Not to be changed: copy it.
+    """
+    from dsfactory.formats import IMPORT_FORMATS
+    from tests.command import call_tiny
+
+    folder = tmp_path_factory.mktemp("tiny-run")
+    formats = ",".join(IMPORT_FORMATS)
+    done = call_tiny(tiny_model, "run", "--out", "a", "--format", formats, "--set", "refine.min_box=0", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "a"
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,9 @@ import pytest
 from PIL import Image
 
 from dsfactory.core.run import Run
+from dsfactory.stages.generate.evidence import Evidence
+from dsfactory.stages.refine.threshold import CLOSE
+from tests.stages.refine.scenes import draw_scene
 
 CORE = min(os.sched_getaffinity(0))
 
@@ -75,6 +78,17 @@ def test_the_mask_stage_beside_the_sweep(bench):
     assert 0 < seconds["quick"] < seconds["whole_stage"]
     assert 0 < result["stage_over_sweep"] < 1 and 0 <= result["same_choice"] <= result["within_0.01"] <= 1
     assert "stage ÷ sweep" in printed
+
+
+def test_small_images_get_the_choice_of_the_exhaustive_sweep():
+    from benchmarks.masks import Picture, measure
+
+    drawn = [draw_scene(seed, 1 + seed, (64, 64), noise=0.6) for seed in range(2)]
+    figures = measure([Picture(one.image) for one in drawn], [Evidence(one.cross, one.affinity) for one in drawn])
+    assert (figures["scenes"], figures["choices"]) == (2, 3)
+    assert figures["same_choice"] == figures["within_0.01"] == 1.0
+    assert figures["agreement_lost_most"] <= CLOSE  # candidates that fall short by less have a say
+    assert figures["seconds_per_scene"]["quick"] < figures["seconds_per_scene"]["exhaustive"]
 
 
 def test_our_crf_beside_pydensecrf(bench):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import command, run_tiny, tree
+from tests.command import call_tiny, called, command, run_tiny, tree
 
 
 def test_help_answers_at_once_and_loads_nothing_heavy():
@@ -21,62 +22,57 @@ def test_help_answers_at_once_and_loads_nothing_heavy():
     )
 
 
-@pytest.fixture(scope="module")
-def finished(tiny_model, tmp_path_factory):
-    """A run of the whole chain, not to be changed."""
-    folder = tmp_path_factory.mktemp("finished")
-    done = run_tiny(tiny_model, "run", "--out", "a", "--format", "coco,voc", "--json", cwd=folder)
-    assert done.returncode in (0, 2), done.stderr
-    return folder
+@pytest.fixture
+def copied(tiny_run, tmp_path):
+    """Where a copy of a finished run is, to be worked on."""
+    shutil.copytree(tiny_run, tmp_path / "a")
+    return tmp_path
 
 
-def test_the_chain_leaves_a_shard_per_stage(finished):
+def test_the_chain_leaves_a_shard_per_stage(tiny_run):
     for stage in ("prompts", "generate", "refine"):
-        assert (finished / "a" / stage / "00000.parquet").exists()
-    assert (finished / "a" / "config.yaml").exists()
+        assert (tiny_run / stage / "00000.parquet").exists()
+    assert (tiny_run / "config.yaml").exists()
 
 
-def test_a_finished_command_does_nothing_and_says_so(finished, tiny_model):
-    before = tree(finished / "a")
-    done = run_tiny(tiny_model, "generate", "--out", "a", cwd=finished)
+def test_a_finished_command_does_nothing_and_says_so(tiny_run, tiny_model):
+    before = tree(tiny_run)
+    done = run_tiny(tiny_model, "generate", "--out", "a", cwd=tiny_run.parent)
     assert done.returncode == 0, done.stderr
     assert "nothing to do" in done.stdout
-    assert tree(finished / "a") == before
+    assert tree(tiny_run) == before
 
 
-def test_the_same_command_elsewhere_gives_the_same_bytes(finished, tiny_model, tmp_path):
-    run_tiny(tiny_model, "generate", "--out", "b", cwd=tmp_path)
-    command("refine", "b", cwd=tmp_path)
-    left, right = tree(finished / "a"), tree(tmp_path / "b")
+def test_the_same_command_elsewhere_gives_the_same_bytes(tiny_run, tiny_model, tmp_path):
+    call_tiny(tiny_model, "generate", "--out", "b", "--set", "refine.min_box=0", cwd=tmp_path)
+    called("refine", "b", cwd=tmp_path)
+    left, right = tree(tiny_run), tree(tmp_path / "b")
     assert {path: data for path, data in left.items() if not path.startswith("export")} == right
 
 
-def test_status_counts_what_is_there(finished):
-    found = json.loads(command("status", "a", "--json", cwd=finished).stdout)
+def test_status_counts_what_is_there(tiny_run):
+    found = json.loads(command("status", "a", "--json", cwd=tiny_run.parent).stdout)
     assert found["classes"] == ["dog", "bird"]
     assert [stage["samples"] for stage in found["stages"]] == [6, 6, 6]
 
 
-def test_more_images_change_none_that_are_there(tiny_model, tmp_path):
-    run_tiny(tiny_model, "generate", "--out", "a", cwd=tmp_path)
-    before = tree(tmp_path / "a")
-    done = run_tiny(tiny_model, "generate", "--out", "a", "--num", "5", cwd=tmp_path)
+def test_more_images_change_none_that_are_there(copied, tiny_model):
+    before = tree(copied / "a")
+    done = call_tiny(tiny_model, "generate", "--out", "a", "--num", "5", cwd=copied)
     assert done.returncode == 0, done.stderr
-    after = tree(tmp_path / "a")
+    after = tree(copied / "a")
     grown = {"run.json", "config.yaml"}
     assert all(after[path] == data for path, data in before.items() if path not in grown)
-    assert json.loads(command("status", "a", "--json", cwd=tmp_path).stdout)["samples"] == 10
+    assert json.loads(called("status", "a", "--json", cwd=copied).stdout)["samples"] == 10
 
 
-def test_refine_again_with_other_settings_draws_nothing(tiny_model, tmp_path):
-    run_tiny(tiny_model, "generate", "--out", "a", cwd=tmp_path)
-    command("refine", "a", cwd=tmp_path)
-    drawn = tree(tmp_path / "a" / "generate")
-    refused = command("refine", "a", "--threshold", "0.4", cwd=tmp_path)
+def test_refine_again_with_other_settings_draws_nothing(copied):
+    drawn = tree(copied / "a" / "generate")
+    refused = called("refine", "a", "--threshold", "0.4", cwd=copied)
     assert refused.returncode == 2
     assert "threshold" in refused.stderr and "--redo" in refused.stderr
-    assert command("refine", "a", "--threshold", "0.4", "--redo", cwd=tmp_path).returncode == 0
-    assert tree(tmp_path / "a" / "generate") == drawn
+    assert called("refine", "a", "--threshold", "0.4", "--redo", cwd=copied).returncode == 0
+    assert tree(copied / "a" / "generate") == drawn
 
 
 @pytest.mark.parametrize(
@@ -124,7 +120,7 @@ def test_a_mistake_is_one_clear_line_and_nothing_is_written(tmp_path, arguments,
     (tmp_path / "captions.csv").write_text("id,text\n1,a dog on the grass\n")
     (tmp_path / "bad.yaml").write_text("generate: {stepz: 3}\n")
     before = tree(tmp_path)
-    done = command(*arguments, cwd=tmp_path)
+    done = called(*arguments, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert says in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1 and done.stderr.startswith("dsfactory: ")
@@ -147,14 +143,14 @@ def test_a_class_that_no_caption_mentions_is_drawn_from_templates(tiny_model, tm
     assert "templates" in done.stderr and "quokka" in done.stderr
 
 
-def test_refine_before_generate(tiny_model, tmp_path):
-    run_tiny(tiny_model, "generate", "--out", "a", cwd=tmp_path)
+def test_refine_before_generate(copied, tmp_path):
+    shutil.rmtree(tmp_path / "a" / "refine")
     for path in (tmp_path / "a" / "generate").iterdir():
         path.unlink()
-    done = command("refine", "a", cwd=tmp_path)
+    done = called("refine", "a", cwd=tmp_path)
     assert done.returncode == 2
     assert "dsfactory generate" in done.stderr
-    done = command("export", "a", cwd=tmp_path)
+    done = called("export", "a", cwd=tmp_path)
     assert done.returncode == 2
     assert "dsfactory refine" in done.stderr
 
@@ -166,30 +162,29 @@ def test_a_full_disk_is_named_and_the_run_goes_on_after(tiny_model, tmp_path):
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(disk)], check=False).returncode:
         pytest.skip("no tmpfs can be mounted here")
     try:
-        done = run_tiny(tiny_model, "generate", "--out", "disk/a", "--num", "40", cwd=tmp_path)
+        done = call_tiny(tiny_model, "generate", "--out", "disk/a", "--num", "10", cwd=tmp_path)
         assert done.returncode == 2, done.stderr
         assert "no space left" in done.stderr.strip().splitlines()[-1]
         assert not list((disk / "a").rglob(".*.tmp"))
         subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
-        done = run_tiny(tiny_model, "generate", "--out", "disk/a", "--num", "40", cwd=tmp_path)
+        done = call_tiny(tiny_model, "generate", "--out", "disk/a", "--num", "10", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     finally:
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_locked_run_names_its_holder(tiny_model, tmp_path):
-    run_tiny(tiny_model, "generate", "--out", "a", cwd=tmp_path)
+def test_a_locked_run_names_its_holder(copied, tmp_path):
     code = "import fcntl; f = open('a/.lock'); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stdin=-1, stdout=-1, text=True) as holder:
         assert holder.stdout is not None and holder.stdout.readline() == "held\n"
-        done = command("refine", "a", cwd=tmp_path)
+        done = called("refine", "a", cwd=tmp_path)
         holder.kill()
     assert done.returncode == 4
     assert "is in use by" in done.stderr
 
 
 def test_a_signal_stops_cleanly_and_the_same_command_goes_on(tiny_model, tmp_path):
-    arguments = ["generate", "--out", "a", "--num", "60", "--shard-size", "4"]
+    arguments = ["generate", "--out", "a", "--num", "30", "--shard-size", "4"]
     child = run_tiny(tiny_model, *arguments, cwd=tmp_path, wait=False)
     wait_for(tmp_path / "a" / "generate" / "00001.parquet")
     child.terminate()

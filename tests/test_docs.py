@@ -9,9 +9,18 @@ import pytest
 import typer
 
 from dsfactory.cli.app import app
+from tests.cli.asked import all_commands, options_of
 from tests.shown import PAGES, ROOT, SHELL, blocks, commands, shell_lines, spans, words
 
-SHOWN = [pytest.param(line, id=f"{page.name}: {line}") for page in PAGES for line in commands(page, "dsfactory")]
+BROUGHT = "dsfactory flip "
+"""The command of the example package: ``tests/stages/test_contract.py`` installs it and runs the command."""
+
+SHOWN = [
+    pytest.param(line, id=f"{page.name}: {line}")
+    for page in PAGES
+    for line in commands(page, "dsfactory")
+    if not line.startswith(BROUGHT)
+]
 PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 INSTALLED = "dsfactory/stages/prompts/data"
@@ -23,7 +32,7 @@ def no_bucket(monkeypatch, tmp_path) -> None:
     """Commands on a bucket are only read here: opening it would need a network."""
     for stream in ("stdout", "stderr"):  # which such a command wraps
         monkeypatch.setattr(sys, stream, getattr(sys, stream))
-    monkeypatch.setattr("dsfactory.storage.mirror.open_mirror", lambda url, content: nullcontext(tmp_path))
+    monkeypatch.setattr("dsfactory.storage.mirror.open_mirror", lambda url, content, order=(): nullcontext(tmp_path))
 
 
 def parse(line: str) -> None:
@@ -41,18 +50,12 @@ def parse(line: str) -> None:
 
 def all_flags() -> set[str]:
     """Every option of every command."""
-    found: set[str] = set()
-    waiting = [typer.main.get_command(app)]
-    while waiting:
-        command = waiting.pop()
-        waiting += getattr(command, "commands", {}).values()
-        found |= {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
-    return found | {"--help"}
+    return {name for _, command in all_commands() for name in options_of(command)}
 
 
 def script_flags() -> set[str]:
     """Every option of the scripts."""
-    files = [*(ROOT / "scripts").rglob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
+    files = [path for folder in ("scripts", "benchmarks", "research") for path in (ROOT / folder).rglob("*.py")]
     return {flag for file in files for flag in re.findall(r'add_argument\("(--[a-z-]+)"', file.read_text("utf-8"))}
 
 
@@ -95,6 +98,21 @@ def test_code_blocks_say_their_language(page: Path) -> None:
         assert language in SHELL or not re.search(r"^(dsfactory|make|python) ", content, re.MULTILINE), content
 
 
+def test_the_example_is_explained_as_it_is() -> None:
+    """Every line of the example's classes stands on the page, and nothing else."""
+    source = (ROOT / "examples" / "stage_flip" / "stage_flip" / "__init__.py").read_text("utf-8")
+    shown = [block for language, block in blocks(ROOT / "docs" / "extending.md") if language == "python"]
+    explained = [block for block in shown if block in source]
+    left = source[source.index("class FlipConfig") :]
+    for block in explained:
+        left = left.replace(block, "", 1)
+    assert " ".join(left.split()) == (
+        'class FlipStage(Stage): """Mirror kept samples from left to right, with their labels."""'
+    )
+    formats = (ROOT / "dsfactory" / "formats" / "__init__.py").read_text("utf-8")
+    assert all(block.strip() in formats for block in shown if block not in explained)
+
+
 @PAGE
 def test_flags_in_the_text_are_there(page: Path) -> None:
     commands_take, scripts_take = all_flags(), script_flags()
@@ -132,8 +150,8 @@ def script_of(line: str) -> Path | None:
         parts = parts[1:]
     if parts and parts[0] == "-m":
         module = ROOT / (parts[1].replace(".", "/") + ".py")
-        return module if parts[1].startswith(("scripts.", "benchmarks.", "dsfactory.")) else None
-    return ROOT / parts[0] if parts and re.match(r"(scripts|benchmarks)/\S+\.py$", parts[0]) else None
+        return module if parts[1].startswith(("scripts.", "benchmarks.", "research.", "dsfactory.")) else None
+    return ROOT / parts[0] if parts and re.match(r"(scripts|benchmarks|research)/\S+\.py$", parts[0]) else None
 
 
 @PAGE
@@ -153,7 +171,7 @@ def test_files_in_the_text_are_there(page: Path) -> None:
     assert not [target for target in targets if not (page.parent / target).exists()]
     for span in spans(page):
         path = span.split()[0].partition("::")[0]
-        ours = re.fullmatch(r"(tests|scripts|benchmarks|docs|prompts|dsfactory)/[\w./-]+", path)
+        ours = re.fullmatch(r"(tests|scripts|benchmarks|research|examples|docs|prompts|dsfactory)/[\w./-]+", path)
         within = re.fullmatch(r"[a-z_]+/[\w/]+\.py", path)  # of the package, as extending.md writes them
         if ours or within:
             places = [ROOT / path, *([ROOT / "dsfactory" / path] if within else [])]

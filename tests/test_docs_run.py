@@ -25,6 +25,15 @@ DRAWING = ["--width", "64", "--height", "64", "--steps", "2"]
 QUICK = ["--timesteps", "200", "--seeds", "1", "--min-gain", "off"]
 ALL_PARTS = ["--set", "refine.min_box=0"]
 """A model that never learnt anything makes small parts."""
+SHORT_CHAIN = [
+    word
+    for setting in (
+        "filter.segment.steps=2", "filter.keep=1.0", "filter.min_area=0", "filter.max_area=1",
+        "filter.duplicate_distance=0", "splice.num=2", "splice.mix={1x2: 1}",
+    )
+    for word in ("--set", setting)
+]  # fmt: skip
+"""``run --filter --splice`` of a few samples, all of which are kept."""
 
 
 def lines_of(page: Path) -> list[str]:
@@ -33,7 +42,11 @@ def lines_of(page: Path) -> list[str]:
     return [line for line in lines if "…" not in line and not any(part in line for part in ELSEWHERE)]
 
 
-RUN_HERE = [page for page in PAGES if page.name != "tutorial.md" and lines_of(page)]
+OTHERS = ("tutorial.md", "extending.md", "models.md")
+"""Pages whose commands other tests run, in this order: ``tests/test_tutorial.py``, ``tests/stages/test_contract.py``,
+and ``tests/test_models_command.py`` with a hub of its own."""
+
+RUN_HERE = [page for page in PAGES if page.name not in OTHERS and lines_of(page)]
 
 
 def shrunk(line: str, model: Path) -> list[str]:
@@ -46,6 +59,7 @@ def shrunk(line: str, model: Path) -> list[str]:
         case "generate" | "run":
             counted = [] if {"--num", "--append", "--config"} & {*arguments} else ["--num", "2"]
             parts = ALL_PARTS if arguments[0] == "run" else []
+            parts = [*parts, *SHORT_CHAIN] if "--filter" in arguments else parts
             return [*arguments, *counted, "--model", str(model), *DRAWING, *parts]
         case "prompts":
             return [*arguments, "--model", str(model)] if arguments[1] == "preview" else arguments

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.command import command, run_tiny, tree
+from tests.command import call_tiny, called, tree
 from tests.evaluate.folders import write_voc
 from tests.stages.splice.runs import labelled_run
 from tests.test_annotate_command import annotate, draw
@@ -12,7 +12,7 @@ from tests.test_evaluate_command import SMALL, make_run
 
 
 def dry(*arguments, cwd):
-    done = command(*arguments, "--dry-run", "--json", cwd=cwd)
+    done = called(*arguments, "--dry-run", "--json", cwd=cwd)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["dry_run"]
@@ -25,7 +25,7 @@ def test_splice(tmp_path):
     (found,) = dry("splice", "a", "--num", "3", "--paste", "2", "--mix", "2x2=1", cwd=tmp_path)["stages"]
     assert (found["to_make"], found["finished"], found["measured"], found["seconds"]) == (5, 0, False, None)
     assert tree(tmp_path) == there
-    done = command("splice", "a", "--num", "3", "--paste", "2", "--mix", "2x2=1", cwd=tmp_path)
+    done = called("splice", "a", "--num", "3", "--paste", "2", "--mix", "2x2=1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     made = sum(path.stat().st_size for path in (tmp_path / "a/splice").glob("0*"))
     there = tree(tmp_path)
@@ -39,7 +39,7 @@ def test_splice(tmp_path):
         (["--num", "0", "--paste", "0"], "nothing to splice"),
         (["--mix", "1x2=1"], "made with other settings"),
     ):
-        refused = command("splice", "a", "--dry-run", *flags, cwd=tmp_path)
+        refused = called("splice", "a", "--dry-run", *flags, cwd=tmp_path)
         assert (refused.returncode, said in refused.stderr) == (2, True), refused.stderr
     assert tree(tmp_path) == there
 
@@ -52,17 +52,17 @@ def test_export(tmp_path):
         ("coco", 22, 0), ("voc", 22, 0),
     ]  # fmt: skip
     assert tree(tmp_path) == there
-    done = command("export", "a", "--format", "coco,voc", "--val-share", "0.5", cwd=tmp_path)
+    done = called("export", "a", "--format", "coco,voc", "--val-share", "0.5", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for item in found["stages"]:
         folder = tmp_path / "a/export" / item["stage"]
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         assert item["bytes"] == pytest.approx(size, rel=0.35)
         assert item["seconds"] > 0
-    words = command("export", "a", "--format", "voc", "--val-share", "0.5", "--dry-run", cwd=tmp_path)
+    words = called("export", "a", "--format", "voc", "--val-share", "0.5", "--dry-run", cwd=tmp_path)
     assert "voc       0 to make, 22 finished" in words.stdout
     for flags, said in ((["--format", "coco"], "holds another export"), (["--format", "cooc"], "did you mean 'coco'")):
-        refused = command("export", "a", "--dry-run", *flags, cwd=tmp_path)
+        refused = called("export", "a", "--dry-run", *flags, cwd=tmp_path)
         assert (refused.returncode, said in refused.stderr) == (2, True), refused.stderr
     anew = dry("export", "a", "--format", "coco", "--redo", cwd=tmp_path)["stages"][0]
     assert (anew["to_make"], anew["finished"], anew["basis"]) == (22, 0, "the pace of 8 exported on trial")
@@ -79,12 +79,12 @@ def test_evaluate(tmp_path):
     ]
     assert "6 synthetic" in found["about"]
     assert tree(tmp_path) == there
-    done = command(*arguments, cwd=tmp_path)
+    done = called(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert dry(*arguments, cwd=tmp_path)["stages"][0]["seconds"] > 0
     other = dry(*arguments, "--segmenter", "efficientnet-lite0", cwd=tmp_path)
     assert other["stages"][0]["seconds"] is None  # another network has another pace
-    refused = command("evaluate", "a", "--real", "nowhere", "--dry-run", cwd=tmp_path)
+    refused = called("evaluate", "a", "--real", "nowhere", "--dry-run", cwd=tmp_path)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
 
 
@@ -95,7 +95,7 @@ def test_annotate(tiny_model, tmp_path):
     arguments = ["in", "--classes", "dog", "--out", "a", "--min-gain", "off", "--json"]
     found = json.loads(annotate(tiny_model, *arguments, "--dry-run", "--format", "coco,voc", cwd=tmp_path).stdout)
     assert [(item["stage"], item["to_make"]) for item in found["stages"]] == [
-        ("generate", 3), ("refine", 3), ("coco", 3), ("voc", 3),
+        ("annotate", 3), ("refine", 3), ("coco", 3), ("voc", 3),
     ]  # fmt: skip
     assert tree(tmp_path) == there
     assert annotate(tiny_model, *arguments, cwd=tmp_path).returncode == 0
@@ -108,12 +108,12 @@ def test_annotate(tiny_model, tmp_path):
 
 
 def test_run_counts_its_exports(tiny_model, tmp_path):
-    done = run_tiny(tiny_model, "run", "--dry-run", "--format", "coco,yolo", "--out", "a", cwd=tmp_path)
+    done = call_tiny(tiny_model, "run", "--dry-run", "--format", "coco,yolo", "--out", "a", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert [line.split()[0] for line in lines[1:6]] == ["prompts", "generate", "refine", "coco", "yolo"]
     assert all("6 to make, 0 finished" in line for line in lines[1:6])
     assert lines[-1] == "nothing was written (--dry-run)"
     assert not tree(tmp_path)
-    unknown = run_tiny(tiny_model, "run", "--dry-run", "--corpus", "nowhere.csv", "--out", "a", cwd=tmp_path)
+    unknown = call_tiny(tiny_model, "run", "--dry-run", "--corpus", "nowhere.csv", "--out", "a", cwd=tmp_path)
     assert (unknown.returncode, "nowhere.csv" in unknown.stderr) == (2, True)

@@ -1,20 +1,16 @@
 """``dsfactory evaluate`` as a user calls it: a run on the one side, a VOC folder on the other."""
 
-import contextlib
-import io
 import json
 import os
 import shutil
 import signal
 import time
-from dataclasses import dataclass
 
 import pytest
 from PIL import Image
 
-from dsfactory.cli.app import main
 from scripts.rendered_run import LabelledScene, write_run
-from tests.command import command, tree
+from tests.command import called, command, tree
 from tests.evaluate.folders import LABELMAP, write_voc
 from tests.segment.shapes import shape_pair
 
@@ -27,28 +23,9 @@ def make_run(path, classes=("square", "bar"), count=6):
     write_run(path, classes, scenes, shard_size=4)
 
 
-@dataclass(frozen=True)
-class Done:
-    """What a command came to."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-
 def evaluate(folder, *arguments):
-    """``dsfactory evaluate`` in this process, which has the heavy libraries at hand."""
-    out, err = io.StringIO(), io.StringIO()
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            main(["evaluate", *SMALL, *arguments])
-        except SystemExit as end:
-            return Done(int(end.code or 0), out.getvalue(), err.getvalue())
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-    raise AssertionError("main returned")
+    """``dsfactory evaluate`` in this process."""
+    return called("evaluate", *SMALL, *arguments, cwd=folder)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +35,7 @@ def made(tmp_path_factory):
     make_run(folder / "a")
     write_voc(folder / "real")
     done = evaluate(folder, "a", "--real", "real", "--steps", "3", "--repeats", "2", "--json")
-    assert done.code == 0, done.stderr
+    assert done.returncode == 0, done.stderr
     (folder / "stdout.json").write_text(done.stdout)
     return folder
 
@@ -73,7 +50,7 @@ def place(made, tmp_path):
 
 def test_the_network_that_comes_along_is_one_to_start_from(place):
     done = evaluate(place, "a", "--real", "real", "--steps", "2", "--segmenter", "efficientnet-lite0", "--json")
-    assert done.code == 0, done.stderr
+    assert done.returncode == 0, done.stderr
     found = json.loads((place / "a/evaluate/results.json").read_text())
     assert found["segmenter"] == "efficientnet-lite0"
 
@@ -103,7 +80,7 @@ def test_table_and_plot_are_in_the_run_and_no_checkpoint_is_left(made):
 def test_the_same_command_again_trains_nothing_and_says_so(made):
     before = tree(made / "a")
     done = evaluate(made, "a", "--real", "real", "--steps", "3", "--repeats", "2")
-    assert done.code == 0 and "nothing to do, all trainings were there" in done.stdout
+    assert done.returncode == 0 and "nothing to do, all trainings were there" in done.stdout
     assert "mIoU" in done.stdout and "± over repeats" in done.stdout
     assert tree(made / "a") == before
 
@@ -117,7 +94,7 @@ def test_other_synthetic_data_leaves_the_training_on_real_data_as_it_is(made, tm
 
 
 def test_a_killed_evaluation_ends_as_one_that_was_not(place):
-    arguments = ["evaluate", "a", "--real", "real", "--steps", "12", *SMALL]
+    arguments = ["evaluate", "a", "--real", "real", "--steps", "8", *SMALL]
     process = command(*arguments, cwd=place, wait=False)
     trainings = place / "a/evaluate/trainings"
     deadline = time.monotonic() + 240
@@ -127,20 +104,20 @@ def test_a_killed_evaluation_ends_as_one_that_was_not(place):
     process.communicate()
     finished = tree(trainings)
     assert finished and not (place / "a/evaluate/results.json").exists()
-    done = command(*arguments, cwd=place)
+    done = called(*arguments, cwd=place)
     assert done.returncode == 0, done.stderr
     assert "3 trainings made now" not in done.stdout
     killed = tree(place / "a")
     assert finished.items() <= tree(trainings).items()
     shutil.rmtree(place / "a/evaluate")
-    assert command(*arguments, "--quiet", cwd=place).stdout == ""
+    assert called(*arguments, "--quiet", cwd=place).stdout == ""
     assert tree(place / "a") == killed
 
 
 def test_another_folder_can_take_the_place_of_the_run_and_of_its_results(place):
     write_voc(place / "made", [shape_pair(seed) for seed in range(30, 35)])
     done = evaluate(place, "a", "--real", "real", "--synthetic", "made", "--out", "found", "--steps", "2", "--json")
-    assert done.code == 0, done.stderr
+    assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert (found["run"], found["synthetic_images"]) == ("made", 5)
     assert {path.name for path in (place / "found").iterdir()} == FILES | {"trainings"}
@@ -151,7 +128,7 @@ def test_one_image_on_each_list_is_enough(place):
     make_run(place / "one", count=1)
     write_voc(place / "two", [shape_pair(0), shape_pair(1)], train=1)
     done = evaluate(place, "one", "--real", "two", "--steps", "2", "--json")
-    assert done.code == 0, done.stderr
+    assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["val_images"] == 1 and found["absent"] == ["square"]
     assert "no image on the val list of two shows square: left out of the means" in done.stderr
@@ -168,7 +145,7 @@ def refused(place, *arguments, code=2):
     before = tree(place)
     done = evaluate(place, *arguments, "--steps", "1")
     lines = [line for line in done.stderr.splitlines() if line.startswith("dsfactory:")]
-    assert done.code == code and len(lines) == 1 and "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == code and len(lines) == 1 and "Traceback" not in done.stderr, done.stderr
     assert tree(place) == before
     return lines[0]
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.command import command, tree
+from tests.command import called, command, tree
 from tests.stages.filter.scenes import make_run, scenes_with_noise
 
 QUICK = ["--folds", "2", "--device", "cpu", "--set", "filter.segment.steps=40", "--set", "filter.segment.batch_size=4",
@@ -17,7 +17,7 @@ def folder(tmp_path_factory):
     """A run of 16 samples, the first three with wrong masks, filtered by the command. Not to be changed."""
     folder = tmp_path_factory.mktemp("filter")
     make_run(folder / "a", scenes_with_noise(16, 3))
-    done = command("filter", "a", *QUICK, cwd=folder)
+    done = called("filter", "a", *QUICK, cwd=folder)
     assert done.returncode == 0, done.stderr
     (folder / "said.txt").write_text(done.stdout)
     return folder
@@ -41,8 +41,9 @@ def test_killed_between_the_folds_it_goes_on_to_the_same_bytes(folder, tmp_path)
     child.communicate()
     assert child.returncode == -9, "it was done before it could be killed"
     trained = first.stat().st_mtime_ns
-    assert command("export", "a", cwd=tmp_path).returncode == 0  # nothing half-done is in the way
-    done = command("filter", "a", cwd=tmp_path)  # the settings were saved before the training
+    (first.parent / "fold-0-0123456789abcdef.checkpoint").write_bytes(b"left by a kill")
+    assert called("export", "a", cwd=tmp_path).returncode == 0  # nothing half-done is in the way
+    done = called("filter", "a", cwd=tmp_path)  # the settings were saved before the training
     assert done.returncode == 0, done.stderr
     assert first.stat().st_mtime_ns == trained
     assert tree(tmp_path / "a/filter") == tree(folder / "a/filter")
@@ -50,7 +51,7 @@ def test_killed_between_the_folds_it_goes_on_to_the_same_bytes(folder, tmp_path)
 
 def test_a_dry_run_counts_draws_and_writes_nothing(folder):
     before = tree(folder / "a")
-    done = command("filter", "a", "--dry-run", "--pictures", "gone.png", "--json", cwd=folder)
+    done = called("filter", "a", "--dry-run", "--pictures", "gone.png", "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert (summary["dry_run"], summary["judged"], summary["pictures"]) == (True, 16, "gone.png")
@@ -71,7 +72,7 @@ def test_a_dry_run_counts_draws_and_writes_nothing(folder):
 )
 def test_bad_input_is_one_line_and_exit_code_2(folder, arguments, says):
     before = tree(folder / "a")
-    done = command("filter", "a", *arguments, cwd=folder)
+    done = called("filter", "a", *arguments, cwd=folder)
     assert (done.returncode, done.stdout) == (2, "")
     assert says in done.stderr and len(done.stderr.splitlines()) == 1
     assert tree(folder / "a") == before

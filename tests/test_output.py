@@ -6,9 +6,9 @@ import pytest
 import typer
 
 from dsfactory.cli.output import print_job
-from dsfactory.jobs.job import JobSummary
+from dsfactory.jobs.summary import JobSummary
 from dsfactory.runner.limits import Stop
-from dsfactory.runner.scheduler import StageSummary
+from dsfactory.runner.summary import StageSummary
 
 
 @pytest.mark.parametrize(
@@ -23,5 +23,5 @@ from dsfactory.runner.scheduler import StageSummary
 )
 def test_what_a_stage_did_and_did_not(capsys, facts, says):
     with pytest.raises(typer.Exit):
-        print_job(JobSummary(Path("a"), "tiny", [StageSummary("refine", **facts)]), False, False, "", drawn=False)
+        print_job(JobSummary(Path("a"), "tiny", [StageSummary("refine", **facts)], given=True), False, False, "")
     assert says in capsys.readouterr().out

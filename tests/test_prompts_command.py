@@ -9,17 +9,17 @@ import pytest
 from dsfactory.core.run import Run
 from dsfactory.core.sample import Record
 from dsfactory.models.presets import PRESETS
-from tests.command import command, run_tiny, tree
+from tests.command import call_tiny, called, command, tree
 
 STEERED = ["--scene", "in the snow,at night", "--style", "watercolour", "--objects", "1-2", "--seed", "5"]
 
 
 def test_preview_shows_what_generate_asks_for(tiny_model, tmp_path):
-    shown = command("prompts", "preview", "--model", str(tiny_model), "--classes", "dog,bird", "--num", "4", *STEERED,
+    shown = called("prompts", "preview", "--model", str(tiny_model), "--classes", "dog,bird", "--num", "4", *STEERED,
                     "--json", cwd=tmp_path)  # fmt: skip
     assert shown.returncode == 0, shown.stderr
     assert tree(tmp_path) == {}
-    done = run_tiny(tiny_model, "generate", "--num", "4", "--shard-size", "3", *STEERED, "--out", "a", cwd=tmp_path)
+    done = call_tiny(tiny_model, "generate", "--num", "4", "--shard-size", "3", *STEERED, "--out", "a", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     tables = [pq.read_table(path).to_pylist() for path in sorted((tmp_path / "a/prompts").glob("*.parquet"))]
     found = json.loads(shown.stdout)
@@ -31,7 +31,7 @@ def test_preview_shows_what_generate_asks_for(tiny_model, tmp_path):
 
 
 def test_preview_in_words(tmp_path):
-    done = command("prompts", "preview", "--classes", "dog", "--num", "3", "--weather", "foggy", "--set",
+    done = called("prompts", "preview", "--classes", "dog", "--num", "3", "--weather", "foggy", "--set",
                    "prompts.pool=0", cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -46,15 +46,19 @@ def test_bad_input_is_one_line(tmp_path):
         (["--classes", "dog", "--model", "owner/nowhere"], "its text encoder ranks the captions"),
         ([], "no class is named"),
     ):
-        for name in (["prompts", "preview"], ["generate", "--dry-run"]):
-            done = command(*name, *flags, cwd=tmp_path, HF_HUB_OFFLINE="1")
-            if name[0] == "generate" and "--model" in flags:
-                continue  # a dry run downloads nothing and needs no encoder
+        offline = "--model" in flags
+        # A dry run downloads nothing and needs no encoder.
+        for name in (["prompts", "preview"],) if offline else (["prompts", "preview"], ["generate", "--dry-run"]):
+            done = (
+                command(*name, *flags, cwd=tmp_path, HF_HUB_OFFLINE="1")
+                if offline
+                else called(*name, *flags, cwd=tmp_path)
+            )
             assert (done.returncode, said in done.stderr, done.stderr.count("\n")) == (2, True, 1), done.stderr
 
 
 def test_the_bundled_model_draws_the_scene(tmp_path):
-    done = command("generate", "--classes", "dog,cat", "--num", "4", "--scene", "in the snow,at night", "--steps", "8",
+    done = called("generate", "--classes", "dog,cat", "--num", "4", "--scene", "in the snow,at night", "--steps", "8",
                    "--out", "a", cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
     light = {"in the snow": [], "at night": []}

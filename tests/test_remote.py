@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.command import command, run_tiny, tree
+from tests.command import call_tiny, command, run_tiny, tree
 from tests.s3_server import ENVIRONMENT, uploads
 
 RUN = ("run", "--format", "coco", "--shard-size", "2", "--set", "refine.min_box=0")
@@ -14,7 +14,7 @@ RUN = ("run", "--format", "coco", "--shard-size", "2", "--set", "refine.min_box=
 def local(tiny_model, tmp_path_factory):
     """A run on the disk, not to be changed."""
     folder = tmp_path_factory.mktemp("local")
-    done = run_tiny(tiny_model, *RUN, "--out", "a", cwd=folder)
+    done = call_tiny(tiny_model, *RUN, "--out", "a", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import command, run_tiny, tree
+from tests.command import call_tiny, called, command, run_tiny, tree
 
 RUN = ["run", "--num", "10", "--shard-size", "4", "--out", "a", "--set", "refine.min_box=0", "--format", "voc"]
 
@@ -19,7 +19,7 @@ PROMISED_S = 30
 def alone(tiny_model, tmp_path_factory):
     """Where ``run`` made its tree without workers."""
     folder = tmp_path_factory.mktemp("alone")
-    done = run_tiny(tiny_model, *RUN, cwd=folder)
+    done = call_tiny(tiny_model, *RUN, cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -51,6 +51,7 @@ def finished(folder: Path, stage: str) -> int:
     return len(list((folder / "a" / stage).glob("*.parquet")))
 
 
+@pytest.mark.slow  # four processes load the model; tests/runner/test_processes.py kills workers that make toys
 def test_a_worker_is_killed_in_the_middle(tiny_model, tmp_path, alone):
     child = run_tiny(tiny_model, *RUN, "--workers", "2", "--json", cwd=tmp_path, wait=False)
     wait_for(child, lambda: list((tmp_path / "a" / "generate").glob(".*.tar.*.tmp")))
@@ -90,7 +91,7 @@ def test_a_stopped_and_a_killed_parent_leave_no_worker_and_go_on(tmp_path, alone
         assert time.monotonic() < end, "a worker outlived its parent"
         time.sleep(0.05)
 
-    last = command(*refine, cwd=tmp_path)
+    last = called(*refine, cwd=tmp_path)
     assert last.returncode == 0, last.stderr
     assert tree(tmp_path / "a") == tree(alone / "a")
 
@@ -102,6 +103,6 @@ def test_flags_that_do_not_go_together_write_nothing(tmp_path):
         (["--workers", "0"], "--workers"),
         (["--address", "auto"], "add --engine ray"),
     ):
-        done = command("run", "--classes", "dog", *flags, cwd=tmp_path)
+        done = called("run", "--classes", "dog", *flags, cwd=tmp_path)
         assert (done.returncode, says in done.stderr, len(done.stderr.splitlines())) == (2, True, 1), done.stderr
     assert list(tmp_path.iterdir()) == []

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from dsfactory.formats import ExportSummary
-    from dsfactory.jobs.estimate import Estimate
+    from dsfactory.formats.exporter import ExportSummary
     from dsfactory.jobs.evaluate import Evaluation
-    from dsfactory.jobs.job import JobSummary
+    from dsfactory.jobs.plan import Plan
+    from dsfactory.jobs.summary import JobSummary
     from dsfactory.verify import Findings
 
 
@@ -19,18 +19,20 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else "�" for character in " ".join(text.split()))
 
 
-def print_job(summary: "JobSummary", as_json: bool, quiet: bool, following: str, drawn: bool = True) -> None:
+def print_job(summary: "JobSummary", as_json: bool, quiet: bool, following: str) -> NoReturn:
     """Say what a job did and end the command with the job's exit code."""
     if as_json:
         print(json.dumps(summary.as_json()))
     elif quiet:
         _print_what_matters(summary)
     else:
-        _print_words(summary, following, drawn)
+        _print_words(summary, following)
     raise typer.Exit(summary.exit_code)
 
 
-def _print_words(summary: "JobSummary", following: str, drawn: bool) -> None:
+def _print_words(summary: "JobSummary", following: str) -> None:
+    for line in summary.lines:
+        print(line)
     for stage in summary.stages:
         left = stage.stopped or stage.waiting or stage.damaged
         nothing = "none made now" if left else "nothing to do, all finished earlier"
@@ -40,9 +42,9 @@ def _print_words(summary: "JobSummary", following: str, drawn: bool) -> None:
             print(f"          {stage.waiting} samples are not drawn yet: run 'dsfactory generate' to the end first")
         for line in stage.damaged:
             print(f"          damaged: {line}")
-    print(f"{'drawn' if drawn else 'labelled'} by {summary.model} in {summary.run}")
+    print(f"{'labelled' if summary.given else 'drawn'} by {summary.model} in {summary.run}")
     if summary.model == "pocket":
-        verb = "draws" if drawn else "knows"
+        verb = "knows" if summary.given else "draws"
         print(f"pocket {verb} stickers, for trying things out: --model sd15 {verb} photographs")
     if summary.stopped:
         print_stop(summary)
@@ -92,14 +94,12 @@ def describe_export(item: "ExportSummary") -> str:
     return line
 
 
-def print_estimate(found: "Estimate", as_json: bool) -> NoReturn:
+def print_plan(plan: "Plan", as_json: bool) -> NoReturn:
     """Say what a command would do, and end it."""
-    from dsfactory.jobs.estimate import in_words
-
     if as_json:
-        print(json.dumps(found.as_json()))
+        print(json.dumps(plan.as_json()))
     else:
-        print("\n".join(in_words(found)))
+        print("\n".join(plan.in_words()))
     raise typer.Exit
 
 

@@ -48,9 +48,10 @@ def _open(context: typer.Context, path: Path | None, content: "Content") -> Path
     url = remote_url(path) if path is not None else None
     if url is None or context.resilient_parsing:
         return path
+    from dsfactory.stages import STAGES
     from dsfactory.storage.mirror import open_mirror
 
-    root: Path = context.with_resource(open_mirror(url, content))
+    root: Path = context.with_resource(open_mirror(url, content, STAGES.folders[::-1]))
     if not isinstance(sys.stdout, _Shown):
         sys.stdout, sys.stderr = _Shown(sys.stdout), _Shown(sys.stderr)
     return root

@@ -6,15 +6,27 @@ import reprlib
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Self, TypeVar, cast, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
 
+from dsfactory.core.flags import Panel, flag
 from dsfactory.core.sample import MAX_CLASSES
 from dsfactory.errors import UserError
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+SectionT = TypeVar("SectionT", bound=BaseModel)
 
 MAX_NAME = 64
 """Longest class name in characters; a text encoder reads about 75 word pieces in all."""
@@ -24,8 +36,13 @@ class Section(BaseModel):
     """Base of all configuration. Frozen; unknown keys are errors.
 
     A field that does not change the output's bytes (a batch size, a device) is declared with
-    ``json_schema_extra={"affects_output": False}`` and stays out of fingerprints.
+    ``json_schema_extra={"affects_output": False}`` and stays out of fingerprints. One that is about a single command
+    has ``"saved": False`` beside it and is not kept with the run. A field that is a flag of the command line is
+    declared with ``json_schema_extra=flag(…)``, which takes both; see :mod:`dsfactory.core.flags`.
     """
+
+    also: ClassVar[tuple[str, ...]] = ()
+    """Settings outside this section whose flags its command takes too, such as ``"generate.model"`` or ``"num"``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -257,6 +274,17 @@ def _is_model(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
+def plain_classes(value: Any) -> Any:
+    """Accept ``[dog, bird]`` and ``{dog: [puppy], bird: []}`` beside full specifications."""
+    if isinstance(value, str):
+        value = value.split(",")
+    if isinstance(value, Mapping):
+        return tuple({"name": name, "synonyms": synonyms or ()} for name, synonyms in value.items())
+    if isinstance(value, list | tuple):
+        return tuple({"name": item} if isinstance(item, str) else item for item in value)
+    return value
+
+
 class Document(Section):
     """A section that is saved as YAML."""
 
@@ -267,3 +295,55 @@ class Document(Section):
     @classmethod
     def read(cls, path: Path) -> Self:
         return parse_section(cls, read_yaml(path), str(path))
+
+
+class RunSettings(Document):
+    """What every run has; the sections of the stages are added by :meth:`dsfactory.core.registry.Registry.settings`."""
+
+    classes: Annotated[tuple[ClassSpec, ...], BeforeValidator(plain_classes), AfterValidator(check_classes)] = Field(
+        (), validate_default=True, description="Class names in label order; each may have synonyms."
+    )
+    num: int = Field(
+        100,
+        ge=1,
+        le=10_000_000,
+        description="Images per class.",
+        json_schema_extra=flag(Panel.WHAT, help="Images per class that the run is to have. What is there counts."),
+    )
+    seed: int = Field(
+        0, ge=0, lt=2**63, description="Seed of the run. Each image's seed follows from it.",
+        json_schema_extra=flag(Panel.WHAT),
+    )  # fmt: skip
+    shard_size: int = Field(
+        32, ge=1, le=10_000, description="Samples per shard: what a killed run may lose.",
+        json_schema_extra=flag(Panel.OUTPUT),
+    )  # fmt: skip
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_null_sections(cls, values: Any) -> Any:
+        """A section that is null has its defaults: older runs say ``annotate: null``."""
+        return {k: v for k, v in values.items() if v is not None} if isinstance(values, Mapping) else values
+
+    def of(self, kind: type[SectionT]) -> SectionT:
+        """The section of a class, such as ``settings.of(RefineConfig)``."""
+        for name, info in type(self).model_fields.items():
+            if info.annotation is kind:
+                return cast(SectionT, getattr(self, name))
+        raise KeyError(kind.__name__)
+
+    def saved(self) -> Self:
+        """The settings as they are kept with a run: without what is about a single command."""
+        updates = {}
+        for name in type(self).model_fields:
+            section = getattr(self, name)
+            if isinstance(section, Section):
+                fields = type(section).model_fields.items()
+                once = {field: info.default for field, info in fields if not is_saved(info)}
+                updates[name] = section.model_copy(update=once) if once else section
+        return self.model_copy(update=updates)
+
+
+def is_saved(info: FieldInfo) -> bool:
+    """Whether a setting is kept with a run."""
+    return not (isinstance(info.json_schema_extra, dict) and info.json_schema_extra.get("saved") is False)

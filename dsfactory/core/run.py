@@ -1,22 +1,27 @@
 """A run: one directory with a manifest, the resolved config and a folder per stage."""
 
 import contextlib
+import fnmatch
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, Field, field_validator
 
 from dsfactory.core.config import ClassSpec, Section, check_classes, parse_section
-from dsfactory.core.shard import SHARD_NAME, ShardReader, ShardSpec, read_mark
+from dsfactory.core.sample import sample_key
+from dsfactory.core.shard import ShardReader, ShardSpec, read_mark
 from dsfactory.errors import DamagedShard, UserError
 from dsfactory.storage.atomic import is_leftover, remove_leftovers, write_atomic
 from dsfactory.storage.lock import exclusive_lock
+from dsfactory.storage.names import MANIFEST, SHARD_NAME
 
-MANIFEST = "run.json"
+if TYPE_CHECKING:
+    from dsfactory.core.stage import Stage
+
 STATE = "stage.json"
 """In a stage's folder: what it was made with."""
 CONFIG = "config.yaml"
@@ -141,6 +146,22 @@ class Run:
         """Number of samples that the run is to have."""
         return self.manifest.shards[-1][1] if self.manifest.shards else 0
 
+    def key(self, number: int) -> str:
+        """The name of a sample, unique in the run."""
+        return sample_key(number)
+
+    def reopened(self) -> Self:
+        """The run as it is on the disk now."""
+        return self.open(self.path)
+
+    def extend(self, wanted: Mapping[str, int], shard_size: int) -> None:
+        """Add shards until the run is to have this many samples in all; shards that exist keep their bounds."""
+        self.grow(sum(wanted.values()), shard_size)
+
+    def planned(self, wanted: Mapping[str, int], redo: bool) -> int:
+        """How many samples there will be once :meth:`extend` has been called; ``redo`` deletes none of them."""
+        return max(self.total, sum(wanted.values()))
+
     def grow(self, total: int, shard_size: int) -> None:
         """Add shards until the run has ``total`` samples; shards that exist keep their bounds."""
         bounds = list(self.manifest.shards)
@@ -179,17 +200,18 @@ class Run:
         remove_leftovers(folder)
         return folder
 
-    def discard_stage(self, stage: str) -> None:
-        """Delete a stage's shards and state: only files that dsfactory wrote, done-marks first."""
-        folder = self._own_folder(stage)
+    def discard(self, kind: "type[Stage]") -> None:
+        """Delete a stage's shards, state and artifacts: only files that dsfactory wrote, done-marks first."""
+        folder = self._own_folder(kind.folder)
         if not folder.is_dir():
             return
         remove_leftovers(folder)
         names = os.listdir(folder)
-        for pattern in (r"stage\.json", rf"{SHARD_NAME}\.parquet", rf"{SHARD_NAME}\.tar", r"(pool|net)\..*"):
+        artifacts = [fnmatch.translate(pattern) for pattern in kind.artifacts]
+        for pattern in (r"stage\.json", rf"{SHARD_NAME}\.parquet", rf"{SHARD_NAME}\.tar", *artifacts):
             for name in names:
                 if re.fullmatch(pattern, name):
-                    (folder / name).unlink()
+                    (folder / name).unlink(missing_ok=True)
 
     def _own_folder(self, stage: str) -> Path:
         """A stage's folder for writing.
@@ -221,7 +243,12 @@ class Run:
             return True
 
     def reader(self, stage: str, spec: ShardSpec) -> ShardReader:
-        return ShardReader(self.stage_folder(stage), spec, [item.name for item in self.manifest.classes])
+        return ShardReader(self.stage_folder(stage), spec, [item.name for item in self.manifest.classes], self.key)
+
+    def has_finished(self, stage: str) -> bool:
+        """Whether a stage has finished a shard."""
+        folder = self.stage_folder(stage)
+        return folder.is_dir() and any((folder / spec.table).exists() for spec in self.shards())
 
     def finished(self, stage: str) -> list[ShardSpec]:
         """Shards of a stage whose row table is there: what a reader may see while others are written."""

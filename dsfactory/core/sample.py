@@ -7,6 +7,10 @@ from typing import Any
 
 BACKGROUND = 0
 VOID = 255
+IMAGE, EVIDENCE, MASK, INSTANCES = "image.png", "evidence.safetensors", "mask.png", "instances.png"
+"""Files of a sample by role: IMAGE, ATTENTION, and the two of LABEL."""
+MASKS = frozenset({MASK, INSTANCES})
+
 MAX_CLASSES = 254
 """Masks are 8-bit: 0 is background, 255 void, class ids 1 to 254 lie between."""
 

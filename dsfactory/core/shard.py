@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import tarfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,9 +27,6 @@ from dsfactory.storage.atomic import atomic_file
 from dsfactory.storage.remote import open_stored
 
 _MARK = b"dsfactory"
-
-SHARD_NAME = r"[0-9]{5,}"
-"""What :attr:`ShardSpec.name` gives, as a regular expression: from 100,000 shards on, names grow longer."""
 
 
 @dataclass(frozen=True)
@@ -229,15 +226,22 @@ class ShardReader:
         folder: the stage's.
         spec: the shard.
         classes: names of the run's classes; rows that name others are damage. None where any name may stand.
+        key: the key of the sample with a number.
 
     Raises:
         DamagedShard: see :func:`read_mark`; or the shard is not there.
     """
 
-    def __init__(self, folder: Path, spec: ShardSpec, classes: Collection[str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        spec: ShardSpec,
+        classes: Collection[str] | None = None,
+        key: Callable[[int], str] = sample_key,
+    ) -> None:
         self._table_path = folder / spec.table
         self._tar_path = folder / spec.tar
-        self._spec, self._classes = spec, classes
+        self._spec, self._classes, self._key = spec, classes, key
         mark = read_mark(folder, spec)
         if mark is None:
             raise DamagedShard(f"{self._table_path}: is missing")
@@ -262,7 +266,7 @@ class ShardReader:
             raise DamagedShard(f"{self._table_path}: its rows changed since they were written (checksum)")
         # Keys become file names in an export: none but those that dsfactory gives may pass.
         numbers = range(self._spec.start, self._spec.stop)
-        if [row.get("key") for row in rows] != [sample_key(number) for number in numbers]:
+        if [row.get("key") for row in rows] != [self._key(number) for number in numbers]:
             raise DamagedShard(f"{self._table_path}: its keys are not those of its samples")
         for number, row in zip(numbers, rows, strict=True):
             if row.get("number", number) != number:

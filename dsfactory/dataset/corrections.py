@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dsfactory.core.sample import Record
+from dsfactory.core.run import Run
+from dsfactory.core.sample import IMAGE, Record
 from dsfactory.errors import UserError
 from dsfactory.storage.atomic import remove_leftovers, write_atomic
 from dsfactory.storage.lock import exclusive_lock
@@ -22,7 +23,7 @@ FOLDER = "fixes"
 MANIFEST = "fixes.json"
 _LOCK = ".lock"
 _DIGEST = re.compile(r"[0-9a-f]{64}|")
-_KEY = re.compile(r"[0-9]{8,20}")
+_KEY = re.compile(r"(?:[a-z0-9][a-z0-9-]{0,63}-)?[0-9]{8,20}")
 
 
 def digest(data: bytes) -> str:
@@ -31,7 +32,7 @@ def digest(data: bytes) -> str:
 
 
 @dataclass(frozen=True)
-class Fix:
+class Correction:
     """One sample's labels, mended.
 
     Attributes:
@@ -52,7 +53,7 @@ class Fix:
 
 
 @dataclass
-class Fixes:
+class Corrections:
     """A run's fixes, as they were at one moment.
 
     Attributes:
@@ -62,11 +63,11 @@ class Fixes:
     """
 
     folder: Path
-    entries: dict[str, Fix] = field(default_factory=dict)
+    entries: dict[str, Correction] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, run_path: Path) -> "Fixes":
+    def of(cls, run_path: Path) -> "Corrections":
         """The fixes of a run, which may have none.
 
         Raises:
@@ -76,7 +77,8 @@ class Fixes:
         try:
             content = json.loads((folder / MANIFEST).read_bytes())
             entries = {
-                str(key): Fix(**{name: str(value) for name, value in fix.items()}) for key, fix in content.items()
+                str(key): Correction(**{name: str(value) for name, value in fix.items()})
+                for key, fix in content.items()
             }
         except FileNotFoundError:
             return cls(folder)
@@ -139,7 +141,7 @@ class Fixes:
 
 
 @contextlib.contextmanager
-def changing_fixes(run_path: Path) -> Iterator["FixesWriter"]:
+def changing_corrections(run_path: Path) -> Iterator["CorrectionsWriter"]:
     """A run's fixes, to be changed; all changes count from the end of the block, or none.
 
     Raises:
@@ -152,16 +154,16 @@ def changing_fixes(run_path: Path) -> Iterator["FixesWriter"]:
     folder.mkdir(exist_ok=True)
     with exclusive_lock(folder / _LOCK):
         remove_leftovers(folder)
-        writer = FixesWriter(Fixes.of(run_path))
+        writer = CorrectionsWriter(Corrections.of(run_path))
         yield writer
         write_atomic(folder / MANIFEST, _as_json(writer.fixes.entries))
         writer.clear()
 
 
-class FixesWriter:
+class CorrectionsWriter:
     """Adds fixes and takes them away."""
 
-    def __init__(self, fixes: Fixes) -> None:
+    def __init__(self, fixes: Corrections) -> None:
         self.fixes = fixes
 
     def add(self, key: str, fix: Mapping[str, str], files: tuple[bytes, bytes] | None) -> None:
@@ -169,13 +171,13 @@ class FixesWriter:
 
         Args:
             key: the sample's.
-            fix: the fields of :class:`Fix` beside the digests of its files.
+            fix: the fields of :class:`Correction` beside the digests of its files.
             files: class mask and instances as PNGs; None when all labels are taken away.
         """
         digests = [digest(data) for data in files] if files else ["", ""]
         for kind, data, name in zip(("mask", "instances"), files or (), digests, strict=False):
             write_atomic(self.fixes.folder / _name(key, kind, name), data)
-        self.fixes.entries[key] = Fix(**fix, mask_sha256=digests[0], instances_sha256=digests[1])
+        self.fixes.entries[key] = Correction(**fix, mask_sha256=digests[0], instances_sha256=digests[1])
 
     def remove(self, key: str) -> None:
         self.fixes.entries.pop(key, None)
@@ -185,7 +187,9 @@ class FixesWriter:
         entries = self.fixes.entries
         kept = {self.fixes.path(key, kind).name for key in entries for kind in ("mask", "instances")}
         for path in self.fixes.folder.glob("*.png"):
-            if path.name not in kept and re.fullmatch(r"[0-9]{8,20}-[0-9a-f]{16}\.(mask|instances)\.png", path.name):
+            if path.name not in kept and re.fullmatch(
+                rf"{_KEY.pattern}-[0-9a-f]{{16}}\.(mask|instances)\.png", path.name
+            ):
                 path.unlink()
 
 
@@ -193,6 +197,27 @@ def _name(key: str, kind: str, sha256: str) -> str:
     return f"{key}-{sha256[:16]}.{kind}.png"
 
 
-def _as_json(entries: Mapping[str, Fix]) -> bytes:
+def _as_json(entries: Mapping[str, Correction]) -> bytes:
     content: dict[str, Any] = {key: asdict(entries[key]) for key in sorted(entries)}
     return json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def corrected_labels(run: Run, images: str, corrections: Corrections) -> dict[str, tuple[bytes, bytes] | None]:
+    """The labels that a person corrected, by sample key; not those whose image has been made again since.
+
+    Args:
+        run: the run.
+        images: folder of the stage that made the images.
+        corrections: of the run.
+
+    Returns:
+        Class mask and instances as PNGs; None for a sample whose labels were all taken away.
+    """
+    found: dict[str, tuple[bytes, bytes] | None] = {}
+    for spec in run.shards():
+        if any(run.key(number) in corrections.entries for number in range(spec.start, spec.stop)):
+            for record in run.reader(images, spec).records():
+                entry = corrections.entries.get(record.key)
+                if entry is not None and entry.image_sha256 == digest(record.files.get(IMAGE, b"")):
+                    found[record.key] = corrections.read(record.key)
+    return found

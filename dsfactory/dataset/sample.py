@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from PIL import Image
 
 from dsfactory.core.png import decode_index_png
 from dsfactory.core.sample import BACKGROUND, VOID
+from dsfactory.dataset.split import Split
 from dsfactory.errors import DsfactoryError
 
 
@@ -32,7 +33,7 @@ class ExportSample:
     image_png: bytes
     mask_png: bytes
     instances_png: bytes
-    split: Literal["train", "val"] | None = None
+    split: Split | None = None
 
 
 @dataclass(frozen=True)
@@ -67,21 +68,39 @@ class Labels:
     def height(self) -> int:
         return int(self.mask.shape[0])
 
+    def count(self) -> int:
+        """How many :meth:`objects` there are."""
+        return len({*np.unique(self.instances).tolist()} - {BACKGROUND, VOID})
+
     def objects(self) -> Iterator[Instance]:
         """The instances in the order of their ids; void pixels belong to none."""
         for number in np.unique(self.instances):
             if number in (BACKGROUND, VOID):
                 continue
             pixels = self.instances == number
-            rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
-            box = (columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1)
-            x, y, width, height = (int(value) for value in box)
-            yield Instance(self._category(pixels), pixels, (x, y, width, height), int(np.count_nonzero(pixels)))
+            yield Instance(self._category(pixels), pixels, box_of(pixels), int(np.count_nonzero(pixels)))
 
     def _category(self, pixels: NDArray[np.bool_]) -> int:
         votes = np.bincount(self.mask[pixels], minlength=256)
         votes[[BACKGROUND, VOID]] = 0
         return int(votes.argmax())
+
+
+def box_of(pixels: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """The smallest rectangle around the pixels that are on.
+
+    Args:
+        pixels: bool array of shape ``(height, width)``.
+
+    Returns:
+        x, y, width, height in pixels.
+
+    Raises:
+        IndexError: no pixel is on.
+    """
+    rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
+    x, y = int(columns[0]), int(rows[0])
+    return x, y, int(columns[-1]) - x + 1, int(rows[-1]) - y + 1
 
 
 def read_labels(sample: ExportSample, classes: int) -> Labels:

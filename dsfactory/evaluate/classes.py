@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from dsfactory.core.config import ClassSpec, slug
 from dsfactory.core.sample import BACKGROUND, VOID
 from dsfactory.errors import UserError
-from dsfactory.formats.voc.folder import VOID_NAMES
+from dsfactory.formats.voc.layout import VOID_NAMES
 
 
 def match_classes(classes: Sequence[ClassSpec], names: Sequence[str], where: str) -> NDArray[np.uint8]:

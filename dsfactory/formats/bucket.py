@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dsfactory.errors import DsfactoryError, UserError
-from dsfactory.formats.folder import MANIFEST, files_of, manifest_bytes, parse_manifest
+from dsfactory.formats.manifest import MANIFEST, check_replaceable, files_of, manifest_bytes, parse_manifest
 from dsfactory.storage.lease import Lease
 from dsfactory.storage.remote import register, unregister
 from dsfactory.storage.store import Store
@@ -58,19 +58,9 @@ class BucketTarget:
         return None
 
     def check_replaceable(self, manifest: dict[str, Any]) -> None:
-        """Make sure that the export holds no file beyond those that dsfactory wrote.
-
-        Raises:
-            UserError: somebody put more files in.
-        """
-        expected = Counter(manifest["files"])
-        expected["."] += 1  # the manifest
-        for folder, count in Counter(os.path.dirname(name) or "." for name in _visible(self._store)).items():
-            if count > expected[folder]:
-                raise UserError(
-                    f"{self._store.url}/{folder} holds files that dsfactory did not write: move them away, or name "
-                    "another --out"
-                )
+        """See :func:`~dsfactory.formats.manifest.check_replaceable`."""
+        found = Counter(os.path.dirname(name) or "." for name in _visible(self._store))
+        check_replaceable(manifest, found, self._store.url)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator["BucketExport"]:

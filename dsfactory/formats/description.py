@@ -7,9 +7,6 @@ import yaml
 from dsfactory.dataset.sample import ExportSample, Labels
 from dsfactory.formats.writer import ExportPlan
 
-PROVENANCE = ("prompt", "model", "image_seed")
-"""Columns of the run that a dataset hands on where they are present."""
-
 
 def describe_sample(sample: ExportSample, labels: Labels, plan: ExportPlan) -> dict[str, Any]:
     """Key, provenance, size, the names of the classes in the image, and its objects in the order of their ids.

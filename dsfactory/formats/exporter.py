@@ -1,7 +1,6 @@
 """Export finished samples to a dataset format."""
 
 import contextlib
-import difflib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,33 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from dsfactory.core.stage import differences
 from dsfactory.dataset.sample import ExportSample, read_labels
+from dsfactory.dataset.split import SPLITS, split_of
 from dsfactory.errors import UserError
-from dsfactory.formats.coco.write import CocoWriter
-from dsfactory.formats.cvat.write import CvatWriter
+from dsfactory.formats import find_format
 from dsfactory.formats.folder import FolderTarget
-from dsfactory.formats.huggingface.write import HuggingFaceWriter
-from dsfactory.formats.parquet.write import ParquetWriter
-from dsfactory.formats.png.write import PngWriter
-from dsfactory.formats.voc.write import VocWriter
-from dsfactory.formats.webdataset.write import WebDatasetWriter
-from dsfactory.formats.writer import SPLITS, DatasetWriter, ExportPlan, ImageFormat, split_of
-from dsfactory.formats.yolo.write import YoloWriter
+from dsfactory.formats.writer import DatasetWriter, ExportPlan, ImageFormat
 from dsfactory.storage.disk import disk_errors
 from dsfactory.storage.remote import place_of
 
 if TYPE_CHECKING:
     from dsfactory.formats.bucket import BucketTarget
-
-FORMATS: dict[str, type[DatasetWriter]] = {
-    "coco": CocoWriter,
-    "cvat": CvatWriter,
-    "hf": HuggingFaceWriter,
-    "parquet": ParquetWriter,
-    "png": PngWriter,
-    "voc": VocWriter,
-    "webdataset": WebDatasetWriter,
-    "yolo": YoloWriter,
-}
 
 
 @dataclass(frozen=True)
@@ -89,7 +71,7 @@ def export(
         out: folder to make; it may exist if it is empty or holds an export of dsfactory.
         fingerprint: says what the samples are; another one means another export.
         model: who drew the images.
-        val_share: share of the samples in the validation split, 0 to 1; see :func:`~dsfactory.formats.writer.split_of`.
+        val_share: share of the samples in the validation split, 0 to 1; see :func:`~dsfactory.dataset.split.split_of`.
         image_format: None for the format's own choice.
         rle: segmentations as run lengths (COCO only).
         redo: replace an export of dsfactory that is there.
@@ -100,8 +82,10 @@ def export(
         RunLocked: another process is exporting to ``out``.
         DsfactoryError: a sample's files do not fit each other.
     """
-    writer_class, plan = _plan(format, classes, model, val_share, image_format, rle, drawn)
-    identity = _identity(format, plan, fingerprint, val_share)
+    writer_class, plan, identity = _plan(
+        format, classes=classes, fingerprint=fingerprint, model=model, val_share=val_share, image_format=image_format,
+        rle=rle, drawn=drawn,
+    )  # fmt: skip
     target = _target(out)
     with disk_errors(out, "nothing was written"), target.writing() as place:
         present = _same_export(out, target, identity, redo)
@@ -112,27 +96,15 @@ def export(
     return ExportSummary(format, out, True, counts["images"], counts["instances"])
 
 
-def is_there(
-    format: str,
-    out: Path,
-    *,
-    classes: Sequence[str],
-    fingerprint: str,
-    model: str,
-    val_share: float = 0.1,
-    image_format: ImageFormat | None = None,
-    rle: bool = False,
-    redo: bool = False,
-    drawn: bool = True,
-) -> bool:
+def is_there(format: str, out: Path, *, redo: bool = False, **settings: Any) -> bool:
     """Whether :func:`export` with the same arguments would have nothing to do. Writes nothing.
 
     Raises:
         UserError: it would refuse.
     """
-    _, plan = _plan(format, classes, model, val_share, image_format, rle, drawn)
+    _, _, identity = _plan(format, **settings)
     with disk_errors(out, "nothing was written"):
-        return _same_export(out, _target(out), _identity(format, plan, fingerprint, val_share), redo) is not None
+        return _same_export(out, _target(out), identity, redo) is not None
 
 
 def _target(out: Path) -> "FolderTarget | BucketTarget":
@@ -148,28 +120,34 @@ def _target(out: Path) -> "FolderTarget | BucketTarget":
 
 def _plan(
     format: str,
+    *,
     classes: Sequence[str],
+    fingerprint: str,
     model: str,
-    val_share: float,
-    image_format: ImageFormat | None,
-    rle: bool,
-    drawn: bool,
-) -> tuple[type[DatasetWriter], ExportPlan]:
-    writer_class = find_format(format)
+    val_share: float = 0.1,
+    image_format: ImageFormat | None = None,
+    rle: bool = False,
+    drawn: bool = True,
+) -> tuple[type[DatasetWriter], ExportPlan, dict[str, Any]]:
+    """The writer, what it needs to know, and what tells this export from others."""
+    writer_class = find_format(format).writer()
     plan = ExportPlan(tuple(classes), model, image_format or writer_class.image_formats[0], rle, drawn)
-    _check_settings(format, writer_class, plan, val_share)
-    return writer_class, plan
-
-
-def _identity(format: str, plan: ExportPlan, fingerprint: str, val_share: float) -> dict[str, Any]:
-    return {
+    if not 0 <= val_share <= 1:
+        raise UserError(f"the validation share {val_share} is not between 0 and 1")
+    if plan.image_format not in writer_class.image_formats:
+        known = ", ".join(writer_class.image_formats)
+        raise UserError(f"{format} images cannot be {plan.image_format}: its readers look for {known}")
+    if plan.rle and not writer_class.supports_rle:
+        raise UserError(f"{format} has no run-length segmentations: they are for coco")
+    identity = {
         "format": format,
-        "version": find_format(format).version,
+        "version": writer_class.version,
         "fingerprint": fingerprint,
         "classes": list(plan.classes),
         "model": plan.model,
         "settings": {"val_share": val_share, "image_format": plan.image_format, "rle": plan.rle},
     }
+    return writer_class, plan, identity
 
 
 def _same_export(
@@ -188,31 +166,10 @@ def _same_export(
         return None
     changes = differences({name: present.get(name) for name in identity}, identity)
     if changes:
-        raise UserError(_changed(out, changes))
+        known = [change for change in changes if not change.startswith("fingerprint: ")]
+        what = ", ".join(known) or "the samples have changed since"
+        raise UserError(f"{out} holds another export ({what}): add --redo to replace it, or name another --out")
     return present
-
-
-def find_format(name: str) -> type[DatasetWriter]:
-    """The writer of a format.
-
-    Raises:
-        UserError: there is none of that name.
-    """
-    if name in FORMATS:
-        return FORMATS[name]
-    near = difflib.get_close_matches(name.lower(), FORMATS, n=1, cutoff=0.5)
-    advice = f"did you mean '{near[0]}'? " if near else ""
-    raise UserError(f"unknown format {name!r}: {advice}There are {', '.join(sorted(FORMATS))}")
-
-
-def _check_settings(format: str, writer_class: type[DatasetWriter], plan: ExportPlan, val_share: float) -> None:
-    if not 0 <= val_share <= 1:
-        raise UserError(f"the validation share {val_share} is not between 0 and 1")
-    if plan.image_format not in writer_class.image_formats:
-        known = ", ".join(writer_class.image_formats)
-        raise UserError(f"{format} images cannot be {plan.image_format}: its readers look for {known}")
-    if plan.rle and not writer_class.supports_rle:
-        raise UserError(f"{format} has no run-length segmentations: they are for coco")
 
 
 def _write(writer: DatasetWriter, samples: Iterable[ExportSample], val_share: float) -> dict[str, dict[str, int]]:
@@ -221,15 +178,11 @@ def _write(writer: DatasetWriter, samples: Iterable[ExportSample], val_share: fl
     with contextlib.closing(writer):
         for sample in samples:
             split = sample.split or split_of(sample.key, val_share)
-            instances[split] += writer.add(sample, read_labels(sample, len(writer.plan.classes)), split)
+            labels = read_labels(sample, len(writer.plan.classes))
+            writer.add(sample, labels, split)
             images[split] += 1
+            instances[split] += labels.count()
         if not any(images.values()):
             raise UserError("there is no finished sample to export: see the reasons with 'dsfactory status'")
         writer.finish()
     return {"images": images, "instances": instances}
-
-
-def _changed(out: Path, changes: list[str]) -> str:
-    first = [change for change in changes if not change.startswith("fingerprint: ")]
-    what = ", ".join(first) if first else "the samples have changed since"
-    return f"{out} holds another export ({what}): add --redo to replace it, or name another --out"

@@ -6,11 +6,12 @@ the border pixels instead, which takes half a pixel off all round. So the rings 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from dsfactory.dataset.sample import box_of
 
 SLIT = 0.25
 """Half the width in pixels of the slit that opens a hole: wide enough for two distinct sides, too narrow to touch a
@@ -18,21 +19,6 @@ pixel's centre, which is 0.5 away."""
 
 EAST, SOUTH, WEST, NORTH = range(4)
 _STEP = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]])
-
-
-@dataclass(frozen=True)
-class _Path:
-    """The way around one part in unit steps between pixel corners, the part on the right hand.
-
-    Attributes:
-        corners: int64 ``(steps, 2)``, where each step starts as x, y.
-        headings: int64 ``(steps,)``, EAST, SOUTH, WEST or NORTH.
-        slit: bool ``(steps,)``, True where both sides of the step belong to the part.
-    """
-
-    corners: NDArray[np.int64]
-    headings: NDArray[np.int64]
-    slit: NDArray[np.bool_]
 
 
 def mask_polygons(mask: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
@@ -49,22 +35,11 @@ def mask_polygons(mask: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
         Rings in the order of their first pixel, each float64 of shape ``(points, 2)``: x, y in pixels, multiples of
         0.25 with ``0 <= x <= width`` and ``0 <= y <= height``; at least four points, the first not repeated.
     """
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    top, left = rows[0], columns[0]
-    region = np.pad(mask[top : rows[-1] + 1, left : columns[-1] + 1], 1)
-    origin = np.array([left - 1, top - 1], dtype=np.float64)
-    return [_ring(path) + origin for path in _trace(region)]
-
-
-def _trace(region: NDArray[np.bool_]) -> list[_Path]:
-    """Walk around each 8-connected part of a region that touches no border of its array."""
+    x, y, width, height = box_of(mask)
+    region = np.pad(mask[y : y + height, x : x + width], 1)
     steps, slit, joints = _steps(region)
-    paths = []
-    for codes in walk(steps, joints):
-        path = np.array(codes)
-        corners = np.stack([path // 4 % region.shape[1], path // 4 // region.shape[1]], axis=1)
-        paths.append(_Path(corners, path % 4, slit.reshape(-1)[path]))
-    return paths
+    origin = np.array([x - 1, y - 1], dtype=np.float64)
+    return [_ring(np.array(way), slit) + origin for way in walk(steps, joints)]
 
 
 def walk(steps: NDArray[np.bool_], joints: NDArray[np.bool_]) -> Iterator[list[int]]:
@@ -144,14 +119,21 @@ def _hole_corners(region: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return [(int(index % region.shape[1]), int(index // region.shape[1])) for index in holes]
 
 
-def _ring(path: _Path) -> NDArray[np.float64]:
-    """A path as few points: a rectangle keeps its corners, all else runs through the middles of the steps."""
-    turns = path.headings != np.roll(path.headings, 1)
+def _ring(way: NDArray[np.int64], slit: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The way around one part as few points: a rectangle keeps its corners, else it runs through the steps' middles.
+
+    Args:
+        way: int64 ``(steps,)``, each step as :func:`walk` gives it, the part on the right hand.
+        slit: bool ``(height, width, 4)``, True for steps with the part on both sides.
+    """
+    width = slit.shape[1]
+    corners, headings = np.stack([way // 4 % width, way // 4 // width], axis=1), way % 4
+    turns = headings != np.roll(headings, 1)
     if np.count_nonzero(turns) == 4:
-        corners: NDArray[np.float64] = path.corners[turns].astype(np.float64)
-        return corners
+        return np.asarray(corners[turns], dtype=np.float64)
     # A staircase becomes a slope, which still passes every pixel's centre by 0.35.
-    ring: NDArray[np.float64] = path.corners + _STEP[path.headings] / 2
-    ring[path.slit] += SLIT * _STEP[(path.headings[path.slit] + 1) % 4]
+    ring: NDArray[np.float64] = corners + _STEP[headings] / 2
+    opened = slit.reshape(-1)[way]
+    ring[opened] += SLIT * _STEP[(headings[opened] + 1) % 4]
     arriving, leaving = ring - np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0) - ring
     return np.compress(arriving[:, 0] * leaving[:, 1] != arriving[:, 1] * leaving[:, 0], ring, axis=0)

@@ -1,4 +1,4 @@
-"""What all export formats share: the split, the plan, the files of a dataset under construction."""
+"""What all export formats share: the plan, the files of a dataset under construction."""
 
 import contextlib
 import hashlib
@@ -12,28 +12,17 @@ from typing import BinaryIO, ClassVar, Literal
 
 from PIL import Image
 
+from dsfactory.core.sample import BACKGROUND, VOID
 from dsfactory.dataset.sample import ExportSample, Labels
+from dsfactory.dataset.split import Split
 from dsfactory.storage.remote import published
 
-Split = Literal["train", "val"]
-SPLITS: tuple[Split, ...] = ("train", "val")
 ImageFormat = Literal["jpg", "png"]
 
 JPEG_QUALITY = 95
 
 CHECKSUMS = "SHA256SUMS"
 """A line per file of the dataset, as ``sha256sum --check`` reads it."""
-
-
-def split_of(key: str, val_share: float) -> Split:
-    """The split of a sample, from its key alone.
-
-    A stable hash (BLAKE2b) places the key on [0, 1); below ``val_share`` it is validation. So a sample never changes
-    sides when the dataset grows or others are filtered out, and a larger share only moves samples from train to val.
-    The shares hold on average: a small set may have an empty split.
-    """
-    digest = hashlib.blake2b(key.encode(), digest_size=8, person=b"dsf-split").digest()
-    return "val" if int.from_bytes(digest, "big") < val_share * 2**64 else "train"
 
 
 def encode_image(image_png: bytes, image_format: ImageFormat) -> bytes:
@@ -64,16 +53,23 @@ class ExportPlan:
     rle: bool
     drawn: bool = True
 
+    @property
+    def names(self) -> dict[int, str]:
+        """What each value of a class mask means."""
+        return {BACKGROUND: "background", **dict(enumerate(self.classes, start=1)), VOID: "void"}
+
 
 class DatasetWriter(ABC):
     """Writes one dataset, sample by sample, keeping nothing of a sample in memory. One subclass per format."""
 
-    version: ClassVar[int]
+    version: ClassVar[int] = 1
     """Raised whenever the format's bytes change, so that an old export is not taken for a new one."""
-    image_formats: ClassVar[tuple[ImageFormat, ...]]
+    image_formats: ClassVar[tuple[ImageFormat, ...]] = ("png", "jpg")
     """Image formats that the dataset's readers open; the first is the default."""
     supports_rle: ClassVar[bool] = False
-    has_checksums: ClassVar[bool] = False
+    folders: ClassVar[tuple[str, ...]] = ()
+    """Folders of the dataset, which are there even when nothing goes into them."""
+    has_checksums: ClassVar[bool] = True
     """Whether the dataset lists its files in ``SHA256SUMS``; one that is examined by its content needs none."""
 
     def __init__(self, root: Path, plan: ExportPlan) -> None:
@@ -83,13 +79,14 @@ class DatasetWriter(ABC):
         self._checksums = contextlib.ExitStack()
         if self.has_checksums:
             self._sums = self._checksums.enter_context(_durable_file(root / CHECKSUMS))
+        for folder in self.folders:
+            (root / folder).mkdir(parents=True)
 
     @abstractmethod
-    def add(self, sample: ExportSample, labels: Labels, split: Split) -> int:
-        """Write one sample; return its number of instances."""
+    def add(self, sample: ExportSample, labels: Labels, split: Split) -> None:
+        """Write one sample."""
 
-    @abstractmethod
-    def finish(self) -> None:
+    def finish(self) -> None:  # noqa: B027 -- in most formats each file is complete as it is
         """Write what ends the dataset."""
 
     def close(self) -> None:
@@ -118,6 +115,14 @@ class DatasetWriter(ABC):
             hashing = HashingFile(file)
             yield hashing  # type: ignore[misc]  # what writers call of a file
         self._sums.write(f"{hashing.sha256.hexdigest()}  {name}\n".encode())
+
+    def image_name(self, sample: ExportSample) -> str:
+        """Name of the sample's image file."""
+        return f"{sample.key}.{self.plan.image_format}"
+
+    def image(self, sample: ExportSample) -> bytes:
+        """The sample's image in the format that the dataset has."""
+        return encode_image(sample.image_png, self.plan.image_format)
 
     def write(self, name: str, data: bytes) -> None:
         """Write a new file of the dataset.

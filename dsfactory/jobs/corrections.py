@@ -1,6 +1,6 @@
-"""Bring mended labels back into a run: ``dsfactory import``."""
+"""Bring corrected labels back into a run: ``dsfactory import``."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,30 +11,17 @@ from dsfactory.core.png import decode_index_png, decode_rgb_png, encode_index_pn
 from dsfactory.core.run import Run
 from dsfactory.core.sample import BACKGROUND, VOID, Record, sample_key
 from dsfactory.core.shard import ShardSpec
-from dsfactory.dataset.corrections import Fixes, FixesWriter, changing_fixes, digest
-from dsfactory.dataset.labels import labels_stage
+from dsfactory.dataset.corrections import Corrections, CorrectionsWriter, changing_corrections, digest
+from dsfactory.dataset.labels import finished_shards, images_and_labels
 from dsfactory.errors import UserError
-from dsfactory.formats.coco.read import read_coco
-from dsfactory.formats.cvat.read import read_cvat
-from dsfactory.formats.png.read import read_png
+from dsfactory.formats import IMPORT_FORMATS, find_format
+from dsfactory.formats.reading.images import decode, rgb_pixels, same_picture
 from dsfactory.formats.reading.labels import FixedLabels, finished, same_labels
-from dsfactory.formats.reading.reading import decode, rgb_pixels
 from dsfactory.formats.reading.source import Source
-from dsfactory.formats.voc.read import read_voc
-from dsfactory.jobs.job import finished_shards
 from dsfactory.runner.log import run_log
 from dsfactory.runner.signals import check_stop
+from dsfactory.stages import STAGES
 from dsfactory.storage.disk import disk_errors
-
-IMPORT_FORMATS: dict[str, Callable[[Source, Sequence[str]], Iterator[FixedLabels]]] = {
-    "coco": read_coco,
-    "cvat": read_cvat,
-    "png": read_png,
-    "voc": read_voc,
-}
-
-JPEG_LEVELS = 8.0
-"""Mean difference in levels of 255 up to which an image that came back is the run's, saved again as a JPEG."""
 
 
 @dataclass
@@ -78,7 +65,7 @@ def import_job(run_path: Path, path: Path, format: str, dry_run: bool = False) -
     Args:
         run_path: the run's directory.
         path: what the other tool wrote: a file, a folder or a zip.
-        format: a name in IMPORT_FORMATS.
+        format: a name in :data:`dsfactory.formats.IMPORT_FORMATS`.
         dry_run: only say what would be done.
 
     Raises:
@@ -86,23 +73,23 @@ def import_job(run_path: Path, path: Path, format: str, dry_run: bool = False) -
         DamagedShard: a shard of the run cannot be read.
         RunLocked: another process changes the run's fixes.
     """
-    if format not in IMPORT_FORMATS:
-        raise UserError(f"unknown format {format!r}: there are {', '.join(sorted(IMPORT_FORMATS))}")
+    read = find_format(format, IMPORT_FORMATS).reader()
     samples = _Samples(Run.open(run_path))
     classes = [item.name for item in samples.run.manifest.classes]
     summary = ImportSummary(run_path, dry_run=dry_run)
     with Source.open(path) as source:
-        found = IMPORT_FORMATS[format](source, classes)
+        found = read(source, classes)
         if dry_run:
-            writer = FixesWriter(Fixes.of(run_path))
+            writer = CorrectionsWriter(Corrections.of(run_path))
             for labels in found:
                 _judge(labels, samples, writer.fixes, summary)
             return summary
         with disk_errors(run_path, "nothing was changed"), run_log(run_path, "import") as ended:
-            with changing_fixes(run_path) as writer:
+            with changing_corrections(run_path) as writer:
                 for labels in found:
-                    outcome = _judge(labels, samples, writer.fixes, summary)
-                    _apply(outcome, labels.key, writer, {"source": path.name, "format": format})
+                    change = _judge(labels, samples, writer.fixes, summary)
+                    if change is not None:
+                        change.apply(labels.key, writer, {"source": path.name, "format": format})
             summary.total = len(writer.fixes.entries)
             ended |= {"exit_code": summary.exit_code, "fixed": len(summary.fixed), "refused": len(summary.refused)}
     return summary
@@ -119,14 +106,14 @@ def forget_fixes(run_path: Path, keys: str) -> ImportSummary:
         UserError: not a run, or a sample has no fix.
     """
     Run.open(run_path)
-    fixes = Fixes.of(run_path)
+    fixes = Corrections.of(run_path)
     names = sorted(fixes.entries) if keys == "all" else [key.strip() for key in keys.split(",")]
     unknown = [key for key in names if key not in fixes.entries]
     if unknown:
         raise UserError(f"{run_path} has no fix for {unknown[0]!r}: see 'dsfactory status {run_path}'")
     summary = ImportSummary(run_path, reverted=names)
     if names:
-        with changing_fixes(run_path) as writer:
+        with changing_corrections(run_path) as writer:
             for key in names:
                 writer.remove(key)
             summary.total = len(writer.fixes.entries)
@@ -134,26 +121,25 @@ def forget_fixes(run_path: Path, keys: str) -> ImportSummary:
 
 
 @dataclass(frozen=True)
-class _Outcome:
-    """What is to become of one sample's fix: added (with or without labels), taken away, or left as it is."""
+class _Change:
+    """One sample's fix is added, with or without labels; or it is taken away where it has no digests."""
 
-    add: bool = False
-    remove: bool = False
-    image_sha256: str = ""
-    replaces_sha256: str = ""
+    digests: dict[str, str] | None
     files: tuple[bytes, bytes] | None = None
 
-
-def _apply(outcome: _Outcome, key: str, writer: FixesWriter, origin: dict[str, str]) -> None:
-    if outcome.remove:
-        writer.remove(key)
-    elif outcome.add:
-        digests = {"image_sha256": outcome.image_sha256, "replaces_sha256": outcome.replaces_sha256}
-        writer.add(key, {**digests, **origin}, outcome.files)
+    def apply(self, key: str, writer: CorrectionsWriter, origin: dict[str, str]) -> None:
+        if self.digests is None:
+            writer.remove(key)
+        else:
+            writer.add(key, {**self.digests, **origin}, self.files)
 
 
-def _judge(fixed: FixedLabels, samples: "_Samples", fixes: Fixes, summary: ImportSummary) -> _Outcome:
-    """Compare one sample's labels with what counts now, and note the result in the summary."""
+def _judge(fixed: FixedLabels, samples: "_Samples", fixes: Corrections, summary: ImportSummary) -> _Change | None:
+    """Compare one sample's labels with what counts now, and note the result in the summary.
+
+    Returns:
+        What is to become of its fix; None when that is left as it is.
+    """
     check_stop()
     summary.read += 1
     found = samples.find(fixed.key)
@@ -167,27 +153,27 @@ def _judge(fixed: FixedLabels, samples: "_Samples", fixes: Fixes, summary: Impor
         labels = finished(fixed, own[0] if own else None)
     except ValueError as error:
         summary.refused[fixed.key] = str(error)
-        return _Outcome()
+        return None
     empty = not np.any((labels[0] != BACKGROUND) & (labels[0] != VOID))
     fix = fixes.entries.get(fixed.key)
     if own is not None and fixed.instances is None and np.array_equal(labels[0], own[0]):
-        labels = own  # a format without instances says nothing of which pieces are one object
+        labels = own  # a format without instances does not say which pieces are one object
     if own is not None and same_labels(labels, own):
         if fix is None:
             summary.unchanged += 1
-            return _Outcome()
+            return None
         summary.reverted.append(fixed.key)
-        return _Outcome(remove=True)
+        return _Change(None)
     files = None if empty else (encode_index_png(labels[0]), encode_index_png(labels[1]))
     image_sha256 = digest(image_png)
     if fix is not None and fix.image_sha256 == image_sha256 and _is_same_fix(fixes.read(fixed.key), labels, files):
         summary.unchanged += 1
-        return _Outcome()
+        return None
     summary.fixed.append(fixed.key)
     if empty:
         summary.emptied.append(fixed.key)
     replaces = digest(masks.files["mask.png"]) if masks is not None and own is not None else ""
-    return _Outcome(True, False, image_sha256, replaces, files)
+    return _Change({"image_sha256": image_sha256, "replaces_sha256": replaces}, files)
 
 
 def _is_same_fix(before: tuple[bytes, bytes] | None, labels: Any, files: tuple[bytes, bytes] | None) -> bool:
@@ -210,10 +196,8 @@ def _check_image(fixed: FixedLabels, image_png: bytes) -> None:
     if pixels.shape[:2] != fixed.mask.shape:
         (height, width), (there, across) = pixels.shape[:2], fixed.mask.shape
         raise ValueError(f"has {across} × {there} pixels, the run's image {width} × {height}")
-    if fixed.image is not None:
-        came = rgb_pixels(decode(fixed.image, fixed.key))
-        if came.shape != pixels.shape or np.abs(came.astype(np.float32) - pixels).mean() > JPEG_LEVELS:
-            raise ValueError("was made for another image than the run has now")
+    if fixed.image is not None and not same_picture(rgb_pixels(decode(fixed.image, fixed.key)), pixels):
+        raise ValueError("was made for another image than the run has now")
 
 
 class _Samples:
@@ -221,11 +205,9 @@ class _Samples:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self._stage = labels_stage(run)
-        self._labelled = {spec.index for spec in finished_shards(run, self._stage)}
-        if not self._labelled:
-            raise UserError(f"{run.path} has no masks yet: run 'dsfactory refine {run.path}' first")
-        self._drawn = {spec.index: spec for spec in finished_shards(run, "generate")}
+        self._images, self._labels = (item.kind.folder for item in images_and_labels(run, STAGES.begun(run)))
+        self._labelled = {spec.index for spec in finished_shards(run, self._labels)}
+        self._drawn = {spec.index: spec for spec in finished_shards(run, self._images)}
         self._index = -1
         self._shard: dict[str, tuple[Record, Record | None]] = {}
 
@@ -243,7 +225,7 @@ class _Samples:
         return found if found is not None and "image.png" in found[0].files else None
 
     def _load(self, spec: ShardSpec) -> Iterator[tuple[str, tuple[Record, Record | None]]]:
-        labels = self.run.reader(self._stage, spec).records() if spec.index in self._labelled else ()
+        labels = self.run.reader(self._labels, spec).records() if spec.index in self._labelled else ()
         by_key = {record.key: record for record in labels}
-        for image in self.run.reader("generate", spec).records():
+        for image in self.run.reader(self._images, spec).records():
             yield image.key, (image, by_key.get(image.key))

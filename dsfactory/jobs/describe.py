@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from dsfactory.jobs.config import RunConfig
+from dsfactory.stages import RunConfig
 
 _WIDTH = 110
 _HEADER = """\

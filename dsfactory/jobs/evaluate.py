@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from dsfactory import __version__
 from dsfactory.core.config import ClassSpec
 from dsfactory.core.run import Run
-from dsfactory.core.space import STAGE as SPLICED
-from dsfactory.dataset.labels import DRAWN, check_labels, labels_stage
 from dsfactory.errors import UserError
 from dsfactory.evaluate.config import EvaluateConfig
-from dsfactory.jobs.job import finished_shards, open_locked
-from dsfactory.jobs.splicing import spliced_samples_of
-from dsfactory.runner.log import log_event, run_log
+from dsfactory.jobs.counting import StagePlan
+from dsfactory.jobs.pace import read_pace, training_name
+from dsfactory.jobs.plan import Plan
+from dsfactory.jobs.samples import samples_of
+from dsfactory.runner.log import LOG, log_event, run_log
 from dsfactory.runner.progress import Progress
 from dsfactory.runner.signals import check_stop
 from dsfactory.storage.atomic import remove_leftovers, write_atomic
@@ -51,7 +52,7 @@ def evaluate_job(
     config: EvaluateConfig,
     progress: Progress,
     synthetic: Path | None = None,
-    splice: bool = True,
+    without: Collection[str] = (),
     out: Path | None = None,
 ) -> Evaluation:
     """Train the same network on a run, on real images and on both, and test each on other real images.
@@ -65,7 +66,7 @@ def evaluate_job(
         config: the network, its training, repetitions and seed.
         progress: who is told.
         synthetic: another such folder whose trainval list is trained on in place of the run's samples.
-        splice: train on the run's mosaics and pastes too, where it has some.
+        without: names of stages that do not count; see :func:`dsfactory.jobs.samples.samples_of`.
         out: where to; None for ``<run>/evaluate``.
 
     Raises:
@@ -80,10 +81,11 @@ def evaluate_job(
 
     device = choose_device(config.device)
     target = out if out is not None else run_path / FOLDER
-    with disk_errors(target, "finished trainings are kept"), open_locked(run_path) as run, \
+    with disk_errors(target, "finished trainings are kept"), Run.open(run_path).lock(), \
             run_log(run_path, "evaluate") as ended:  # fmt: skip
+        run = Run.open(run_path)
         classes = run.manifest.classes
-        sets, test = read_sets(run, real, progress, synthetic, splice)
+        sets, test = read_sets(run, real, progress, synthetic, without)
         folder = _result_folder(target)
         confusions: dict[str, list[Any]] = {arm: [] for arm in ARMS}
         trained = 0
@@ -130,8 +132,39 @@ def evaluate_job(
         return Evaluation(results, target, trained)
 
 
+def plan_evaluation(
+    run_path: Path,
+    real: Path,
+    config: EvaluateConfig,
+    progress: Progress,
+    synthetic: Path | None = None,
+    without: Collection[str] = (),
+) -> Plan:
+    """What :func:`evaluate_job` would do with the same arguments. Trains nothing.
+
+    Raises:
+        UserError: it would refuse.
+    """
+    from dsfactory.evaluate.results import ARMS
+
+    run = Run.open(run_path)
+    sets, test = read_sets(run, real, progress, synthetic, without)
+    trainings = len(ARMS) * config.repeats
+    pace = read_pace(run_path / LOG)
+    network = config.segment
+    per_step = pace.get(training_name(network.side, network.batch_size, network.checkpoint))
+    seconds = round(per_step * network.steps * trainings, 1) if per_step is not None else None
+    stage = StagePlan("evaluate", 0, trainings, 0, True, seconds, unit=f"trainings of {network.steps:,} steps")
+    about = (
+        f"{len(sets['synthetic'].images)} synthetic and {len(sets['real'].images)} real images to train on, "
+        f"{len(test.images)} to test on"
+    )
+    note = "trainings that are finished, with the same data and settings, are used again"
+    return Plan(run_path, network.checkpoint or "a small network", 0, None, None, [stage], about, (note,))
+
+
 def read_sets(
-    run: Run, real: Path, progress: Progress, synthetic: Path | None, splice: bool
+    run: Run, real: Path, progress: Progress, synthetic: Path | None, without: Collection[str]
 ) -> "tuple[dict[str, TrainingSet], TrainingSet]":
     """What is trained on, by arm, and what is tested on; arguments as :func:`evaluate_job`.
 
@@ -147,7 +180,7 @@ def read_sets(
     if synthetic is not None:
         made = _as_set(*_read_split(synthetic, "trainval", classes, progress))
     else:
-        made = _run_set(run, splice)
+        made = _run_set(run, without)
     real_set = _as_set(*train)
     return {"synthetic": made, "real": real_set, "both": both(made, real_set)}, _as_set(*test)
 
@@ -190,15 +223,15 @@ def _as_set(images: "VocImages", summary: Any) -> "TrainingSet":
     return TrainingSet(images, summary.digest)
 
 
-def _run_set(run: Run, splice: bool) -> "TrainingSet":
+def _run_set(run: Run, without: Collection[str]) -> "TrainingSet":
     from dsfactory.evaluate.sources import LabelledShard, stored_images
 
-    labels = labels_stage(run)
-    check_labels(run, labels)
-    shards = [LabelledShard(run, spec, DRAWN, labels) for spec in finished_shards(run, labels)]
-    spliced = spliced_samples_of(run.path, 0.0) if splice else None
-    if spliced is not None:
-        shards += [LabelledShard(spliced.space, spec, SPLICED, SPLICED) for spec in spliced.specs]
+    taken = samples_of(run.path, 0.0, without)
+    images, labels = taken.kept.images.kind.folder, taken.kept.labels.kind.folder
+    shards = [LabelledShard(run, spec, images, labels) for spec in taken.kept.specs]
+    for composed in taken.composed:
+        folder = composed.space.kind.folder
+        shards += [LabelledShard(composed.space, spec, folder, folder) for spec in composed.specs]
     found = stored_images(shards)
     if len(found.images) == 0:
         raise UserError(f"{run.path} has no kept sample to train on: see 'dsfactory status {run.path}' for the reasons")

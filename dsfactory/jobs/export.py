@@ -1,25 +1,28 @@
 """From a run's finished shards to datasets: ``dsfactory export``."""
 
-import hashlib
-import json
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from dsfactory.core.run import Run
-from dsfactory.core.shard import ShardSpec
-from dsfactory.dataset.corrections import Fixes
-from dsfactory.dataset.labels import REFINED, check_labels, labels_stage
 from dsfactory.dataset.sample import ExportSample
 from dsfactory.errors import UserError
-from dsfactory.formats import ExportSummary, export, find_format
-from dsfactory.jobs.job import finished_shards, run_config
-from dsfactory.jobs.splicing import SplicedSamples, spliced_samples_of
+from dsfactory.formats import find_format
+from dsfactory.formats.exporter import ExportSummary, export, is_there
+from dsfactory.formats.writer import ImageFormat
+from dsfactory.jobs.counting import StagePlan
+from dsfactory.jobs.plan import Plan
+from dsfactory.jobs.samples import RunSamples, samples_of
+from dsfactory.jobs.settings import run_config
+from dsfactory.runner.limits import folder_size
 from dsfactory.runner.log import log_event, run_log
-from dsfactory.runner.signals import check_stop
+from dsfactory.stages.generate.config import GenerateConfig
+
+PROBE = 8
+"""Samples that are exported on trial, to a folder that is thrown away."""
 
 
 def check_formats(text: str) -> list[str]:
@@ -40,10 +43,9 @@ def export_job(
     out: Path | None,
     val_share: float,
     redo: bool = False,
-    image_format: str | None = None,
+    image_format: ImageFormat | None = None,
     rle: bool = False,
-    splice: bool = True,
-    filtered: bool = True,
+    without: Collection[str] = (),
 ) -> list[ExportSummary]:
     """Write a run's kept samples in one or more formats.
 
@@ -57,21 +59,21 @@ def export_job(
         redo: replace an export that was made with other settings or from other shards.
         image_format: ``"jpg"`` or ``"png"``; None for each format's own choice.
         rle: COCO segmentations as run lengths.
-        splice: take the run's spliced images, if there are any, into the train split.
-        filtered: leave out what ``filter`` dropped, if it has judged the run, and take its masks.
+        without: names of stages that do not count; see :func:`dsfactory.jobs.samples.samples_of`.
 
     Raises:
         UserError: not a run, not refined yet, nothing kept, an unknown format, or a target that is not ours.
     """
-    exports = plan_exports(run_path, formats, out, val_share, image_format, rle, splice, filtered)
+    exports = plan_exports(run_path, formats, out, val_share, image_format, rle, without)
     summaries = []
     # The log belongs to the run; an export from a folder that may only be read works all the same.
     with run_log(run_path, "export") as ended:
         for name, target in exports.targets:
-            exports.kept.fixes.refused.clear()
+            refused = exports.found.kept.corrections.refused
+            refused.clear()
             start = time.monotonic()
-            summary = export_to(exports, name, target, exports.samples(), redo)
-            summaries.append(replace(summary, refused_fixes=list(exports.kept.fixes.refused)))
+            summary = exports.write(name, target, exports.found.samples(), redo)
+            summaries.append(replace(summary, refused_fixes=list(refused)))
             if summary.made:
                 images, seconds = sum(summary.images.values()), round(time.monotonic() - start, 3)
                 log_event("exported", format=name, samples=images, seconds=seconds)
@@ -84,24 +86,22 @@ class Exports:
     """What is to be exported, and where to.
 
     Attributes:
-        kept: the run's samples.
-        spliced: its splices, if they are taken.
+        found: the run's samples.
         targets: format and folder of each export.
-        settings: arguments of :func:`dsfactory.formats.export` that all of them share.
+        settings: arguments of :func:`dsfactory.formats.exporter.export` that all of them share.
     """
 
-    kept: "KeptSamples"
-    spliced: SplicedSamples | None
+    found: RunSamples
     targets: list[tuple[str, Path]]
     settings: dict[str, Any]
 
-    def samples(self) -> Iterator[ExportSample]:
-        """All samples, read anew."""
-        return chain(self.kept.samples(), self.spliced.samples() if self.spliced else ())
+    def write(self, format: str, target: Path, samples: Iterator[ExportSample], redo: bool) -> ExportSummary:
+        """Write samples in one format.
 
-    def count(self) -> int:
-        """How many samples there are, as far as their rows say: no image is read."""
-        return self.kept.count() + (self.spliced.count() if self.spliced else 0)
+        Raises:
+            UserError: see :func:`dsfactory.formats.export`.
+        """
+        return export(format, samples, out=target, redo=redo, **self.settings)
 
 
 def plan_exports(
@@ -109,10 +109,9 @@ def plan_exports(
     formats: str,
     out: Path | None,
     val_share: float,
-    image_format: str | None = None,
+    image_format: ImageFormat | None = None,
     rle: bool = False,
-    splice: bool = True,
-    filtered: bool = True,
+    without: Collection[str] = (),
 ) -> Exports:
     """Settle what :func:`export_job` writes with the same arguments. Writes nothing.
 
@@ -121,100 +120,60 @@ def plan_exports(
     """
     names = check_formats(formats)
     config = run_config(run_path)
-    kept = kept_samples_of(run_path, filtered)
-    spliced = spliced_samples_of(run_path, val_share) if splice else None
+    found = samples_of(run_path, val_share, without)
     folder = out if out is not None else run_path / "export"
     alone = out is not None and len(names) == 1
     settings = {
         "classes": [item.name for item in config.classes],
-        "fingerprint": spliced.combined(kept.fingerprint) if spliced else kept.fingerprint,
+        "fingerprint": found.fingerprint,
         "val_share": val_share,
-        "model": config.generate.model,
+        "model": config.of(GenerateConfig).model,
         "image_format": image_format,
         "rle": rle,
-        "drawn": config.annotate is None,
+        "drawn": not found.given,
     }
-    return Exports(kept, spliced, [(name, folder if alone else folder / name) for name in names], settings)
+    return Exports(found, [(name, folder if alone else folder / name) for name in names], settings)
 
 
-def export_to(
-    exports: Exports, format: str, target: Path, samples: Iterator[ExportSample], redo: bool
-) -> ExportSummary:
-    """Write samples in one format.
+def plan_export(
+    run_path: Path,
+    formats: str,
+    out: Path | None,
+    val_share: float,
+    redo: bool = False,
+    image_format: ImageFormat | None = None,
+    rle: bool = False,
+    without: Collection[str] = (),
+) -> Plan:
+    """What :func:`export_job` would do with the same arguments.
 
-    Raises:
-        UserError: see :func:`dsfactory.formats.export`.
-    """
-    return export(format, samples, out=target, redo=redo, **exports.settings)
-
-
-@dataclass(frozen=True)
-class KeptSamples:
-    """The samples of a run that an export takes, as they were at one moment.
-
-    Attributes:
-        run: the run.
-        stage: whose masks they are, ``"refine"`` or ``"filter"``.
-        specs: shards that this stage had finished.
-        drawn: fingerprint of the images.
-        labelled: fingerprint of the masks.
-        fingerprint: hash of all their masks, which tells exports apart.
-        fixes: masks that a person mended; they win.
-    """
-
-    run: Run
-    stage: str
-    specs: list[ShardSpec]
-    drawn: str
-    labelled: str
-    fingerprint: str
-    fixes: Fixes
-
-    def count(self) -> int:
-        """How many samples :meth:`samples` yields, unless the image of one that was mended has been drawn anew."""
-        rows = (row for spec in self.specs for row in self.run.reader(self.stage, spec).rows)
-        keys = {row["key"] for row in rows if row["status"] == "ok"}
-        emptied = {key for key in self.fixes.entries if self.fixes.read(key) is None}
-        return len((keys | self.fixes.entries.keys()) - emptied)
-
-    def samples(self) -> Iterator[ExportSample]:
-        """Every sample with status ok or a fix, its image from ``generate`` beside its masks.
-
-        Raises:
-            DamagedShard: a shard cannot be read.
-            UserError: another process made a shard again with other settings.
-        """
-        for spec in self.specs:
-            check_stop()
-            drawn, labelled = self.run.reader("generate", spec), self.run.reader(self.stage, spec)
-            if (drawn.mark.fingerprint, labelled.mark.fingerprint) != (self.drawn, self.labelled):
-                raise UserError(f"{self.run.path} was made again while it was read: give the same command again")
-            for image, masks in zip(drawn.records(), labelled.records(), strict=True):
-                labels = self.fixes.labels_of(image, masks)
-                if labels is not None:
-                    yield ExportSample(masks.key, masks.row, image.files["image.png"], *labels)
-
-
-def kept_samples_of(run_path: Path, filtered: bool = True) -> KeptSamples:
-    """What there is to export of a run now.
-
-    Args:
-        run_path: the run's directory.
-        filtered: without what ``filter`` dropped, if it has judged the run.
+    Size and time are measured: the first few samples are exported to a temporary folder.
 
     Raises:
-        UserError: not a run, not refined yet, or a stage was made again since the next one was.
-        DamagedShard: a shard with masks cannot be read.
+        UserError: it would refuse.
     """
-    run = Run.open(run_path)
-    stage = labels_stage(run) if filtered else REFINED
-    check_labels(run, stage)
-    drawn, labelled = run.stage_state("generate"), run.stage_state(stage)
-    specs = finished_shards(run, stage)
-    if not specs or drawn is None or labelled is None:
-        raise UserError(f"{run_path} has no masks yet: run 'dsfactory {stage} {run_path}' first")
-    marks = [run.reader(stage, spec).mark for spec in specs]
-    content = json.dumps([[mark.fingerprint, mark.tar_sha256] for mark in marks])
-    fixes = Fixes.of(run_path)
-    fingerprint = hashlib.sha256(f"{content}{fixes.fingerprint}".encode()).hexdigest()[:32]
-    return KeptSamples(run, stage, specs, drawn.fingerprint, labelled.fingerprint, fingerprint, fixes)
+    exports = plan_exports(run_path, formats, out, val_share, image_format, rle, without)
+    count = exports.found.count()
+    if not count:
+        raise UserError("there is no finished sample to export: see the reasons with 'dsfactory status'")
+    stages = []
+    for name, target in exports.targets:
+        if is_there(name, target, redo=redo, **exports.settings):
+            stages.append(StagePlan(name, count, 0, 0, True, 0.0))
+        else:
+            stages.append(_try_export(exports, name, count))
+    about = f"{count} images of {', '.join(exports.settings['classes'])}"
+    return Plan(run_path, exports.settings["model"], 0, None, None, stages, about)
+
+
+def _try_export(exports: Exports, name: str, count: int) -> StagePlan:
+    samples = list(islice(exports.found.samples(), PROBE))
+    with TemporaryDirectory(prefix="dsfactory-export-") as temporary:
+        folder = Path(temporary) / name
+        start = time.monotonic()
+        exports.write(name, folder, iter(samples), redo=False)
+        seconds = time.monotonic() - start
+        size = folder_size(folder)
+    share = count / len(samples)
+    basis = f"the pace of {len(samples)} exported on trial"
+    return StagePlan(name, 0, count, round(size * share), True, round(seconds * share, 3), basis)

@@ -1,399 +1,261 @@
-"""The stages of a run, wired together, and the jobs that the commands call."""
+"""One job for all stages: make a chain of them in a run, each as far as what it reads is there."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dsfactory.core.config import ClassSpec, slug
+from dsfactory.core.chain import Step, check_step
 from dsfactory.core.run import CONFIG, Run, is_run
-from dsfactory.core.shard import ShardSpec
-from dsfactory.core.space import STAGE as SPLICE
-from dsfactory.core.space import SpliceSpace
-from dsfactory.core.stage import Stage
-from dsfactory.dataset.corrections import Fixes
-from dsfactory.errors import DamagedShard, UserError
-from dsfactory.jobs.config import RunConfig, resolve_config
+from dsfactory.core.space import space_of
+from dsfactory.core.stage import Machines, Scope, Stage
+from dsfactory.errors import UserError
+from dsfactory.jobs.settings import RUNS, resolve_config, save_config
+from dsfactory.jobs.steps import Planned, appended, plan_steps, settled_step
+from dsfactory.jobs.summary import JobSummary
 from dsfactory.runner.executors import IN_PROCESS, Engine
-from dsfactory.runner.limits import UNLIMITED, Limits, Stop
+from dsfactory.runner.limits import UNLIMITED, Limits
 from dsfactory.runner.log import run_log
-from dsfactory.runner.progress import SILENT, Progress
-from dsfactory.runner.scheduler import StageSummary, check_stage, run_stage, upstream_fingerprint
-from dsfactory.runner.signals import check_stop
+from dsfactory.runner.progress import Progress, Reports
+from dsfactory.runner.summary import StageSummary
+from dsfactory.stages import STAGES, RunConfig
 from dsfactory.stages.generate.config import GenerateConfig
-from dsfactory.storage.atomic import write_atomic
 from dsfactory.storage.disk import KEPT, disk_errors
 
-if TYPE_CHECKING:
-    from dsfactory.models.locate import Model
-    from dsfactory.stages.prompts.retrieve import Embedder
 
-STAGES = ("prompts", "generate", "refine", "filter")
-"""Stages in order; each is a folder of a run."""
-
-RUNS = Path("runs")
-
-
-@dataclass
-class JobSummary:
-    """What a command did to a run.
+@dataclass(frozen=True)
+class Request:
+    """What a command asks for.
 
     Attributes:
-        run: the run's directory.
-        stages: one summary per stage that was looked at, in order.
-    """
-
-    run: Path
-    model: str = ""
-    stages: list[StageSummary] = field(default_factory=list)
-
-    @property
-    def stopped(self) -> Stop | None:
-        """The limit that ended the work early, if one did."""
-        return next((stage.stopped for stage in self.stages if stage.stopped), None)
-
-    @property
-    def exit_code(self) -> int:
-        """5 when a limit ended it early; else 3 when some samples failed or a shard could not be read; else 0."""
-        if self.stopped is not None:
-            return 5
-        return 3 if any(stage.statuses["failed"] or stage.damaged for stage in self.stages) else 0
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "run": str(self.run),
-            "model": self.model,
-            "exit_code": self.exit_code,
-            "stages": [stage.as_json() for stage in self.stages],
-        }
-
-
-def default_out(config: RunConfig) -> Path:
-    """``runs/dog-bird-pocket``: the same command finds its run again."""
-    names = [item.slug for item in config.classes]
-    shown = "-".join(names) if len(names) <= 3 else f"{'-'.join(names[:3])}-and-{len(names) - 3}-more"
-    return RUNS / f"{shown}-{slug(config.generate.model)}"
-
-
-def settle(out: Path | None, config_file: Path | None, flags: Mapping[str, Any]) -> tuple[Path, RunConfig]:
-    """The folder and the resolved settings of the run that ``generate`` would work on with these arguments.
-
-    Raises:
-        UserError: the first mistake in the settings.
-    """
-    config = resolve_config(out / CONFIG if out else None, config_file, flags)
-    if out is None:
-        out = default_out(config)
-        config = resolve_config(out / CONFIG, config_file, flags)
-    return out, config
-
-
-def build_stage(
-    name: str,
-    config: RunConfig,
-    run_path: Path,
-    redo: bool = False,
-    engine: Engine = IN_PROCESS,
-    progress: Progress = SILENT,
-) -> Stage:
-    """A stage as this config wants it. Cheap: what is heavy is loaded by ``prepare``.
-
-    Args:
-        name: of the stage.
-        config: of the run.
-        run_path: the run, which need not be there yet.
-        redo: it is made anew, so what was settled when it was begun does not count.
-        engine: who draws.
-        progress: who is told when that takes time to find out.
-
-    Raises:
-        UserError: the config names a corpus, a model or a device that is not there.
-    """
-    if name == "prompts":
-        if config.annotate is not None:
-            raise UserError(f"{run_path} labels given pictures, it draws none: use 'dsfactory annotate'")
-        from dsfactory.models.locate import locate_model
-        from dsfactory.stages.prompts.stage import PromptsStage
-
-        model = locate_model(config.generate.model, config.generate.revision)
-        text_device = engine.text_device(config.generate.device)
-        return PromptsStage(
-            config.prompts,
-            config.classes,
-            config.seed,
-            embed_factory=lambda: load_embedder(model, text_device),
-            embedder=model.identity(),
-            pool_path=run_path / "prompts" / "pool.json",
-        )
-    if name == "generate" and config.annotate is not None:
-        from dsfactory.stages.annotate.stage import AnnotateStage
-
-        drawing = _with_dtype(config.generate, run_path, redo, engine, progress)
-        return AnnotateStage(config.annotate, drawing, config.classes, config.seed, run_path)
-    if name == "generate":
-        from dsfactory.stages.generate.stage import GenerateStage
-
-        return GenerateStage(_with_dtype(config.generate, run_path, redo, engine, progress), config.classes)
-    if name == "filter":
-        from dsfactory.stages.filter.stage import FilterStage
-
-        return FilterStage.of_run(config.filter, Run.open(run_path))
-    from dsfactory.stages.refine.stage import RefineStage
-
-    return RefineStage.of_run(config.refine, config.classes, run_path)
-
-
-def load_embedder(model: "Model", device: str) -> "Embedder":
-    """The text encoder that ranks captions."""
-    from dsfactory.models.loading import load_text_embedder
-
-    return load_text_embedder(model, device=device)
-
-
-def _with_dtype(
-    config: GenerateConfig, run_path: Path, redo: bool, engine: Engine, progress: Progress
-) -> GenerateConfig:
-    """The settings with a number format in place of ``auto``, so that a run never holds a mixture.
-
-    A run that goes on keeps the format in which it was begun, wherever that was; a new one takes that of its device.
-    """
-    if config.dtype != "auto":
-        return config
-    begun = Run.open(run_path).stage_state("generate") if is_run(run_path) and not redo else None
-    dtype = begun.identity.get("dtype") if begun is not None else None
-    if dtype not in ("fp32", "bf16", "fp16"):
-        dtype = engine.auto_dtype(config.device, progress)
-    return config.model_copy(update={"dtype": dtype})
-
-
-def generate_job(
-    out: Path | None,
-    config_file: Path | None,
-    flags: Mapping[str, Any],
-    progress: Progress,
-    redo: bool = False,
-    append: int | None = None,
-    limits: Limits = UNLIMITED,
-    engine: Engine = IN_PROCESS,
-    refine: bool = False,
-) -> JobSummary:
-    """Find prompts and draw images: ``dsfactory generate``; with ``refine``, the first part of ``dsfactory run``.
-
-    Args:
-        out: the run's directory; None for :func:`default_out`.
+        stages: names of the stages, in order.
+        run: the run's folder; None for the name that the first stage gives it, below ``runs``.
         config_file: a ``run.yaml``, or None.
         flags: nested settings from the command line; they win over the file.
-        progress: who is told.
-        redo: make both stages again even if they were made with other settings.
-        append: images per class to add to a run that is there; see :func:`appended`.
+        redo: make the stages again, even if they were made with other settings.
+        append: images per class to add to a run that is there; see :func:`dsfactory.jobs.steps.appended`.
         limits: when to stop before all is done.
-        engine: who draws and refines; prompts are found by this process.
-        refine: turn evidence into masks as well, while the next images are drawn.
+        engine: who makes the shards.
+        formats: exports that follow; only a plan reads them.
+        name: what the run's log calls the job; by default as the last stage.
+    """
+
+    stages: tuple[str, ...]
+    run: Path | None = None
+    config_file: Path | None = None
+    flags: Mapping[str, Any] = field(default_factory=dict)
+    redo: bool = False
+    append: int | None = None
+    limits: Limits = UNLIMITED
+    engine: Engine = field(default_factory=lambda: IN_PROCESS)
+    formats: tuple[str, ...] = ()
+    name: str = ""
+
+    @property
+    def kinds(self) -> list[type[Stage]]:
+        """The stages."""
+        return [STAGES[name] for name in self.stages]
+
+    @property
+    def makes_run(self) -> bool:
+        """Whether the run may be made by this job: it begins with a source."""
+        return bool(self.kinds[0].writes.roles) and not self.kinds[0].reads and not self.kinds[0].own_space
+
+    def settle(self) -> tuple[Path, RunConfig]:
+        """The run's folder, and its settings.
+
+        Raises:
+            UserError: the run is not there and this job makes none, or the first mistake in the settings.
+        """
+        if self.append is not None and ("num" in self.flags or self.redo):
+            raise UserError(f"use --append or {'--redo' if self.redo else '--num'}, not both")
+        if self.run is not None and not self.makes_run:
+            Run.open(self.run)  # that it is not there is said before what its settings lack
+        config = resolve_config(self.run / CONFIG if self.run else None, self.config_file, self.flags)
+        out = self.run
+        if out is None:
+            out = RUNS / self.kinds[0].run_name(config)
+            config = resolve_config(out / CONFIG, self.config_file, self.flags)
+        if self.append is not None and not is_run(out):
+            raise UserError(f"{out} is not a run that could grow: begin it with --num instead of --append")
+        return out, config
+
+
+@dataclass(frozen=True)
+class EngineMachines(Machines):
+    """What an engine knows of the machines that it works on."""
+
+    engine: Engine
+    progress: Progress
+
+    def auto_dtype(self, device: str) -> str:
+        return self.engine.auto_dtype(device, self.progress)
+
+    def text_device(self, device: str) -> str:
+        return self.engine.text_device(device)
+
+
+def run_job(request: Request, progress: Progress) -> JobSummary:
+    """Make a chain of stages in a run: what every command that makes something does.
 
     Raises:
         UserError: bad input; nothing was written.
         RunLocked: another process works on the run.
     """
-    if append is not None and ("num" in flags or redo):
-        raise UserError(f"use --append or {'--redo' if redo else '--num'}, not both")
-    out, config = settle(out, config_file, flags)
-    if append is not None and not is_run(out):
-        raise UserError(f"{out} is not a run that could grow: begin it with --num instead of --append")
-    learns = refine and learns_first(out, config, redo)
-    stages = [build_stage(name, config, out, redo, engine, progress) for name in STAGES[: 3 if refine else 2]]
-    for stage in stages:
-        stage.identity()
-    _warn_of_unknown_classes(config, progress)
-    job = "run" if refine else "generate"
-    with disk_errors(out, KEPT), Run.claim(out, config.classes, config.seed) as run, run_log(out, job) as ended:
-        upstream = ""
-        for stage in stages:
-            upstream = check_stage(run, stage, upstream, redo)
-        if append is not None:
-            config = appended(run, config, append, progress)
-        run.grow(config.num * len(config.classes), config.shard_size)
-        save_config(run, config)
-        if redo:
-            # All of them at once: a stop leaves nothing old that would refuse to go on without --redo.
-            for stage in reversed(stages):
-                run.discard_stage(stage.name)
-        with engine.preparing(run, stages[1], limits):
-            summary = JobSummary(out, config.generate.model, [run_stage(run, stages[0], progress, limits=limits)])
-            if not summary.stopped:
-                drawing = stages[1:2] if learns else stages[1:]
-                summary.stages += engine.run_chain(run, drawing, progress, limits)
-        if learns and not summary.stopped:
-            summary.stages.append(_refine(run, config, progress, False, limits, engine))
-        ended |= outcome_of(summary)
+    out, config = request.settle()
+    machines = EngineMachines(request.engine, progress)
+    there = open_matching(request, out, config)
+    planned = plan_steps(request.kinds, config, out, there, request.redo, machines)
+    for item in planned:
+        if not item.stage.varying:
+            item.stage.identity()  # what cannot be found is refused before anything is written
+    with ExitStack() as stack:
+        stack.enter_context(disk_errors(out, KEPT))
+        run = stack.enter_context(_held(request, out, config))
+        ended = stack.enter_context(run_log(out, request.name or request.stages[-1]))
+        if request.append is not None:
+            config = appended(run, config, request.append, planned[-1].stage.folder, progress.note)
+        if there is not None:  # another process may have worked on it until the lock was ours
+            planned = plan_steps(request.kinds, config, out, run, request.redo, machines)
+        for item in planned:
+            for line in item.notes:
+                progress.note(line)
+        _make_room(run, config, planned, request.redo)
+        summary = JobSummary(out, config.of(GenerateConfig).model)
+        _make(run, config, planned, request, progress, summary)
+        summary.given = any(item.kind.given for item in STAGES.begun(run))
+        ended |= summary.as_log()
         return summary
 
 
-def _warn_of_unknown_classes(config: RunConfig, progress: Progress) -> None:
-    """Say so before drawing when a small model never learnt a class."""
-    from dsfactory.models.presets import PRESETS
-    from dsfactory.stages.prompts.vocabulary import class_words
+def open_matching(request: Request, out: Path, config: RunConfig) -> Run | None:
+    """The run that a job works on; None where it is to be made.
 
-    preset = PRESETS.get(config.generate.model)
-    if preset is None or not preset.classes:
-        return
-    known = {word for name in preset.classes for word in class_words(ClassSpec(name=name)).phrases}
-    unknown = [item.name for item in config.classes if known.isdisjoint({item.name, *class_words(item).names})]
-    if unknown:
-        progress.note(
-            f"{preset.name} never learnt {', '.join(unknown)} (it knows {', '.join(preset.classes)}): "
-            "expect nonsense, or use --model sd15"
-        )
-
-
-def appended(run: Run, config: RunConfig, append: int, progress: Progress) -> RunConfig:
-    """The config with a larger target: so many more images per class than the run is to have.
-
-    A run that was stopped on its way to its target is to reach that first, so that the same command, given
-    night after night, goes on and does not pile up.
+    Raises:
+        UserError: it is not there and this job makes none, or it is one of other classes.
     """
-    num = run.total // len(config.classes)
-    if len(run.finished("generate")) == len(run.shards()):
-        num += append
-    else:
-        progress.note(f"generate: {run.path} is not finished yet, its {run.total} samples come before any are added")
-    return resolve_config(None, None, {**config.model_dump(mode="json"), "num": num})
-
-
-def outcome_of(summary: JobSummary) -> dict[str, Any]:
-    """What the run's log says at the end of a job."""
-    made = {stage.stage: stage.made for stage in summary.stages}
-    stopped = {"stopped": summary.stopped.reason} if summary.stopped else {}
-    return {"exit_code": summary.exit_code, "made": made, **stopped}
-
-
-def refine_job(
-    run_path: Path,
-    config_file: Path | None,
-    flags: Mapping[str, Any],
-    progress: Progress,
-    redo: bool = False,
-    limits: Limits = UNLIMITED,
-    engine: Engine = IN_PROCESS,
-) -> JobSummary:
-    """Turn evidence into masks: ``dsfactory refine``. Draws nothing; arguments as :func:`generate_job`."""
-    with disk_errors(run_path, KEPT), open_locked(run_path) as run, run_log(run_path, "refine") as ended:
-        config = resolve_config(run_path / CONFIG, config_file, flags)
-        stage = build_stage("refine", config, run_path)
-        check_stage(run, stage, upstream_fingerprint(run, stage), redo)
-        # Before the work: what a signal or a limit leaves is finished with these settings.
-        save_config(run, config)
-        done = _refine(run, config, progress, redo, limits, engine)
-        summary = JobSummary(run_path, config.generate.model, [done])
-        ended |= outcome_of(summary)
-        return summary
-
-
-def _refine(
-    run: Run, config: RunConfig, progress: Progress, redo: bool, limits: Limits, engine: Engine
-) -> StageSummary:
-    """The refine stage, after training the affinity network that its settings may want."""
-    if config.refine.affinity == "net":
-        from dsfactory.stages.refine.affinity_run import train_net
-
-        stage = build_stage("refine", config, run.path)
-        check_stage(run, stage, upstream_fingerprint(run, stage), redo)
-        if redo:  # the network goes with the masks, so it has to go before it is trained
-            run.discard_stage(stage.name)
-            redo = False
-        train_net(run, config.refine, _TrainingProgress(progress))
-    return engine.run_stage(run, build_stage("refine", config, run.path), progress, redo, limits)
-
-
-class _TrainingProgress:
-    """Shows an affinity network's training steps."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._begun = False
-
-    def __call__(self, step: int, steps: int) -> None:
-        check_stop()
-        if not self._begun:
-            self._progress.begin("affinity", steps, step - 1)
-            self._begun = True
-        self._progress.advance("affinity")
-
-
-def learns_first(out: Path, config: RunConfig, redo: bool) -> bool:
-    """Whether masks wait for all pictures, from which an affinity network that is not there yet learns first."""
-    if config.refine.affinity != "net":
-        return False
-    from dsfactory.stages.refine.affinity_run import has_net
-
-    return redo or not is_run(out) or not has_net(Run.open(out), config.refine)
+    with disk_errors(out, KEPT):
+        return Run.open_matching(out, config.classes, config.seed) if request.makes_run else Run.open(out)
 
 
 @contextmanager
-def open_locked(run_path: Path) -> Iterator[Run]:
-    """An existing run, held by its lock."""
-    run = Run.open(run_path)
-    with run.lock():
-        yield Run.open(run.path)
+def _held(request: Request, out: Path, config: RunConfig) -> Iterator[Run]:
+    """The run, held by its lock; made if this job makes it."""
+    if request.makes_run:
+        with Run.claim(out, config.classes, config.seed) as run:
+            yield run
+        return
+    with Run.open(out).lock():
+        yield Run.open(out)
 
 
-def run_config(run_path: Path) -> RunConfig:
-    """The resolved config of an existing run.
+def _make_room(run: Run, config: RunConfig, planned: Sequence[Planned], redo: bool) -> None:
+    """Number the samples, save the settings, and delete what is made again: all at once, before the work.
 
-    Raises:
-        UserError: not a run, or its config is missing.
+    What a signal or a limit leaves is then finished with these settings, and nothing old is left that would refuse to
+    go on without ``--redo``.
     """
-    Run.open(run_path)
-    path = run_path / CONFIG
-    if not path.exists():
-        raise UserError(f"{run_path} has no {CONFIG}: run 'dsfactory generate --out {run_path}' again")
-    return RunConfig.read(path)
+    for item in planned:
+        if not item.stage.own_space and (wanted := item.stage.wanted(run)):
+            if redo and item.stage.taints:
+                _discard_served(run, item.stage)
+            item.stage.begin(run)
+            run.extend(wanted, config.shard_size)
+    save_config(run, config)
+    if redo:
+        for item in reversed(planned):
+            space_of(run, type(item.stage)).discard(type(item.stage))
 
 
-def save_config(run: Run, config: RunConfig) -> None:
-    """Write ``config.yaml`` unless it says the same already."""
-    data = config.to_yaml().encode()
-    path = run.path / CONFIG
-    if not path.exists() or path.read_bytes() != data:
-        write_atomic(path, data)
+def _discard_served(run: Run, stage: Stage) -> None:
+    """Delete what was made of a stage's shards, where fingerprints do not tell that these have changed."""
+    folder = stage.folder
+    state = run.stage_state(folder)
+    for item in reversed(STAGES.begun(run)):
+        if state is not None and state.fingerprint in item.state.upstream.split(","):
+            space_of(run, item.kind).discard(item.kind)
 
 
-def finished_shards(run: Run, stage: str) -> list[ShardSpec]:
-    """Shards that a stage has finished under its present settings: what a reader may see while others are written.
+def _make(
+    run: Run,
+    config: RunConfig,
+    planned: Sequence[Planned],
+    request: Request,
+    progress: Progress,
+    summary: JobSummary,
+) -> None:
+    """Make the stages in segments: those of one segment are made beside each other."""
+    machines = EngineMachines(request.engine, progress)
+    segments = _segments(planned, run)
+    with ExitStack() as early:  # workers that load a stage while the ones before are made
+        for place, segment in enumerate(segments):
+            first = _begun(run, config, segment[0], request.engine, progress, machines)
+            # The others read it: their fingerprints are known, their inputs are still to be made.
+            steps = [first, *(item.step for item in segment[1:])]
+            inline = first.stage.inline
+            if inline and place + 1 < len(segments):
+                following = segments[place + 1][0].step
+                early.enter_context(request.engine.preparing(run, following, request.limits))
+            space = space_of(run, type(first.stage))
+            engine = IN_PROCESS if inline else request.engine
+            done = engine.run(space, steps, progress, request.limits)
+            summary.stages += done
+            if summary.stopped is not None:
+                return
+            _conclude(space, steps, done, summary, progress)
 
-    A shard that was made with other settings, about to be replaced, is none. A damaged one is one: reading it says so.
-    """
-    state = run.stage_state(stage)
-    if state is None:
-        return []
-    return [spec for spec in run.finished(stage) if run.may_be_read(stage, spec, state.fingerprint)]
+
+def _segments(planned: Sequence[Planned], run: Run) -> list[list[Planned]]:
+    """Stages that may be made beside each other, in order."""
+    segments: list[list[Planned]] = []
+    for item in planned:
+        before = segments[-1][-1] if segments else None
+        follows = (
+            before is not None
+            and not before.stage.inline
+            and not item.stage.own_space
+            and item.stage.scope(run, item.redo) is Scope.SHARD
+            and any(one.kind.folder == before.stage.folder for one in item.step.serving)
+        )
+        if follows:
+            segments[-1].append(item)
+        else:
+            segments.append([item])
+    return segments
 
 
-def status_of(run_path: Path) -> dict[str, Any]:
-    """What a run holds: per stage how many samples are finished and with which status, and which shards are damaged.
+def _begun(run: Run, config: RunConfig, item: Planned, engine: Engine, progress: Progress, machines: Machines) -> Step:
+    """A stage that is about to work: checked with what it reads, which is there now, and its artifacts made."""
+    kind = type(item.stage)
+    step = settled_step(kind, config, run, False, machines) if item.step.serving else item.step
+    stage, space = step.stage, space_of(run, kind)
+    if not item.certain:
+        for line in stage.check(space, False):
+            progress.note(line)
+    state = run.stage_state(kind.folder)
+    if state is not None and (why := stage.outdated(space, state)):
+        progress.note(why)
+        space.discard(kind)
+    if kind.own_space:
+        space.extend(stage.wanted(space), config.shard_size)
+    if parts := stage.parts(space):
+        run.make_stage_folder(kind.folder)
+        engine.make_parts(space, stage, parts, progress)
+    stage.make_artifacts(space, Reports(progress))
+    settled = Step(stage, step.serving)  # its fingerprint may follow from the artifacts
+    check_step(space, settled)
+    return settled
 
-    Sees finished shards only, so it may be asked while another process works on the run.
-    """
-    run = Run.open(run_path)
-    stages = []
-    for space, name in [*((run, name) for name in STAGES), (SpliceSpace.of(run), SPLICE)]:
-        if space.stage_state(name) is None:
-            continue
-        summary = StageSummary(name)
-        for spec in finished_shards(space, name):
-            try:
-                summary.count(space.reader(name, spec).rows)
-            except DamagedShard as error:
-                summary.damaged.append(str(error))
-        stages.append({"stage": name, "samples": summary.samples, "of": space.total,
-                       "statuses": dict(summary.statuses), "reasons": dict(summary.reasons),
-                       "damaged": summary.damaged})  # fmt: skip
-    return {
-        "run": str(run_path),
-        "classes": [item.name for item in run.manifest.classes],
-        "samples": run.total,
-        "shards": len(run.manifest.shards),
-        "stages": stages,
-        "fixes": len(Fixes.of(run_path).entries),
-        "exports": sorted(path.name for path in (run_path / "export").glob("*") if not path.name.startswith(".")),
-    }
+
+def _conclude(
+    space: Run, steps: Sequence[Step], done: Sequence[StageSummary], summary: JobSummary, progress: Progress
+) -> None:
+    """Let finished stages say what they have to say."""
+    for step, made in zip(steps, done, strict=True):
+        if made.samples:
+            said = step.stage.conclude(space)
+            summary.lines += said.lines
+            summary.facts |= said.facts
+            for line in said.notes:
+                progress.note(line)

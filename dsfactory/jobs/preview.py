@@ -4,18 +4,16 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dsfactory.core.shard import ShardSpec
 from dsfactory.errors import UserError
-from dsfactory.jobs.job import load_embedder, settle
-from dsfactory.models.locate import find_model
-from dsfactory.stages.prompts.config import ATTRIBUTES
+from dsfactory.jobs.job import Request
+from dsfactory.stages.generate.config import GenerateConfig
+from dsfactory.stages.prompts.config import ATTRIBUTES, PromptsConfig
+from dsfactory.stages.prompts.encoder import ModelEncoder
 from dsfactory.stages.prompts.search import Supply, supply
 from dsfactory.stages.prompts.stage import PromptsStage
-
-if TYPE_CHECKING:
-    from dsfactory.stages.prompts.retrieve import Embedder
 
 
 @dataclass(frozen=True)
@@ -42,35 +40,33 @@ class Preview:
 
 
 def preview_prompts(out: Path | None, config_file: Path | None, flags: Mapping[str, Any]) -> Preview:
-    """The prompts that :func:`dsfactory.jobs.job.generate_job` would draw with the same arguments.
+    """The prompts that :func:`dsfactory.jobs.job.run_job` would draw with the same arguments.
 
     Raises:
         UserError: bad input, or the model, whose text encoder ranks the captions, is not on this machine.
     """
-    _, config = settle(out, config_file, flags)
-    model = find_model(config.generate.model, config.generate.revision)
-    if model is None and config.prompts.pool:
+    out, config = Request(("prompts",), out, config_file, flags).settle()
+    asked = config.of(PromptsConfig)
+    if asked.pool and (missing := PromptsStage.missing(config)) is not None:
         raise UserError(
-            f"{config.generate.model} is not on this machine, and its text encoder ranks the captions: "
+            f"{missing.name} is not on this machine, and its text encoder ranks the captions: "
             "'generate' fetches it; --model pocket shows how another encoder ranks them"
         )
 
-    def embedder() -> "Embedder":
-        assert model is not None
-        return load_embedder(model, config.generate.device)
-
-    stage = PromptsStage(config.prompts, config.classes, config.seed, embedder, {}, None)
-    stage.prepare()
+    drawing = config.of(GenerateConfig)
+    encoder = ModelEncoder(drawing.model, drawing.revision, drawing.device)
+    stage = PromptsStage(asked, config.classes, config.seed, encoder, None)
+    stage.load()
     every = ShardSpec(0, 0, config.num * len(config.classes))
-    rows = [record.row for record in stage.process(every, None)]
+    rows = [record.row for record in stage.process(every)]
     sources: dict[str, Counter[str]] = {item.name: Counter() for item in config.classes}
     for row in rows:
         sources[row["class_name"]][row["source"].partition(":")[0].partition("#")[0]] += 1
     wishes = {name: Counter(row[name] for row in rows) for name in ATTRIBUTES if rows[0][name] is not None}
     return Preview(
-        config.prompts.corpus,
+        asked.corpus,
         rows,
         {name: dict(counts.most_common()) for name, counts in sources.items()},
         {name: dict(counts.most_common()) for name, counts in wishes.items()},
-        supply(config.classes, config.prompts) if config.prompts.pool else [],
+        supply(config.classes, asked) if asked.pool else [],
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 from dsfactory.errors import UserError
 from dsfactory.models.presets import FAMILIES
+from dsfactory.models.weights import read_header
 
 _WEIGHTS = {
     "unet": "diffusion_pytorch_model",
@@ -42,8 +43,12 @@ _DENOISERS = {
 }
 """The part that draws, and the class that it has to be."""
 
-VARIANTS = ("fp16", None)
-"""Kinds of weight files in order of preference: float16 files are half the download and draw the same."""
+_VARIANTS = (("fp16", True), (None, True), ("fp16", False), ("bf16", False))
+"""Kinds of weight files in order of preference, and whether all parts have to be of the kind.
+
+float16 files are half the download and draw the same. Where no kind is complete, parts without files of a kind are read
+from the plain ones, as diffusers does.
+"""
 
 _LIBRARIES = ("diffusers", "transformers")
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
@@ -58,7 +63,7 @@ class PipelineFolder:
     Attributes:
         pipeline: diffusers class name.
         family: ``"sd"``, ``"sdxl"``, ``"sd3"`` or ``"flux"``.
-        variant: the weight files to read: ``"fp16"``, or None for the plain ones.
+        variant: the weight files to read where a part has them: ``"fp16"``, ``"bf16"``, or None for the plain ones.
         files: what has to be there to load it, relative to the folder.
         missing: those that are not.
         pickled: weight files that exist only in a format which can run code.
@@ -70,6 +75,11 @@ class PipelineFolder:
     files: tuple[str, ...]
     missing: tuple[str, ...]
     pickled: tuple[str, ...]
+
+    def variant_of(self, part: str) -> str | None:
+        """The kind of weight files that a part is read from: it may have plain ones only."""
+        tag = f".{self.variant}"
+        return self.variant if any(name.startswith(f"{part}/") and tag in name for name in self.files) else None
 
 
 def read_layout(model_index: dict[str, Any], names: Iterable[str], shown: str) -> PipelineFolder:
@@ -101,7 +111,7 @@ def read_layout(model_index: dict[str, Any], names: Iterable[str], shown: str) -
             )
     optional = [part for part in _OPTIONAL.get(family, ()) if (model_index.get(part) or [None])[0] is not None]
     parts = (*_PARTS[family], *optional)
-    candidates = [_layout(pipeline, family, parts, there, variant) for variant in VARIANTS]
+    candidates = [_layout(pipeline, family, parts, there, variant, pure) for variant, pure in _VARIANTS]
     return min(
         candidates, key=lambda layout: (len(layout.missing), bool(layout.missing) and layout.variant is not None)
     )
@@ -116,9 +126,10 @@ def read_folder(path: Path, shown: str) -> PipelineFolder:
     try:
         index = json.loads((path / "model_index.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        advice = "it has a single-file checkpoint" if any(path.glob("*.safetensors")) else "it has no model_index.json"
+        single = next(iter(sorted(path.glob("*.safetensors"))), None)
+        advice = f"; give --model {single}, a single file" if single else ""
         raise UserError(
-            f"model folder {shown} is not a diffusers pipeline: {advice}; convert it with diffusers' save_pretrained"
+            f"model folder {shown} is not a diffusers pipeline: it has no model_index.json{advice}"
         ) from None
     except (OSError, ValueError) as error:
         raise UserError(f"model folder {shown}: model_index.json cannot be read ({error})") from error
@@ -159,31 +170,49 @@ def default_size(path: Path) -> tuple[int, int]:
 def folder_digest(path: Path, layout: PipelineFolder) -> str:
     """A hash of what a pipeline folder would draw: 32 hex digits, in a fraction of a second.
 
+    Raises:
+        UserError: one of its large files is damaged.
+
     Every file that is loaded counts with its name and size. Files of up to 64 MB are read in full. Of larger weights,
     the safetensors header (names, shapes, dtypes) and the first 4 KB of every tensor are: training or
     merging changes every value of the tensors it touches, so this notices it without reading gigabytes.
     """
     digest = hashlib.sha256()
     for name in layout.files:
-        file = path / name
-        size = file.stat().st_size
-        digest.update(f"{name}\0{size}\0".encode())
-        if size <= _WHOLE or file.suffix != ".safetensors":
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
-            continue
-        with file.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            header = stream.read(length)
-            digest.update(header)
-            for key, tensor in sorted(json.loads(header).items()):
-                if key != "__metadata__":
-                    start, stop = tensor["data_offsets"]
-                    stream.seek(8 + length + start)
-                    digest.update(stream.read(min(_SAMPLE, stop - start)))
+        _digest(digest, name, path / name)
     return digest.hexdigest()[:32]
 
 
-def _layout(pipeline: str, family: str, parts: Iterable[str], there: set[str], variant: str | None) -> PipelineFolder:
+def file_digest(file: Path) -> str:
+    """The same of a single safetensors file, whatever its name.
+
+    Raises:
+        UserError: it is large and damaged.
+    """
+    digest = hashlib.sha256()
+    _digest(digest, "", file)
+    return digest.hexdigest()[:32]
+
+
+def _digest(digest: "hashlib._Hash", name: str, file: Path) -> None:
+    size = file.stat().st_size
+    digest.update(f"{name}\0{size}\0".encode())
+    if size <= _WHOLE or file.suffix != ".safetensors":
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+        return
+    tensors = read_header(file)
+    with file.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        digest.update(stream.read(length))
+        for _, tensor in sorted(tensors.items()):
+            start, stop = tensor["data_offsets"]
+            stream.seek(8 + length + start)
+            digest.update(stream.read(min(_SAMPLE, stop - start)))
+
+
+def _layout(
+    pipeline: str, family: str, parts: Iterable[str], there: set[str], variant: str | None, pure: bool
+) -> PipelineFolder:
     files, missing, pickled = ["model_index.json"], [], []
     for part in parts:
         if part == "scheduler":
@@ -195,6 +224,8 @@ def _layout(pipeline: str, family: str, parts: Iterable[str], there: set[str], v
             needed += sorted(extra.difference(needed))
         else:
             weights = _weight_files(part, there, variant)
+            if not pure and not set(weights) <= there:
+                weights = _weight_files(part, there, None)
             needed = [f"{part}/config.json", *weights]
             if not set(weights) <= there:
                 pickled += sorted(name for name in there if name.startswith(f"{part}/") and name.endswith(_PICKLES))

@@ -1,12 +1,17 @@
 """What is known of a model without loading it: the lines of ``dsfactory models list`` and ``models check``."""
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dsfactory.models.folder import PipelineFolder, read_folder
-from dsfactory.models.locate import cached_snapshot, locate_model, resolve_name
+from dsfactory.errors import UserError
+from dsfactory.models.defaults import origin
+from dsfactory.models.folder import PipelineFolder, default_size, read_folder
+from dsfactory.models.known import known_model
+from dsfactory.models.locate import cached_snapshot, find_model, locate_model, resolve_name
 from dsfactory.models.presets import PRESETS
+from dsfactory.models.weights import parameters
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,9 @@ class ModelReport:
         pickled: weights that are there only in a format which can run code, and are refused.
         size_mb: size on disk when ready, else what has to be downloaded; None when that is not known.
         commit: the hub commit on this machine.
+        gated: whether its terms have to be agreed to on its page first; None when that is not known here.
+        gpu_gb: GPU memory for one image of its default size, in GB, reckoned; None when nothing is known.
+        damaged: the line about a file that cannot be read.
     """
 
     name: str
@@ -40,6 +48,9 @@ class ModelReport:
     pickled: tuple[str, ...]
     size_mb: int | None
     commit: str | None
+    gated: bool | None
+    gpu_gb: int | None
+    damaged: str | None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"path": str(self.path) if self.path else None}
@@ -58,33 +69,63 @@ def check_model(name: str, revision: str | None = None) -> ModelReport:
     """
     source = resolve_name(name)
     preset = source.preset
-    if source.folder is not None:
-        path: Path | None = source.folder
-        origin = "comes with dsfactory" if preset else str(source.folder)
+    path: Path | None
+    if source.file is not None:
+        model = find_model(name, revision)
+        path = model.path if model else None
+        place = source.hub_id or source.file
+    elif source.folder is not None:
+        path = source.folder
+        place = "comes with dsfactory" if preset else str(source.folder)
     else:
-        path = cached_snapshot(str(source.hub_id), revision)
-        origin = str(source.hub_id)
+        path = cached_snapshot(str(source.hub_id), revision or source.revision)
+        place = str(source.hub_id)
     layout: PipelineFolder | None = None
     if path is not None and (preset is None or not preset.bundled or (path / "model_index.json").exists()):
         layout = read_folder(path, name)
-    ready = layout is not None and not layout.missing
-    size = None if preset is None or not preset.size_mb else preset.size_mb
+    hub_id = (source.hub_id if source.file is None else None) or (
+        origin(path) if path is not None and not preset else None
+    )
+    known = known_model(hub_id) if hub_id else None
+    size = preset.size_mb or None if preset else None
+    gpu_gb, damaged = preset.gpu_gb if preset else None, None
+    ready = path is not None and layout is not None and not layout.missing
     if path is not None and layout is not None and ready:
         size = round(sum((path / file).stat().st_size for file in layout.files) / 1e6)
+        try:
+            reckoned = _gpu_gb(path, layout)
+        except UserError as error:
+            ready, damaged = False, str(error)
+        else:
+            gpu_gb = gpu_gb or reckoned
     return ModelReport(
         name=name,
-        source=origin,
+        source=place,
         family=layout.family if layout else preset.family if preset else None,
         draws=preset.draws if preset else None,
-        licence=preset.licence if preset else None,
+        licence=preset.licence if preset else known.licence if known else None,
         licence_url=preset.licence_url or None if preset else None,
         path=path,
         ready=ready,
         missing=layout.missing if layout else (),
         pickled=layout.pickled if layout and layout.missing else (),
         size_mb=size,
-        commit=path.name if path is not None and source.hub_id is not None else None,
+        commit=path.name if path is not None and source.hub_id is not None and source.file is None else None,
+        gated=known.gated if known else False if source.folder is not None else None,
+        gpu_gb=gpu_gb,
+        damaged=damaged,
     )
+
+
+def _gpu_gb(path: Path, layout: PipelineFolder) -> int:
+    """GPU memory for one image, in GB: weights in 16 bit, 4 KB per pixel while it is decoded, and CUDA's own half GB.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    weights = 2 * sum(parameters(path / name) for name in layout.files if name.endswith(".safetensors"))
+    width, height = default_size(path)
+    return math.ceil((weights + 4200 * width * height) / 1e9 + 0.5)
 
 
 def model_identity(name: str, revision: str | None = None, allow_download: bool = True) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from dsfactory.errors import UserError
 from dsfactory.models.locate import Model, locate_model
 from dsfactory.models.presets import DRAWN_AS
+from dsfactory.models.weights import require_whole
 
 Pipeline: TypeAlias = Any
 """A pipeline of a class in :data:`dsfactory.models.presets.FAMILIES`; diffusers does not type their parts."""
@@ -111,7 +112,7 @@ def load_pipeline(
     family = model.layout.family
     if scheduler is not None and family in FLOW_FAMILIES:
         raise UserError(
-            f"--scheduler {scheduler} does not suit {model.name}, which has a flow-matching one: leave it out"
+            f"generate.scheduler={scheduler} does not suit {model.name}, which has a flow-matching one: leave it out"
         )
     own: dict[str, Any] = {}
     if family == "sd":
@@ -150,15 +151,17 @@ def use_xformers(pipeline: Pipeline) -> None:
         UserError: not on CUDA, or xformers is not installed.
     """
     if pipeline.device.type != "cuda":
-        raise UserError("--xformers needs a CUDA device: leave it out, PyTorch's own attention is used")
+        raise UserError("generate.xformers needs a CUDA device: leave it out, PyTorch's own attention is used")
     if not hasattr(pipeline, "unet"):
-        raise UserError("--xformers works for Stable Diffusion 1, 2 and XL only: leave it out")
+        raise UserError("generate.xformers works for Stable Diffusion 1, 2 and XL only: leave it out")
     for name, module in pipeline.unet.named_modules():
         if name.endswith(".attn1"):
             try:
                 module.set_use_memory_efficient_attention_xformers(True)
             except (ModuleNotFoundError, ValueError) as error:
-                raise UserError("--xformers: xformers does not work here: install dsfactory[xformers]") from error
+                raise UserError(
+                    "generate.xformers: xformers does not work here: install dsfactory[xformers]"
+                ) from error
 
 
 def compile_blocks(pipeline: Pipeline, backend: str = "inductor") -> None:
@@ -217,7 +220,7 @@ def load_text_embedder(
         tokenizer = CLIPTokenizer.from_pretrained(str(model.path / "tokenizer"), local_files_only=True)
         encoder: Any = CLIPTextModel.from_pretrained(
             str(model.path / "text_encoder"),
-            variant=model.layout.variant,
+            variant=model.layout.variant_of("text_encoder"),
             dtype=torch.float32,
             use_safetensors=True,
             local_files_only=True,
@@ -263,7 +266,8 @@ def _readable(model: Model) -> Iterator[None]:
 
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, LookupError, RuntimeError, SafetensorError) as error:
+        require_whole(model.path, model.layout.files)
         first = str(error).strip().split("\n")[0][:200]
         raise UserError(f"model {model.name} in {model.path} cannot be loaded: {first}") from error
 

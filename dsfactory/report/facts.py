@@ -1,15 +1,16 @@
 """What the page says in words and tables: what was made, by what, what is missing, how to make it again."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from dsfactory.models.presets import PRESETS
+from dsfactory.report.composed import Section
 from dsfactory.report.evaluation import Measured, Table
 from dsfactory.report.plots import percent, plain
-from dsfactory.report.recipe import commands, versions
+from dsfactory.report.recipe import commands, flat, versions
 from dsfactory.report.sample import STATES
 from dsfactory.report.selection import Chosen
 from dsfactory.report.source import Source
-from dsfactory.report.splices import Splices
 from dsfactory.report.statistics import Statistics
 
 
@@ -29,67 +30,78 @@ def describe_choice(chosen: Chosen, statistics: Statistics) -> str:
     )
 
 
-def about(source: Source, statistics: Statistics, measured: Measured, splices: Splices) -> dict[str, Any]:
+def about(source: Source, statistics: Statistics, measured: Measured) -> dict[str, Any]:
     """Title, what was made and by which model, and how to make it again."""
-    config = source.config
-    drawn = statistics.total - statistics.states["planned"]
     names = list(statistics.classes)
     title = _join(names) if len(names) <= 6 else f"{', '.join(names[:5])} and {len(names) - 5} more"
-    masks = statistics.area.total
-    lede = f"{statistics.total:,} prompts, nothing drawn yet."
-    if drawn:
-        lede = f"{drawn:,} images of {len(names)} {'class' if len(names) == 1 else 'classes'}"
-        lede += f", {statistics.states['kept']:,} of them labelled." if masks else ", not labelled yet."
-    given = config.annotate is not None
-    preset = PRESETS.get(config.generate.model)
-    drawn_by = f"{'Given pictures, labelled' if given else 'Drawn'} by {config.generate.model}"
-    drawn_by += f": {preset.draws}." if preset and not given else "."
-    if config.generate.model == "pocket" and not given:
-        drawn_by += " --model sd15 draws photographs."
-    tiles = [{"label": "images", "value": f"{drawn:,}", "note": ""}]
-    if masks:
-        decided = drawn - statistics.states["drawn"]
-        tiles += [
-            {"label": "in the dataset", "value": f"{statistics.states['kept']:,}",
-             "note": percent(statistics.states["kept"] / decided)},
-            {"label": "objects", "value": f"{sum(item.objects for item in statistics.classes.values()):,}", "note": ""},
-            {"label": "median agreement", "value": plain(statistics.agreement.median), "note": "IoU"},
-        ]  # fmt: skip
-    if measured.ratio is not None:
-        tiles.append({"label": "of real-data mIoU", "value": f"{measured.ratio:.0%}", "note": ""})
-    made = [("model", config.generate.model)]
-    if preset is not None:
-        made.append(("licence", preset.licence))
-    made += _settings(source.states["generate"].identity if "generate" in source.states else {})
-    made += [] if given else [("captions", config.prompts.corpus)]
-    made.append(("seed", str(config.seed)))
-    lists = [{"title": "Drawn with", "rows": made}]
-    used = versions(source.run.path)
-    if used:
-        lists.append({"title": "Versions", "rows": list(used.items())})
-    lists.append(
-        {"title": "Fingerprints", "rows": [(stage, state.fingerprint) for stage, state in source.states.items()]}
-    )
     return {
         "title": title,
-        "lede": lede,
-        "drawn_by": drawn_by,
-        "tiles": tiles,
-        "command": "\n".join(commands(config, [*source.states, *(["splice"] if splices.total else [])])),
-        "config": config.to_yaml(),
-        "fact_lists": lists,
+        "lede": _lede(statistics),
+        "drawn_by": _drawn_by(source),
+        "tiles": _tiles(statistics, measured),
+        "command": "\n".join(commands(source.config, source.stages)),
+        "config": source.config.to_yaml(),
+        "fact_lists": _fact_lists(source),
     }
 
 
+def _lede(statistics: Statistics) -> str:
+    drawn, count = _drawn(statistics), len(statistics.classes)
+    if not drawn:
+        return f"{statistics.total:,} prompts, nothing drawn yet."
+    text = f"{drawn:,} images of {count} {'class' if count == 1 else 'classes'}"
+    masks = statistics.labelled
+    return text + (f", {statistics.states['kept']:,} of them labelled." if masks else ", not labelled yet.")
+
+
+def _drawn(statistics: Statistics) -> int:
+    return statistics.total - statistics.states["planned"]
+
+
+def _drawn_by(source: Source) -> str:
+    if source.given:
+        return f"Given pictures, labelled by {source.model}."
+    preset = PRESETS.get(source.model)
+    text = f"Drawn by {source.model}{f': {preset.draws}' if preset else ''}." if source.model else ""
+    return text + (" --model sd15 draws photographs." if source.model == "pocket" else "")
+
+
+def _tiles(statistics: Statistics, measured: Measured) -> list[dict[str, str]]:
+    drawn, kept = _drawn(statistics), statistics.states["kept"]
+    tiles = [("images", f"{drawn:,}", "")]
+    if statistics.labelled:
+        tiles.append(("in the dataset", f"{kept:,}", percent(kept / (drawn - statistics.states["drawn"]))))
+        tiles.append(("objects", f"{sum(item.objects for item in statistics.classes.values()):,}", ""))
+    if statistics.agreement.total:
+        tiles.append(("median agreement", plain(statistics.agreement.median), "IoU"))
+    if measured.ratio is not None:
+        tiles.append(("of real-data mIoU", f"{measured.ratio:.0%}", ""))
+    return [{"label": label, "value": value, "note": note} for label, value, note in tiles]
+
+
+def _fact_lists(source: Source) -> list[dict[str, Any]]:
+    """What the page says of the run, of each stage (its settings, and what became of its samples) and of versions."""
+    made = [("seed", str(source.config.seed))]
+    if source.model:
+        made.insert(0, ("model", source.model))
+    if source.model in PRESETS:
+        made.append(("licence", PRESETS[source.model].licence))
+    lists = [{"title": "Run", "rows": made}]
+    for member in source.members:
+        rows = [*_settings(member.state.identity), *member.kind.describe_rows(source.rows(member))]
+        lists.append({"title": member.kind.name, "rows": rows})
+    if used := versions(source.run.path):
+        lists.append({"title": "Versions", "rows": list(used.items())})
+    marks = [(member.kind.name, member.state.fingerprint) for member in source.members]
+    return [*lists, {"title": "Fingerprints", "rows": marks}]
+
+
 def _settings(identity: dict[str, Any]) -> list[tuple[str, str]]:
-    """What a stage's identity says in plain values, those of the model with its name before them."""
-    flat = {name: value for name, value in identity.items() if name not in ("model", "seed", "classes")}
-    model = identity.get("model")
-    flat |= {f"model {name}": value for name, value in (model if isinstance(model, dict) else {}).items()}
+    """What a stage's identity says in plain values; the run's seed is said once for all."""
     return [
-        (name.replace("_", " "), str(value))
-        for name, value in flat.items()
-        if isinstance(value, str | int | float) and not isinstance(value, bool) and name != "model model"
+        (name.replace("_", " ").replace(".", " "), str(value))
+        for name, value in flat(identity).items()
+        if isinstance(value, str | int | float) and not isinstance(value, bool) and name != "seed"
     ]
 
 
@@ -97,13 +109,11 @@ def _join(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def notices(source: Source, measured: Measured, splices: Splices) -> list[dict[str, str]]:
-    total = source.run.total
-    lines = [
-        f"{stage}: {done:,} of {total:,} samples are finished."
-        for stage in source.states
-        if (done := sum(len(spec) for spec in source.run.shards() if spec.index in source.shards[stage])) < total
-    ]
+def notices(source: Source, measured: Measured, sections: Sequence[Section]) -> list[dict[str, str]]:
+    """What a person should know before the rest."""
+    total, shards = source.run.total, source.run.shards()
+    done = {folder: sum(len(spec) for spec in shards if spec.index in there) for folder, there in source.shards.items()}
+    lines = [f"{name}: {count:,} of {total:,} samples are finished." for name, count in done.items() if count < total]
     found = [{"kind": "", "text": line} for line in lines]
     if source.outdated:
         names = _join(source.outdated)
@@ -113,12 +123,14 @@ def notices(source: Source, measured: Measured, splices: Splices) -> list[dict[s
         text = f"Damaged, and left out here: {'; '.join(source.damaged[:5])}. "
         text += "'dsfactory verify RUN --repair' makes them again."
         found.append({"kind": "bad", "text": text})
-    if source.fixes.entries:
-        text = f"{len(source.fixes.entries):,} masks were fixed by hand: the gallery shows them, "
+    if source.corrections.entries:
+        text = f"{len(source.corrections.entries):,} masks were corrected by hand: the gallery shows them, "
         text += "the numbers are of those before."
         found.append({"kind": "", "text": text})
-    if splices.problem:
-        found.append({"kind": "bad", "text": f"Splices are left out here: {splices.problem}."})
+    for section in sections:
+        if section.problem:
+            text = f"What {section.name} made is left out here: {section.problem}."
+            found.append({"kind": "bad", "text": text})
     if measured.unreadable:
         found.append({"kind": "bad", "text": f"{_join(measured.unreadable)}: not what dsfactory evaluate writes."})
     return found
@@ -126,7 +138,7 @@ def notices(source: Source, measured: Measured, splices: Splices) -> list[dict[s
 
 def class_table(statistics: Statistics) -> Table:
     used = [state for state in STATES if statistics.states[state]]
-    masks = statistics.area.total > 0
+    masks = statistics.labelled
     header = ["Class", "Images", *used]
     if masks:
         header += ["Keep share", "Objects", "Median agreement", "Median area"]

@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from dsfactory.core.png import decode_index_png
-from dsfactory.core.sample import VOID
+from dsfactory.core.sample import IMAGE, MASK, VOID
 from dsfactory.errors import UserError
 from dsfactory.report.sample import Sample
 from dsfactory.report.source import Source
@@ -56,13 +56,13 @@ def unpack(source: Source, folder: Path, progress: Progress) -> Iterator[Unpacke
         samples = {sample.key: sample for sample in source.shard(spec)}
         for key, files in source.files(samples, spec).items():
             progress.advance()
-            if "image.png" not in files:
+            if IMAGE not in files:
                 continue
             image, mask = images / f"{key}.png", None
-            image.write_bytes(files["image.png"])
-            if "mask.png" in files:
+            image.write_bytes(files[IMAGE])
+            if MASK in files:
                 mask = masks / f"{key}.png"
-                Image.fromarray(decode_index_png(files["mask.png"])).save(mask)
+                Image.fromarray(decode_index_png(files[MASK])).save(mask)
             yield Unpacked(samples[key], image, mask)
 
 
@@ -91,7 +91,7 @@ def make_dataset(source: Source, folder: Path, name: str | None, progress: Progr
     dataset = fo.Dataset(name, persistent=name is not None)
     names = [item.name for item in source.run.manifest.classes]
     dataset.default_mask_targets = {**dict(enumerate(names, start=1)), VOID: "void"}
-    dataset.info = {"run": str(source.run.path), "model": source.config.generate.model}
+    dataset.info = {"run": str(source.run.path), "model": source.model}
     dataset.add_samples((_sample(fo, item) for item in unpack(source, folder, progress)), progress=False)
     return dataset
 

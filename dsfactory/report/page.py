@@ -11,14 +11,14 @@ import jinja2
 from markupsafe import Markup
 
 from dsfactory import __version__
+from dsfactory.report.composed import read_sections
 from dsfactory.report.evaluation import read_measured
 from dsfactory.report.facts import about, class_table, describe_choice, notices
 from dsfactory.report.pictures import COLOURS, Picture, draw_picture
 from dsfactory.report.plots import draw_plots
-from dsfactory.report.sample import PER_CLASS, STATES, Sample
+from dsfactory.report.sample import STATES, Sample
 from dsfactory.report.selection import Chosen, Selection
 from dsfactory.report.source import Source
-from dsfactory.report.splices import read_splices
 from dsfactory.report.statistics import Statistics
 from dsfactory.runner.progress import Progress
 
@@ -55,7 +55,7 @@ def build_page(source: Source, max_samples: int, progress: Progress) -> tuple[st
         The page as HTML text, the number of samples in the run, and the number shown. Equal runs give equal pages.
     """
     names = [item.name for item in source.run.manifest.classes]
-    statistics = Statistics(names, pictures_given=source.config.annotate is not None)
+    statistics = Statistics(names, pictures_given=source.given)
     selection = Selection(max_samples)
     for spec, sample in source.samples():
         statistics.add(sample)
@@ -63,15 +63,15 @@ def build_page(source: Source, max_samples: int, progress: Progress) -> tuple[st
     chosen = selection.choose()
     samples = list(_gallery(source, chosen, progress))
     measured = read_measured(source.run.path)
-    splices = read_splices(source.run.path)
+    sections = read_sections(source)
     context = {
-        **about(source, statistics, measured, splices),
+        **about(source, statistics, measured),
         "mark": MARK,
         "version": __version__,
         "layers": LAYERS,
         "shortcuts": SHORTCUTS,
         "sampling": describe_choice(chosen, statistics),
-        "notices": notices(source, measured, splices),
+        "notices": notices(source, measured, sections),
         "total": statistics.total,
         "class_table": class_table(statistics),
         "reasons": [
@@ -79,7 +79,7 @@ def build_page(source: Source, max_samples: int, progress: Progress) -> tuple[st
             for (state, text), count in sorted(statistics.reasons.items(), key=lambda item: (-item[1], item[0]))
         ][:MAX_REASONS],
         "measured": measured,
-        "splices": splices,
+        "sections": [section for section in sections if section.total],
         "plots": draw_plots(statistics),
         "data": {
             "classes": [
@@ -89,9 +89,12 @@ def build_page(source: Source, max_samples: int, progress: Progress) -> tuple[st
             "states": STATES,
             "scores": _score_ranges(samples),
             "samples": samples,
-            "splices": [
-                {"kind": kind, "prompt": kind, "layers": _layers(picture)} for kind, picture in splices.pictures
-            ],
+            "sections": {
+                section.name: [
+                    {"kind": kind, "prompt": kind, "layers": _layers(picture)} for kind, picture in section.pictures
+                ]
+                for section in sections
+            },
         },
     }
     return render(context), statistics.total, len(samples)
@@ -134,14 +137,13 @@ def _gallery(source: Source, chosen: Chosen, progress: Progress) -> Iterator[dic
             for key, picture in zip(keys, pool.map(draw_picture, [files[key] for key in keys]), strict=True):
                 progress.advance()
                 if key in rows:
-                    yield {**_as_json(rows[key], names, picture), "fixed": key in source.fixed}
+                    yield {**_as_json(rows[key], names, picture), "corrected": key in source.corrected}
 
 
 def _as_json(sample: Sample, names: dict[str, int], picture: Picture | None) -> dict[str, Any]:
     per_class = {
         name: [None if value is None else round(value, 4) for value in values]
-        for name in PER_CLASS
-        if (values := getattr(sample, name)) is not None
+        for name, values in sample.per_class().items()
     }
     if sample.components is not None:
         per_class["objects"] = list(sample.components)

@@ -2,82 +2,89 @@
 
 import json
 import shlex
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dsfactory.jobs.config import RunConfig
+from dsfactory.core.flags import flag_of
+from dsfactory.core.stage import Stage
+from dsfactory.stages import STAGES, RunConfig
 
-_FLAGS = {
-    "num": "--num",
-    "seed": "--seed",
-    "shard_size": "--shard-size",
-    "prompts.objects": "--objects",
-    "generate.negative_prompt": "--negative-prompt",
-    "generate.model": "--model",
-    "generate.width": "--width",
-    "generate.height": "--height",
-    "generate.steps": "--steps",
-    "generate.guidance": "--guidance",
-}
-"""Settings that have a flag of their own; the others go through ``--set``."""
+AGAIN = "runs/again"
+"""Where the page's commands make the run."""
 
 MAX_LOG = 64 * 2**20
 """Bytes of a log that are read."""
 MAX_LINE = 100_000
 
-_MAKERS = {"annotate", "filter", "generate", "refine", "run", "splice"}
-"""Commands whose versions count: looking at a run changes no report of it."""
 
-
-def commands(config: RunConfig, stages: Collection[str]) -> list[str]:
-    """Shell commands that make the same run again from nothing but its classes and settings.
+def commands(config: RunConfig, stages: Sequence[str]) -> list[str]:
+    """Shell commands that make the same run again from nothing except its classes and settings.
 
     Args:
         config: the run's resolved configuration.
-        stages: names of the stages that the run has.
+        stages: names of the stages that the run has, in order.
     """
-    words = ["dsfactory", "run" if "refine" in stages else "generate"]
-    if config.annotate is not None:
-        words = ["dsfactory", "annotate", "PICTURES", "--config", "run.yaml"]
-    elif any(item.synonyms for item in config.classes):
+    kinds = [STAGES[name] for name in stages]
+    # A stage that takes milliseconds has no line: the command of the one after it makes it.
+    first, *others = [kind for kind in kinds if not kind.inline] or [_next_of(kinds[-1].name)]
+    words = ["dsfactory", first.name]
+    if any(item.synonyms for item in config.classes):
         words += ["--config", "run.yaml"]  # the only place where synonyms can stand; the page shows the file
     else:
-        words += ["--classes", ",".join(item.name for item in config.classes), *_changed(config)]
-    words += ["--out", "runs/again"]
-    lines = [shlex.join(words)]
-    return lines + [f"dsfactory {stage} runs/again" for stage in ("filter", "splice") if stage in stages]
+        words += ["--classes", ",".join(item.name for item in config.classes), *_changed(config, first.name)]
+    lines = [shlex.join([*words, "--out", AGAIN])]
+    return lines + [f"dsfactory {kind.name} {AGAIN}" for kind in others if kind.name not in first.then]
 
 
-def _changed(config: RunConfig) -> Iterator[str]:
-    defaults = _flat(RunConfig(classes=config.classes).model_dump(mode="json"))
-    for name, value in _flat(config.model_dump(mode="json")).items():
+def _next_of(name: str) -> type[Stage]:
+    return STAGES[STAGES.names[STAGES.names.index(name) + 1]]
+
+
+def _changed(config: RunConfig, command: str) -> Iterator[str]:
+    """Flags for the settings that are not the defaults."""
+    flags = _flags_of(command)
+    defaults = flat(RunConfig(classes=config.classes).model_dump(mode="json"))
+    for name, value in flat(config.saved().model_dump(mode="json")).items():
         if name == "classes" or (value == defaults.get(name) and name != "num"):
             continue
-        flag = _FLAGS.get(name)
-        if flag is not None and value is not None:
-            yield from (flag, str(value))
+        if name in flags and isinstance(value, str | int | float) and not isinstance(value, bool):
+            yield from (flags[name], str(value))
         else:
             yield from ("--set", f"{name}={json.dumps(value, ensure_ascii=False)}")
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flags_of(command: str) -> dict[str, str]:
+    """Settings that have a flag of their own in a stage's command, and what it is; the others go through ``--set``."""
+    sections = {name: STAGES.entries[name].section for name in (*STAGES.facts(command).serving, command)}
+    flags = {f"--{name.replace('_', '-')}": name for name in ("seed", "shard_size")}
+    for place, section in sections.items():  # of two flags with one name the later is taken
+        flags |= {f"--{name}": name for name in section.also}
+        for name, info in section.model_fields.items():
+            mark = flag_of(info)
+            if mark is not None and not mark.argument:
+                flags[mark.name or f"--{name.replace('_', '-')}"] = f"{place}.{name}"
+    return {setting: flag for flag, setting in flags.items()}
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one, names joined by dots; a mapping that is a setting's value stays whole."""
-    flat: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict) and all(key.isidentifier() for key in value):
-            flat |= _flat(value, f"{prefix}{name}.")
+            found |= flat(value, f"{prefix}{name}.")
         else:
-            flat[f"{prefix}{name}"] = value
-    return flat
+            found[f"{prefix}{name}"] = value
+    return found
 
 
 def versions(run_path: Path) -> dict[str, str]:
     """Package to the version that the run was made with, several joined; empty when the log does not say."""
+    makers = {*STAGES.names, "run"}  # looking at a run changes no report of it
     found: dict[str, set[str]] = {}
     for path in sorted(run_path.glob("log*.jsonl")):
         for event in _events(path):
-            if event.get("event") != "start" or event.get("command") not in _MAKERS:
+            if event.get("event") != "start" or event.get("command") not in makers:
                 continue
             for name, version in (event.get("versions") or {}).items():
                 found.setdefault(str(name), set()).add(str(version)[:40])

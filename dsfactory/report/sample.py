@@ -1,8 +1,10 @@
 """A sample as the report sees it, whichever stage it has reached."""
 
 import math
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
+import pyarrow as pa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from dsfactory.errors import DamagedShard
@@ -28,15 +30,18 @@ Number = Annotated[float | None, BeforeValidator(_finite)]
 PerClass = Annotated[tuple[Number, ...] | None, BeforeValidator(lambda value: value or None)]
 """One value per class; an empty list is none."""
 
-PER_CLASS = ("agreement", "claim", "area", "threshold", "peak", "iou", "evidence", "similarity")
-"""Scores that have a value per class, best known first."""
+PLOTTED = ("agreement", "threshold", "area")
+"""Scores that have a value per class and a plot."""
 
 
 class Sample(BaseModel):
     """A row of the furthest stage; columns of stages it has not reached are None.
 
-    Scores: :class:`dsfactory.stages.refine.mask.RefinedMask`, :class:`dsfactory.stages.filter.scores.Score`; tuples
-    hold one value per class, in the order of ``classes``.
+    Tuples hold one value per class, in the order of ``classes``.
+
+    Attributes:
+        reached: what it is as long as nothing is wrong with it.
+        others: scores that have no field here, by name.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -45,44 +50,34 @@ class Sample(BaseModel):
     number: int
     class_name: str
     classes: tuple[str, ...]
-    prompt: str
-    source: str
+    prompt: str = ""
+    source: str = ""
     style: str | None = None
     scene: str | None = None
     weather: str | None = None
-    seed: int
+    seed: int = 0
     image_seed: int | None = None
     status: Literal["ok", "rejected", "failed", "dropped"] | None = None
     reason: str | None = None
     agreement: PerClass = None
-    claim: PerClass = None
     area: PerClass = None
     threshold: PerClass = None
-    peak: PerClass = None
     components: tuple[int, ...] | None = None
-    void: Number = None
-    iou: PerClass = None
-    evidence: PerClass = None
-    similarity: PerClass = None
-    quality: Number = None
-    rank: Number = None
     duplicate_of: str | None = None
+    reached: State = "kept"
+    others: dict[str, Number | PerClass] = {}
 
     @model_validator(mode="after")
     def _check_lengths(self) -> "Sample":
-        for name in (*PER_CLASS, "components"):
-            values = getattr(self, name)
-            if values is not None and len(values) != len(self.classes):
+        per_class = {**self.per_class(), "components": self.components or self.classes}
+        for name, values in per_class.items():
+            if len(values) != len(self.classes):
                 raise ValueError(f"{len(values)} values of {name} for {len(self.classes)} classes")
         return self
 
     @property
     def state(self) -> State:
-        if self.status is None:
-            return "planned"
-        if self.status != "ok":
-            return self.status
-        return "drawn" if self.threshold is None else "kept"
+        return self.reached if self.status is None or self.status == "ok" else self.status
 
     @property
     def why(self) -> str:
@@ -94,33 +89,49 @@ class Sample(BaseModel):
         """Agreement of the class that agrees least; None before there is a mask."""
         return self.scores().get("agreement")
 
+    def per_class(self) -> dict[str, tuple[float | None, ...]]:
+        """The scores that have a value per class."""
+        own = {name: getattr(self, name) for name in PLOTTED}
+        return {name: values for name, values in {**own, **self.others}.items() if isinstance(values, tuple)}
+
     def scores(self) -> dict[str, float]:
         """A number per score that it has: of the weakest class where there is one per class, the sum for the area."""
         found: dict[str, float] = {}
-        for name in PER_CLASS:
-            values = [value for value in getattr(self, name) or () if value is not None]
-            if values:
-                found[name] = sum(values) if name == "area" else min(values)
-        for name in ("void", "quality", "rank"):
-            value = getattr(self, name)
-            if value is not None:
-                found[name] = value
-        return found
+        for name, values in self.per_class().items():
+            known = [value for value in values if value is not None]
+            if known:
+                found[name] = sum(known) if name == "area" else min(known)
+        return found | {name: value for name, value in self.others.items() if isinstance(value, float)}
 
 
-def parse_sample(row: dict[str, Any], classes: frozenset[str], place: str) -> Sample:
+def score_columns(schemas: Sequence[pa.Schema]) -> list[str]:
+    """Names of the columns that are scores without a field of :class:`Sample`: numbers, or a number per class."""
+    columns = {column.name: column.type for schema in schemas for column in schema}
+    return [
+        name
+        for name, kind in columns.items()
+        if name not in Sample.model_fields and pa.types.is_floating(kind.value_type if pa.types.is_list(kind) else kind)
+    ]
+
+
+def parse_sample(
+    row: Mapping[str, Any], classes: frozenset[str], place: str, reached: State, scores: Collection[str]
+) -> Sample:
     """A row of a shard as a sample.
 
     Args:
         row: as the shard's table holds it.
         classes: the run's class names.
         place: how to name the shard in an error.
+        reached: what the sample is as long as nothing is wrong with it.
+        scores: columns that go into :attr:`Sample.others`.
 
     Raises:
         DamagedShard: a column is missing or of another kind, or names a class that the run does not have.
     """
     try:
-        sample = Sample.model_validate(row)
+        own = {"reached": reached, "others": {name: row[name] for name in scores if name in row}}
+        sample = Sample.model_validate({"class_name": next(iter(row["classes"]), ""), **row, **own})
     except ValidationError as error:
         mistake = error.errors(include_url=False)[0]
         column = ".".join(str(part) for part in mistake["loc"])

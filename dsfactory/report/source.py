@@ -1,20 +1,25 @@
 """What a run holds at this moment: every sample at the furthest stage it has finished."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from dsfactory.core.run import Run, StageState
+from dsfactory.core.lineage import Member, members_of
+from dsfactory.core.registry import Begun
+from dsfactory.core.run import Run
+from dsfactory.core.sample import IMAGE, INSTANCES, MASK, MASKS
 from dsfactory.core.shard import ShardReader, ShardSpec
-from dsfactory.dataset.corrections import Fixes, digest
+from dsfactory.core.space import space_of
+from dsfactory.core.stage import Role
+from dsfactory.dataset.corrections import Corrections, digest
+from dsfactory.dataset.labels import finished_shards
 from dsfactory.errors import DamagedShard, UserError
-from dsfactory.jobs.config import RunConfig
-from dsfactory.jobs.job import finished_shards, run_config
-from dsfactory.report.sample import Sample, parse_sample
+from dsfactory.jobs.settings import run_config
+from dsfactory.report.sample import Sample, State, parse_sample, score_columns
 from dsfactory.runner.signals import check_stop
-
-STAGES = ("prompts", "generate", "refine", "filter")
-"""The stages whose rows are about the same samples, in order."""
+from dsfactory.stages import STAGES, RunConfig
 
 
 @dataclass
@@ -24,25 +29,56 @@ class Source:
     Attributes:
         run: the run.
         config: its resolved configuration.
-        states: the stages that were made from each other, in order.
-        shards: per stage the indices of its finished shards.
-        outdated: stages that were made from something that has been replaced since.
-        fixes: masks that a person mended; they win, as in an export.
-        fixed: keys of samples whose mended mask was read; filled while reading.
+        members: its stages in order, without those that are outdated.
+        shards: by folder the indices of the finished shards of the stages about the run's own samples.
+        outdated: names of stages that were made of something that has been replaced since.
+        corrections: masks that a person corrected; they win, as in an export.
+        corrected: keys of samples whose corrected mask was read; filled while reading.
         damaged: a line per shard that could not be read; filled while reading.
     """
 
     run: Run
     config: RunConfig
-    states: dict[str, StageState]
+    members: list[Member]
     shards: dict[str, set[int]]
     outdated: list[str]
-    fixes: Fixes
-    fixed: set[str] = field(default_factory=set)
+    corrections: Corrections
+    corrected: set[str] = field(default_factory=set)
     damaged: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._names = frozenset(item.name for item in self.run.manifest.classes)
+        self._own = [member for member in self.members if not member.kind.own_space]
+        self._marks = {member.folder: member.state.fingerprint for member in self.members}
+        self._scores = score_columns([member.kind.writes.schema for member in self._own])
+
+    @property
+    def stages(self) -> list[str]:
+        """Names of its stages."""
+        return [member.kind.name for member in self.members]
+
+    @property
+    def given(self) -> bool:
+        """Its images are somebody's own."""
+        return any(member.kind.given for member in self.members)
+
+    @cached_property
+    def model(self) -> str:
+        """The model that the first sample names; empty before there is an image."""
+        for member in self._own:
+            if "model" in member.kind.writes.schema.names:
+                return next((str(row["model"]) for row in self.rows(member)), "")
+        return ""
+
+    def rows(self, member: Member) -> Iterator[Mapping[str, Any]]:
+        """The rows of a stage, one after the other; a shard that cannot be read is noted and left out."""
+        space = space_of(self.run, member.kind)
+        for spec in finished_shards(space, member.folder):
+            check_stop()
+            try:
+                yield from self._reader(space, member.folder, spec).rows
+            except DamagedShard as error:
+                self._note(error)
 
     def samples(self) -> Iterator[tuple[ShardSpec, Sample]]:
         """Every sample that any stage has finished, in order; a shard that cannot be read is noted and left out."""
@@ -53,12 +89,14 @@ class Source:
 
     def shard(self, spec: ShardSpec) -> list[Sample]:
         """The samples of one shard; none when no stage has finished it, or when it cannot be read, which is noted."""
-        stage = next((stage for stage in reversed(self.states) if spec.index in self.shards[stage]), None)
-        if stage is None:
+        there = [member for member in self._own if spec.index in self.shards[member.folder]]
+        if not there:
             return []
+        folder, roles = there[-1].folder, {role for member in there for role in member.kind.writes.roles}
+        reached: State = "kept" if Role.LABEL in roles else "drawn" if Role.IMAGE in roles else "planned"
         try:
-            rows = self._reader(stage, spec).rows
-            return [parse_sample(row, self._names, f"{stage}/{spec.table}") for row in rows]
+            rows = self._reader(self.run, folder, spec).rows
+            return [parse_sample(row, self._names, f"{folder}/{spec.table}", reached, self._scores) for row in rows]
         except DamagedShard as error:
             self._note(error)
             return []
@@ -66,42 +104,42 @@ class Source:
     def files(self, wanted: Collection[str], spec: ShardSpec) -> dict[str, dict[str, bytes]]:
         """By key, the files (``image.png``, ``evidence.safetensors``, ``mask.png`` …) of the wanted samples of a shard.
 
-        A stage's files win over those of the stages before, and what a person mended over all. Files that cannot be
-        read are noted and left out.
+        A stage's files win over those of the stages before, and a correction over all. Files that cannot be read are
+        noted and left out.
         """
         check_stop()
         files: dict[str, dict[str, bytes]] = {key: {} for key in wanted}
-        for stage in self.states:
-            if spec.index not in self.shards[stage]:
+        for member in self._own:
+            if spec.index not in self.shards[member.folder] or not member.kind.writes.files:
                 continue
             try:
-                for record in self._reader(stage, spec).records():
+                for record in self._reader(self.run, member.folder, spec).records():
                     if record.key in files:
                         files[record.key] |= record.files
             except DamagedShard as error:
                 self._note(error)
-        for key in self.fixes.entries.keys() & files.keys():
-            self._mend(key, files[key])
+        for key in self.corrections.entries.keys() & files.keys():
+            self._correct(key, files[key])
         return files
 
-    def _mend(self, key: str, files: dict[str, bytes]) -> None:
-        image = files.get("image.png")
-        if image is None or digest(image) != self.fixes.entries[key].image_sha256:
-            return  # the image was drawn anew since
+    def _correct(self, key: str, files: dict[str, bytes]) -> None:
+        image = files.get(IMAGE)
+        if image is None or digest(image) != self.corrections.entries[key].image_sha256:
+            return  # the image was made again since
         try:
-            mended = self.fixes.read(key)
+            corrected = self.corrections.read(key)
         except UserError as error:
             self._note(error)
             return
-        self.fixed.add(key)
-        for name in ("mask.png", "instances.png"):
+        self.corrected.add(key)
+        for name in MASKS:
             files.pop(name, None)
-        if mended is not None:
-            files["mask.png"], files["instances.png"] = mended
+        if corrected is not None:
+            files[MASK], files[INSTANCES] = corrected
 
-    def _reader(self, stage: str, spec: ShardSpec) -> ShardReader:
-        reader = self.run.reader(stage, spec)
-        if reader.mark.fingerprint != self.states[stage].fingerprint:
+    def _reader(self, space: Run, folder: str, spec: ShardSpec) -> ShardReader:
+        reader = space.reader(folder, spec)
+        if reader.mark.fingerprint != self._marks[folder]:
             raise UserError(f"{self.run.path} was made again while it was read: give the same command again")
         return reader
 
@@ -118,18 +156,17 @@ def open_source(run_path: Path) -> Source:
     """
     config = run_config(run_path)
     run = Run.open(run_path)
-    states: dict[str, StageState] = {}
+    members: list[Member] = []
     outdated: list[str] = []
-    upstream = ""
-    for stage in STAGES:
-        state = run.stage_state(stage)
-        if state is None:
-            continue
-        if outdated or state.upstream != upstream:
-            outdated.append(stage)
-            continue
-        states[stage], upstream = state, state.fingerprint
-    shards = {stage: {spec.index for spec in finished_shards(run, stage)} for stage in states}
+    for item in STAGES.begun(run):
+        # What is outdated serves nobody, so what was made of it is outdated too.
+        *_, member = members_of(run, [*(Begun(one.kind, one.state) for one in members), item])
+        if member.current:
+            members.append(member)
+        else:
+            outdated.append(item.kind.name)
+    folders = [member.folder for member in members if not member.kind.own_space]
+    shards = {folder: {spec.index for spec in finished_shards(run, folder)} for folder in folders}
     if not any(shards.values()):
         raise UserError(f"{run_path} has nothing to show yet: run 'dsfactory generate --out {run_path}' first")
-    return Source(run, config, states, shards, outdated, Fixes.of(run_path))
+    return Source(run, config, members, shards, outdated, Corrections.of(run_path))

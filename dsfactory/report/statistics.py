@@ -103,6 +103,11 @@ class Statistics:
     def total(self) -> int:
         return self.states.total()
 
+    @property
+    def labelled(self) -> bool:
+        """Some samples have been through a stage that gives labels."""
+        return any(self.states[state] for state in ("kept", "dropped", "rejected"))
+
     def add(self, sample: Sample) -> None:
         state = sample.state
         self.states[state] += 1

@@ -1,21 +1,25 @@
-"""Who runs the shards of a stage: this process, worker processes, or a Ray cluster."""
+"""Who makes the shards of a stage: this process, worker processes, or a Ray cluster."""
 
 import os
-from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from dsfactory.core.chain import Step
 from dsfactory.core.run import Run
 from dsfactory.core.stage import Stage
 from dsfactory.errors import UserError
+from dsfactory.runner.inline import Inline
 from dsfactory.runner.limits import Limits
+from dsfactory.runner.processes import Processes, Team, start_early
 from dsfactory.runner.progress import Progress
-from dsfactory.runner.scheduler import StageSummary, claim_stage, run_stage
-
-if TYPE_CHECKING:
-    from dsfactory.runner.early import EarlyWorkers
+from dsfactory.runner.scheduler import Slots, carry_out, works_of
+from dsfactory.runner.spawning import Started, end
+from dsfactory.runner.summary import StageSummary
+from dsfactory.runner.work import Parts, Work
+from dsfactory.storage.remote import place_of
 
 FOLLOWERS_PER_GPU = 4
 """Refining takes a core a fifth of a second per image of 512²: four keep up with twenty images a second."""
@@ -24,49 +28,78 @@ FOLLOWERS_PER_GPU = 4
 class Engine(Protocol):
     """Whatever makes all shards of a stage. The bytes do not depend on which one it is."""
 
-    def run_stage(self, run: Run, stage: Stage, progress: Progress, redo: bool, limits: Limits) -> StageSummary:
-        """Finish a stage; see :func:`dsfactory.runner.scheduler.run_stage`."""
+    def run(self, run: Run, steps: Sequence[Step], progress: Progress, limits: Limits) -> list[StageSummary]:
+        """Finish steps. The caller holds the run's lock, and has seen to it that they may go on.
 
-    def preparing(self, run: Run, stage: Stage, limits: Limits) -> AbstractContextManager[object]:
-        """In the block, in which this process makes the stage before, workers may already prepare this one."""
+        A finished shard is left alone. A shard whose own files are damaged is made again; one that is made of a
+        damaged shard is named in the summary and the rest goes on. When a limit is reached, the summary says so, and
+        the shards that are left wait for the next call.
 
-    def run_chain(self, run: Run, stages: Sequence[Stage], progress: Progress, limits: Limits) -> list[StageSummary]:
-        """Finish a stage, or two of which the second follows the first shard by shard."""
-
-    def auto_dtype(self, device: str, progress: Progress) -> str:
-        """The number format that ``auto`` stands for where this engine draws."""
-
-    def text_device(self, device: str) -> str:
-        """Where this process encodes captions, given the device that draws.
+        Args:
+            run: the run, or the space, in which the shards of all these steps stand.
+            steps: each after the first reads the one before, shard by shard, and is made beside it.
+            progress: who is told.
+            limits: when to stop before all is done.
 
         Raises:
-            UserError: this engine cannot draw on that device.
+            UserError: a stage cannot be loaded or made.
+            DsfactoryError: whoever makes the shards is lost time after time.
         """
 
+    def preparing(self, run: Run, step: Step, limits: Limits) -> AbstractContextManager[object]:
+        """In the block, in which this process makes the stage before, workers may already load this one."""
 
-class Local(ABC):
-    """What engines on this machine have in common."""
+    def make_parts(self, run: Run, stage: Stage, parts: Sequence[str], progress: Progress) -> None:
+        """Make parts of a stage's artifacts, several at a time where that is possible. A part may be made twice."""
 
-    @abstractmethod
-    def run_stage(self, run: Run, stage: Stage, progress: Progress, redo: bool, limits: Limits) -> StageSummary: ...
+    def auto_dtype(self, device: str, progress: Progress) -> str:
+        """The number format that ``auto`` stands for where this engine generates."""
 
-    @abstractmethod
-    def followers(self, drawing: Stage, following: Stage) -> Sequence[Stage]:
-        """The following stage once per worker process that makes it meanwhile."""
+    def text_device(self, device: str) -> str:
+        """Where this process encodes captions, given the device that generates.
 
-    def run_chain(self, run: Run, stages: Sequence[Stage], progress: Progress, limits: Limits) -> list[StageSummary]:
-        from dsfactory.runner.stream import Follower
+        Raises:
+            UserError: this engine cannot generate on that device.
+        """
 
-        first, *second = stages
-        if not second:
-            return [self.run_stage(run, first, progress, False, limits)]
-        followers = self.followers(first, second[0])
-        with Follower(run, followers, claim_stage(run, first), progress, limits) as follower:
-            done = self.run_stage(run, first, progress, False, limits)
-            return [done, follower.finish(done)]
+    def workers(self, stage: Stage, following: Stage | None = None) -> int | None:
+        """How many make a stage at a time, or with ``following`` that one beside it; None: only the cluster knows."""
 
-    def preparing(self, run: Run, stage: Stage, limits: Limits) -> AbstractContextManager[object]:
-        return nullcontext()
+
+@dataclass
+class Local:
+    """This machine.
+
+    Attributes:
+        devices: of a worker process each, such as ``"cuda:1"``; None for the device that the settings name. Without
+            any, this process makes the shards, and only stages beside another one have worker processes.
+    """
+
+    devices: tuple[str | None, ...] = ()
+    _early: deque[Started] = field(default_factory=deque, init=False, compare=False, repr=False)
+    _early_stage: str = field(default="", init=False, compare=False, repr=False)
+
+    def run(self, run: Run, steps: Sequence[Step], progress: Progress, limits: Limits) -> list[StageSummary]:
+        works = works_of(run, steps, progress, limits)
+        carry_out(works, self._slots(works))
+        return [work.finish() for work in works]
+
+    @contextmanager
+    def preparing(self, run: Run, step: Step, limits: Limits) -> Iterator[None]:
+        folder = step.stage.folder
+        unfinished = len(run.shards()) - len(run.finished(folder)) if self.devices else 0
+        if unfinished and limits.reached(run.path, run.stage_folder(folder), 0):
+            unfinished = 0
+        self._early, self._early_stage = start_early(self._stages(step.stage)[:unfinished]), step.stage.name
+        try:
+            yield
+        finally:
+            end(self._early)
+            self._early.clear()
+
+    def make_parts(self, run: Run, stage: Stage, parts: Sequence[str], progress: Progress) -> None:
+        work = Parts(run, stage, parts, progress)
+        carry_out([work], self._slots([work]) if place_of(run.path) is None else Inline(work))
 
     def auto_dtype(self, device: str, progress: Progress) -> str:
         from dsfactory.models.loading import auto_dtype
@@ -76,58 +109,36 @@ class Local(ABC):
     def text_device(self, device: str) -> str:
         return device
 
+    def workers(self, stage: Stage, following: Stage | None = None) -> int | None:
+        if following is not None:
+            return count_followers(self._stages(stage)[0], len(self._stages(stage)))
+        return 1 if stage.inline else len(self._stages(stage))
 
-class InProcess(Local):
-    """This process, with all its threads."""
-
-    def run_stage(self, run: Run, stage: Stage, progress: Progress, redo: bool, limits: Limits) -> StageSummary:
-        return run_stage(run, stage, progress, redo, limits)
-
-    def followers(self, drawing: Stage, following: Stage) -> Sequence[Stage]:
-        return [following] * count_followers(drawing, 1)
-
-
-@dataclass
-class Workers(Local):
-    """Worker processes on this machine.
-
-    Attributes:
-        devices: one per worker, such as ``"cuda:1"``; None for the device that the settings name.
-    """
-
-    devices: tuple[str | None, ...]
-    _early: "EarlyWorkers | None" = field(default=None, init=False, compare=False)
-
-    @contextmanager
-    def preparing(self, run: Run, stage: Stage, limits: Limits) -> Iterator[None]:
-        from dsfactory.runner.early import EarlyWorkers
-
-        unfinished = len(run.shards()) - len(run.finished(stage.name))
-        if limits.reached(run.path, run.stage_folder(stage.name), 0):
-            unfinished = 0
-        with EarlyWorkers(self._stages(stage)[:unfinished]) as self._early:
-            yield
-
-    def run_stage(self, run: Run, stage: Stage, progress: Progress, redo: bool, limits: Limits) -> StageSummary:
-        from dsfactory.runner.processes import run_workers
-
-        return run_workers(run, self._stages(stage), progress, redo, limits, self._early)
-
-    def followers(self, drawing: Stage, following: Stage) -> Sequence[Stage]:
-        return [following] * count_followers(self._stages(drawing)[0], len(self.devices))
+    def _slots(self, works: Sequence[Work]) -> Slots:
+        first, *others = works
+        stages = self._stages(first.step.stage)
+        here = first.step.stage.inline or not self.devices
+        # Between two samples this process may be busy for long: whoever works beside it has a second shard in hand.
+        ahead = 2 if here else 1
+        beside = [
+            Team(work, [work.step.stage] * count_followers(stages[0], len(stages)), ahead=ahead) for work in others
+        ]
+        if here:
+            return Inline(first, *beside)
+        return Processes(Team(first, stages, self._early if self._early_stage == first.name else None), *beside)
 
     def _stages(self, stage: Stage) -> list[Stage]:
-        return [stage if device is None else stage.on_device(device) for device in self.devices]
+        return [stage if device is None else stage.on_device(device) for device in self.devices or (None,)]
 
 
-IN_PROCESS = InProcess()
+IN_PROCESS = Local()
 
 
-def count_followers(drawing: Stage, workers: int) -> int:
-    """How many processes keep up with so many that draw: one for each, more on a GPU, while there are cores."""
+def count_followers(first: Stage, workers: int) -> int:
+    """How many processes keep up with those that generate: one for each, more on a GPU, while there are cores."""
     import torch
 
-    on_gpu = drawing.device not in (None, "cpu") and torch.cuda.is_available()
+    on_gpu = first.device not in (None, "cpu") and torch.cuda.is_available()
     return max(1, min(workers * FOLLOWERS_PER_GPU, os.cpu_count() or 1)) if on_gpu else workers
 
 
@@ -158,10 +169,10 @@ def choose_engine(
     if workers is not None and devices is not None:
         raise UserError("use --workers (processes on the CPU) or --devices (a process per GPU), not both")
     if devices is not None:
-        return Workers(parse_devices(devices))
+        return Local(parse_devices(devices))
     if workers is None:
         return IN_PROCESS
-    return Workers((None,) * workers)
+    return Local((None,) * workers)
 
 
 def parse_devices(text: str) -> tuple[str, ...]:

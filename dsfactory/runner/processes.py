@@ -1,278 +1,184 @@
-"""Run a stage in several worker processes, on CPU cores or on GPUs.
+"""The executor that makes shards in worker processes, on CPU cores or on GPUs.
 
-Workers take shards by themselves (see :mod:`dsfactory.runner.claims`), and shards do not depend on who makes them, so
-the bytes are those of one worker. This process holds the run's lock, starts workers, replaces those that die, and
-reports. It is the only one that decides about limits, prints and logs.
+This process starts the workers, tells each by its pipe what to make, and puts another in the place of one that dies.
 """
 
 import os
 import signal
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-from dsfactory.core.run import Run
-from dsfactory.core.shard import ShardSpec
 from dsfactory.core.stage import Stage
-from dsfactory.errors import DsfactoryError, StopSignal
-from dsfactory.runner.early import EarlyWorkers
-from dsfactory.runner.limits import UNLIMITED, Limits
+from dsfactory.errors import DsfactoryError
 from dsfactory.runner.log import log_event
-from dsfactory.runner.progress import Progress
-from dsfactory.runner.scheduler import StageSummary, claim_stage, split_waiting, survey
+from dsfactory.runner.making import Job
+from dsfactory.runner.scheduler import TURN_S
 from dsfactory.runner.spawning import Started, end, start
-from dsfactory.runner.worker import POLL_S, Message, Task, finished_rows, work
-from dsfactory.storage.atomic import remove_leftovers, scratch_path
+from dsfactory.runner.work import Work
+from dsfactory.runner.worker import Start, Task, serve
+from dsfactory.storage.atomic import remove_leftovers
 from dsfactory.storage.remote import place_of
 
 MAX_DEATHS = 3
-"""So many workers may die without a shard finished in between; then something is wrong that another try cannot mend."""
-
-_TOLD_TO_STOP = (StopSignal.exit_code, -signal.SIGTERM)
-"""Exit codes of a worker that got SIGTERM, before or after it began to listen to signals."""
+"""Deaths without a job finished in between after which something is wrong that another try cannot help."""
 
 
-def run_workers(
-    run: Run,
-    stages: Sequence[Stage],
-    progress: Progress,
-    redo: bool = False,
-    limits: Limits = UNLIMITED,
-    early: EarlyWorkers | None = None,
-) -> StageSummary:
-    """Finish every shard of a stage whose upstream is there, as :func:`dsfactory.runner.scheduler.run_stage` does.
+class Team(NamedTuple):
+    """Who makes a work.
 
-    Args:
-        run: the run, whose lock the caller holds.
-        stages: the same stage once per worker; they differ at most in their device.
-        progress: who is told.
-        redo: make the stage again if it was made with other settings.
-        limits: when to stop before all is done.
-        early: workers that prepare the stage already.
-
-    Raises:
-        UserError: see :func:`dsfactory.runner.scheduler.claim_stage`; or what a worker raised.
-        DsfactoryError: workers keep dying.
+    Attributes:
+        work: the work.
+        stages: its stage once per worker, not loaded; they differ at most in their device.
+        early: workers that load the stage already, in the order of the stages; those that are used are taken out.
+        ahead: jobs that each worker is given at a time. With a second one it need not wait for a scheduler that looks
+            at it only now and then.
     """
-    crew = Crew(run, stages, claim_stage(run, stages[0], redo), progress, limits, early=early)
-    with crew:
-        crew.supervise()
-    return crew.summary
+
+    work: Work
+    stages: Sequence[Stage]
+    early: deque[Started] | None = None
+    ahead: int = 1
 
 
 @dataclass
 class _Member:
     number: int
+    team: Team
     stage: Stage
     started: Started
-    shard: ShardSpec | None = None
-    """The shard that it is making."""
-    through: int = 0
-    """Samples of that shard that it has reported."""
+    hand: list[Job] = field(default_factory=list)
+    """What it was told to make, in order."""
 
 
-class Crew:
-    """The workers of one stage. Use as a context manager: leaving it ends them all.
+class Processes:
+    """Worker processes.
 
     Args:
-        run: the run, whose lock the caller holds.
-        stages: the same stage once per worker.
-        mark: the fingerprint under which the stage works.
-        progress: who is told.
-        limits: when to stop before all is done.
-        upstream: fingerprint of the stage before when that is being made meanwhile; its shards are taken as they
-            appear, until :meth:`end_upstream` is called.
-        early: workers that prepare the stage already.
-
-    Attributes:
-        summary: what was done so far.
-        shards: those that were not finished when the work began.
+        teams: which works, and by whom.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        stages: Sequence[Stage],
-        mark: str,
-        progress: Progress,
-        limits: Limits,
-        upstream: str | None = None,
-        early: EarlyWorkers | None = None,
-    ) -> None:
-        self._run, self._stages, self._mark, self._early = run, stages, mark, early
-        self._progress, self._limits, self._upstream = progress, limits, upstream
-        self._name = stages[0].name
-        self._folder = run.stage_folder(self._name)
-        self._claims = scratch_path(self._folder / "claims")
+    def __init__(self, *teams: Team) -> None:
+        self._teams = teams
         self._members: list[_Member] = []
-        self._stopped: list[_Member] = []
-        self._begun = self._deaths = self._counted_twice = 0
-        self._damaged: set[int] = set()
-        self._upstream_ended = upstream is None
-        self._closed = self._aborted = False
-        self.summary, self.shards = survey(run, stages[0], mark, progress)
-        if upstream is None:
-            self.summary.waiting, self.shards = split_waiting(run, stages[0], self.shards)
+        self._released: list[Started] = []
+        self._deaths: Counter[Work] = Counter()
 
     def __enter__(self) -> Self:
-        if self._upstream is None:
-            self._announce()
-        self._claims.touch()
-        for number, stage in enumerate(self._stages[: len(self.shards)], start=1):
-            self._start(number, stage)
+        for team in self._teams:
+            for number, stage in enumerate(team.stages[: team.work.expected], start=1):
+                started = team.early.popleft() if team.early else None
+                if started is not None:
+                    with suppress(ConnectionError):  # it died, as the next look at its link will tell
+                        started.link.send(_task(team.work))
+                self._add(number, team, stage, started)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end()
+        """End workers that are still there, and remove what those that were killed left."""
+        end([*self._released, *(member.started for member in self._members)])
+        for team in self._teams:
+            folder = team.work.run.stage_folder(team.work.step.stage.folder)
+            if folder.is_dir():
+                remove_leftovers(folder)
 
-    def supervise(self) -> None:
-        """Serve the workers until none is left.
+    def room(self, work: Work) -> int:
+        return sum(member.team.ahead - len(member.hand) for member in self._of(work))
 
-        Raises:
-            DsfactoryError: one of them failed, or they keep dying.
-        """
-        while (self._members or self._stopped) and not self._aborted:
-            while self._stopped and self._upstream_ended:
-                self._replace(self._stopped.pop())
-            linked = {member.started.link: member for member in self._members}
-            for link in wait(list(linked), timeout=POLL_S):
-                assert isinstance(link, Connection)
-                try:
-                    message = link.recv()
-                except (EOFError, OSError):  # OSError: it died in the middle of a message
-                    self._gone(linked[link])
-                else:
-                    self._hear(linked[link], message)
+    def give(self, work: Work, job: Job) -> None:
+        member = min(self._of(work), key=lambda member: len(member.hand))
+        member.hand.append(job)
+        with suppress(ConnectionError):  # it died, as the next look at its link will tell
+            member.started.link.send(job)
 
-    def end_upstream(self) -> None:
-        """The stage before makes no more shards: workers finish what is there."""
-        self._upstream_ended = True
+    def wait(self, hand_out: Callable[[], None], timeout: float = TURN_S) -> None:
+        linked = {member.started.link: member for member in self._members}
+        for link in wait(list(linked), timeout):
+            assert isinstance(link, Connection)
+            while self._hear(linked[link]) and link.poll():
+                pass
 
-    def close(self) -> None:
-        """Workers begin no more shards."""
-        self._closed = True
+    def release(self, work: Work) -> None:
+        for member in self._of(work):
+            self._members.remove(member)
+            self._released.append(member.started)
+            with suppress(ConnectionError):
+                member.started.link.send(None)
 
-    def abort(self) -> None:
-        """:meth:`supervise` returns soon, wherever its thread is, and leaves the workers to ``__exit__``."""
-        self._aborted = True
+    def _of(self, work: Work) -> list[_Member]:
+        return [member for member in self._members if member.team.work is work]
 
-    def _announce(self) -> None:
-        self._progress.begin(self._name, self._run.total - self.summary.waiting, self.summary.samples)
+    def _add(self, number: int, team: Team, stage: Stage, started: Started | None = None) -> None:
+        name = f"{team.work.name}-{number}"
+        started = started or start(serve, Start(stage, os.getpid(), _task(team.work)), name)
+        self._members.append(_Member(number, team, stage, started))
 
-    def _start(self, number: int, stage: Stage) -> None:
-        place = place_of(self._run.path)
-        shards = tuple(self.shards)
-        task = Task(self._run.path, stage, self._mark, shards, self._claims, self._upstream, os.getpid(), place)
-        started = self._early.take(task) if self._early is not None else None
-        self._members.append(_Member(number, stage, started or start(work, task, f"{self._name}-{number}")))
-
-    def _hear(self, member: _Member, message: Message) -> None:
-        kind, content = message
-        if kind == "may-begin":
-            self._answer(member, self._may_begin(member, content))
-        elif kind == "upstream-ended":
-            self._answer(member, self._upstream_ended)
-        elif kind == "advance":
-            self._advance(member)
-        elif kind == "event":
-            event, facts = content
-            log_event(event, worker=member.number, **facts)
-        elif kind == "made":
-            self._made(member, *content)
-        elif kind == "put-aside":
-            self._lost(member)
-        elif kind == "damaged":
-            self._lost(member)
-            self._leave_out(*content)
-        else:
-            raise content
-
-    def _answer(self, member: _Member, answer: bool) -> None:
-        with suppress(ConnectionError):  # it died since it asked, as the next look at its link will tell
-            member.started.link.send(answer)
-
-    def _may_begin(self, member: _Member, spec: ShardSpec) -> bool:
-        for other in self._members:
-            if other.shard == spec:
-                self._lost(other)  # it is dead: who asks holds the shard's claim, and found it unfinished
-        if self.summary.stopped is None and not self._closed:
-            in_hand = sum(other.shard is not None for other in self._members)
-            self.summary.stopped = self._limits.reached(self._run.path, self._folder, self._begun, in_hand)
-        if self.summary.stopped or self._closed:
+    def _hear(self, member: _Member) -> bool:
+        """Take in a worker's next message; False when there was none any more, for it has ended."""
+        try:
+            kind, content = member.started.link.recv()
+        except (EOFError, OSError):  # OSError: it died in the middle of a message
+            self._gone(member)
             return False
-        if self._begun == 0 and self._upstream is not None:
-            self._announce()  # only now, after the stage that it follows
-        self._begun += 1
-        member.shard = spec
+        self._take(member, kind, content)
         return True
 
-    def _advance(self, member: _Member) -> None:
-        if member.shard is None:
-            return  # what a dead worker said of a shard that another is making by now
-        member.through += 1
-        if self._counted_twice:
-            self._counted_twice -= 1
+    def _take(self, member: _Member, kind: str, content: Any) -> None:
+        work = member.team.work
+        if kind == "event":
+            event, facts = content
+            log_event(event, worker=member.number, **facts)
+        elif kind == "advanced":
+            work.advanced(member.hand[0], content)
+        elif kind == "report":
+            work.report(member.hand[0], *content)
+        elif kind == "made":
+            self._deaths[work] = 0
+            work.made(member.hand.pop(0), content)
+        elif kind == "damaged":
+            work.damaged(member.hand.pop(0), content)
         else:
-            self._progress.advance(self._name)
-
-    def _made(self, member: _Member, spec: ShardSpec, outcomes: list[dict[str, Any]]) -> None:
-        member.shard, member.through, self._deaths = None, 0, 0
-        self.summary.count(outcomes)
-        self.summary.made += len(spec)
-
-    def _lost(self, member: _Member) -> None:
-        """A worker does not make what it has in hand: samples that it reported are not through."""
-        self._counted_twice += member.through
-        member.shard, member.through = None, 0
-
-    def _leave_out(self, spec: ShardSpec, reason: str) -> None:
-        if spec.index not in self._damaged:
-            self._damaged.add(spec.index)
-            self.summary.damaged.append(reason)
-            log_event("damaged", stage=self._name, shard=spec.index, reason=reason)
-            self._progress.note(f"{self._name}: shard {spec.name} is left out: {reason}")
+            work.failed(content)
 
     def _gone(self, member: _Member) -> None:
-        """A worker ended: it found nothing left to do, or it died and another takes its place."""
-        member.started.process.join()
-        member.started.link.close()
+        """A worker ended: its mistake has been told, or it died and another takes its place."""
+        process, link = member.started
+        process.join()
+        link.close()
         self._members.remove(member)
-        if self._aborted:
+        for job in reversed(member.hand):  # so that the first is the first again
+            if member.team.work.lost(job):
+                self._deaths[member.team.work] = 0
+        if process.exitcode != 0:
+            self._replace(member, process.exitcode or 0)
+
+    def _replace(self, member: _Member, code: int) -> None:
+        work = member.team.work
+        self._deaths[work] += 1
+        cause = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        log_event("worker-died", stage=work.name, worker=member.number, reason=cause)
+        if self._deaths[work] >= MAX_DEATHS:
+            advice = "if memory is short, use fewer --workers or a smaller --batch-size; finished shards are kept"
+            died = f"{self._deaths[work]} workers in a row died, the last one {cause}"
+            work.failed(DsfactoryError(f"{work.name}: {died}: {advice}"))
             return
-        if member.shard is not None:
-            rows = finished_rows(self._run, member.stage, member.shard, self._mark)
-            if rows is not None:
-                self._made(member, member.shard, rows)  # it died before it could say so
-            else:
-                self._lost(member)
-        code = member.started.process.exitcode
-        if code in _TOLD_TO_STOP and not self._upstream_ended:
-            # Everyone may have been told, and the main thread hears of it last, when what it draws lets go of it.
-            self._stopped.append(member)
-        elif code != 0:
-            self._replace(member)
+        work.note(f"worker {member.number} {cause}: another takes its place")
+        self._add(member.number, member.team, member.stage)
 
-    def _replace(self, member: _Member) -> None:
-        self._deaths += 1
-        code = member.started.process.exitcode
-        cause = f"was killed by {signal.Signals(-code).name}" if code and code < 0 else f"ended with exit code {code}"
-        log_event("worker-died", stage=self._name, worker=member.number, reason=cause)
-        if self._deaths >= MAX_DEATHS:
-            raise DsfactoryError(
-                f"{self._name}: {self._deaths} workers in a row died, the last one {cause}: if memory is short, use "
-                "fewer --workers or a smaller --batch-size; finished shards are kept"
-            )
-        self._progress.note(f"{self._name}: worker {member.number} {cause}: another takes its place")
-        self._start(member.number, member.stage)
 
-    def _end(self) -> None:
-        """End workers that are still there, and remove what those that were killed left."""
-        end([member.started for member in self._members])
-        self._members.clear()
-        if self._folder.is_dir():
-            remove_leftovers(self._folder)
+def start_early(stages: Sequence[Stage]) -> deque[Started]:
+    """Workers that load their stage before there is anything to make. The caller ends them."""
+    return deque(
+        start(serve, Start(stage, os.getpid(), None), f"{stage.name}-{number}")
+        for number, stage in enumerate(stages, start=1)
+    )
+
+
+def _task(work: Work) -> Task:
+    return Task(work.run, work.step, place_of(work.run.path))

@@ -2,9 +2,13 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
+from dsfactory.models.download_bar import show_downloads
+from dsfactory.runner.signals import check_stop
 from dsfactory.storage.remote import shown
 
 if TYPE_CHECKING:
@@ -51,9 +55,6 @@ class Silent:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         pass
-
-
-SILENT = Silent()
 
 
 class Plain(Silent):
@@ -112,6 +113,15 @@ class Bar(Silent):
     def advance(self, stage: str | None = None, samples: int = 1) -> None:
         self._bar.advance(self._tasks[stage or next(reversed(self._tasks))], samples)
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Leave the terminal to another bar for a block."""
+        self._bar.stop()
+        try:
+            yield
+        finally:
+            self._bar.start()
+
     def note(self, line: str) -> None:
         self._bar.console.print(shown(line), markup=False, highlight=False)
 
@@ -121,11 +131,32 @@ class Bar(Silent):
         self._bar.stop()
 
 
+class Reports:
+    """What stages do once per run, as progress: a :class:`dsfactory.core.stage.Reporter` for one call of a stage.
+
+    Raises:
+        StopSignal: when called after a signal.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._done: dict[str, int] = {}
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        check_stop()
+        if name not in self._done:
+            self._done[name] = done
+            self._progress.begin(name, total, done, "steps")
+        elif done > self._done[name]:  # less: whoever did it is gone, and another does it again
+            self._progress.advance(name, done - self._done[name])
+            self._done[name] = done
+
+
 def choose_progress(silent: bool) -> Progress:
     """The progress that fits where the output goes; none with ``--json`` and ``--quiet``."""
-    if silent:
-        return Silent()
-    return Bar() if sys.stderr.isatty() else Plain()
+    chosen = Silent() if silent else Bar() if sys.stderr.isatty() else Plain()
+    show_downloads(silent, chosen.aside if isinstance(chosen, Bar) else nullcontext)
+    return chosen
 
 
 def _duration(seconds: float) -> str:

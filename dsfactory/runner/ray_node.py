@@ -1,35 +1,42 @@
-"""What runs on the nodes of a Ray cluster: one shard at a time, by the stage that the process has loaded."""
+"""What runs on the nodes of a Ray cluster: one job at a time, by the stage that the process has loaded."""
 
 import os
 import platform
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dsfactory.core.run import MANIFEST, STATE, Run, is_run
+from dsfactory.core.chain import Step
+from dsfactory.core.run import Run, is_run
 from dsfactory.core.shard import ShardSpec
-from dsfactory.core.stage import Stage, fingerprint
 from dsfactory.errors import DamagedShard, UserError
 from dsfactory.runner.log import forward_events, versions
-from dsfactory.runner.scheduler import make_shard
+from dsfactory.runner.making import Job, Maker
+from dsfactory.runner.summary import outcomes
 from dsfactory.storage.disk import KEPT, disk_errors
+from dsfactory.storage.names import MANIFEST
 from dsfactory.storage.remote import shown
 
 
 @dataclass(frozen=True)
 class Order:
-    """What all shards of a stage have in common.
+    """What all jobs of a step have in common.
 
     Attributes:
-        run: the run's directory, which all nodes see under this path; or, as ``s3://bucket/a``, its place in a bucket.
-        mark: the fingerprint under which the stage works.
+        place: the run's directory, which all nodes see under this path; or its URL in a bucket.
+        run: the run, or the space, in which the shards stand.
+        step: the stage, not loaded, with what it reads.
+        mark: the fingerprint under which the driver's stage works; empty where there are only parts of artifacts.
         versions: those of the driver, as :func:`comparable_versions` gives them.
     """
 
-    run: str
+    place: str
+    run: Run
+    step: Step
     mark: str
     versions: dict[str, str]
 
@@ -48,57 +55,57 @@ def comparable_versions() -> dict[str, str]:
     return {name: version.partition("+")[0] for name, version in versions().items() if name != "python"}
 
 
-_prepared: dict[str, Stage] = {}
-"""The stage that this process has loaded, by fingerprint: at most one."""
+_makers: dict[str, Maker] = {}
+"""The step whose stage this process has loaded, by fingerprint: at most one."""
 
 
-def make(order: Order, stage: Stage, spec: ShardSpec) -> Made:
-    """Make one shard on whichever node this is.
+def make(order: Order, job: Job) -> Made:
+    """Make one job on whichever node this is.
 
     Raises:
         UserError: the node does not see the run, or has another version of what makes it.
     """
-    with _errors_named(order.run):
-        return _make(order, stage, spec)
-
-
-def _make(order: Order, stage: Stage, spec: ShardSpec) -> Made:
     made = Made()
     where = {"node": platform.node(), "worker": os.getpid()}
     with (
-        _opened(order, stage, spec) as run,
+        _errors_named(order.place),
+        _opened(order, job) as run,
         forward_events(lambda event, facts: made.events.append((event, where | facts))),
     ):
-        if order.mark not in _prepared:
-            _prepare(order, stage.in_run(run.path), run)
+        maker = _makers.pop(order.mark, None) or _maker(order, run)
+        _makers.clear()
         try:
-            rows = make_shard(run, _prepared[order.mark], spec, order.mark, _nothing)
+            made.outcomes = outcomes(maker.make(run, job, lambda: None, lambda name, done, total: None))
         except DamagedShard as error:
             made.damaged = shown(str(error))
-            return made
-    made.outcomes = [{name: row[name] for name in ("status", "reason") if name in row} for row in rows]
+        if order.mark:
+            _makers[order.mark] = maker  # unless it failed, and its stage may be half loaded
     return made
 
 
 @contextmanager
-def _opened(order: Order, stage: Stage, spec: ShardSpec) -> Iterator[Run]:
+def _opened(order: Order, job: Job) -> Iterator[Run]:
     """The run as this node sees it: of one in a bucket, what the shard is made of, and first what the stage needs."""
     with ExitStack() as stack:
-        if _in_bucket(order.run):
+        if _in_bucket(order.place):
             from dsfactory.storage.mirror import open_part
 
-            names = [MANIFEST, *(f"{stage.upstream}/{name}" for name in spec.files if stage.upstream is not None)]
-            if order.mark not in _prepared:
-                names += [f"{stage.name}/{name}" for name in (STATE, *stage.needed)]
-            path = stack.enter_context(open_part(order.run, names))
-            (path / stage.name).mkdir(exist_ok=True)
+            assert isinstance(job, ShardSpec), "parts of artifacts need a path that all nodes share"
+            stage = order.step.stage
+            names = [MANIFEST, *(f"{item.kind.folder}/{name}" for item in order.step.inputs for name in job.files)]
+            if order.mark not in _makers:
+                names += [f"{stage.folder}/{name}" for name in stage.needed]
+            path = stack.enter_context(open_part(order.place, names))
+            (path / stage.folder).mkdir(exist_ok=True)
         else:
-            path = Path(order.run)
+            path = Path(order.place)
         if not is_run(path):
             raise UserError(
-                f"{order.run} is not seen there: --out has to be on storage that all nodes share, or in a bucket"
+                f"{order.place} is not seen there: --out has to be on storage that all nodes share, or in a bucket"
             )
-        yield Run.open(path)
+        run = copy(order.run)
+        run.path = path
+        yield run
 
 
 def _in_bucket(place: str) -> bool:
@@ -116,14 +123,12 @@ def _errors_named(place: str) -> Iterator[None]:
         raise UserError(f"node {platform.node()}: {shown(str(error))}") from error
 
 
-def _prepare(order: Order, stage: Stage, run: Run) -> None:
+def _maker(order: Order, run: Run) -> Maker:
     _check_versions(order.versions)
-    state = run.stage_state(stage.name)
-    if state is None or fingerprint(stage, stage.identity(), state.upstream) != order.mark:
+    step = replace(order.step, stage=order.step.stage.in_run(run.path))
+    if order.mark and step.mark != order.mark:
         raise UserError("another version of dsfactory or of the model is there: install the same on all nodes")
-    _prepared.clear()
-    stage.prepare()
-    _prepared[order.mark] = stage
+    return Maker(step)
 
 
 def _check_versions(wanted: dict[str, str]) -> None:
@@ -149,9 +154,5 @@ class GpuWorker:
     def ready(self) -> None:
         """Answers once the actor has its GPU."""
 
-    def make(self, order: Order, stage: Stage, spec: ShardSpec) -> Made:
-        return make(order, stage, spec)
-
-
-def _nothing() -> None:
-    pass
+    def make(self, order: Order, job: Job) -> Made:
+        return make(order, job)

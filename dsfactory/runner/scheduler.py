@@ -1,251 +1,98 @@
-"""Run a stage in this process, shard by shard, and what every other way of running one shares."""
+"""The one loop that makes everything: it hands jobs to an executor's slots, and takes what comes back.
 
-import time
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+All decisions fall in the process of the command, which holds the run's lock: what may begin, which limit is reached,
+what is made again. So no two processes ever have the same shard in hand, and nobody has to look for work. Executors
+only make: :mod:`inline <dsfactory.runner.inline>`, :mod:`processes <dsfactory.runner.processes>`,
+:mod:`Ray <dsfactory.runner.ray_slots>`. Shards do not depend on who makes them, so the bytes are always the same.
+"""
 
-from dsfactory.core.run import Run, StageState
-from dsfactory.core.shard import ShardSpec, ShardWriter
-from dsfactory.core.stage import Stage, differences, fingerprint
-from dsfactory.errors import DamagedShard, UserError
-from dsfactory.runner.limits import UNLIMITED, Limits, Stop
-from dsfactory.runner.log import log_event
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from dsfactory.core.chain import Step
+from dsfactory.core.run import Run
+from dsfactory.runner.limits import Limits
+from dsfactory.runner.making import Job
 from dsfactory.runner.progress import Progress
 from dsfactory.runner.signals import check_stop
+from dsfactory.runner.work import Shards, Work
 
-UNSHOWN_S = 2.0
-"""Reading what is finished takes milliseconds a shard; when it takes longer than this in all, it is shown."""
+TURN_S = 1.0
+"""How often signals are looked at while nothing happens."""
 
 
-@dataclass
-class StageSummary:
-    """What one stage did.
+class Slots(Protocol):
+    """An executor for some works. Use as a context manager: leaving it ends whatever it started.
 
-    Attributes:
-        samples: samples that the stage has finished in all.
-        made: samples finished by this call; 0 means that there was nothing to do.
-        statuses: how many of all finished samples have which status.
-        reasons: how many of all finished samples failed or were rejected for which reason.
-        waiting: samples whose shard the stage before has not finished.
-        damaged: one line per shard that could not be read.
-        stopped: the limit that ended this call before all was done.
+    Of a job that it was given it tells the work: any number of :meth:`Work.advanced` or :meth:`Work.report`, then one
+    of :meth:`Work.made`, :meth:`Work.damaged`, :meth:`Work.lost`. :meth:`Work.failed` may come at any time.
     """
 
-    stage: str
-    samples: int = 0
-    made: int = 0
-    statuses: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)
-    waiting: int = 0
-    damaged: list[str] = field(default_factory=list)
-    stopped: Stop | None = None
+    def __enter__(self) -> Self: ...
 
-    def count(self, rows: list[dict[str, Any]]) -> None:
-        """Add a finished shard's rows."""
-        self.samples += len(rows)
-        self.statuses.update(row["status"] for row in rows if "status" in row)
-        self.reasons.update(row["reason"] for row in rows if row.get("status", "ok") != "ok")
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
-    def as_json(self) -> dict[str, Any]:
-        stopped = self.stopped.reason if self.stopped else ""
-        return {**self.__dict__, "statuses": dict(self.statuses), "reasons": dict(self.reasons), "stopped": stopped}
+    def room(self, work: Work) -> int:
+        """How many jobs of a work it takes now."""
+
+    def give(self, work: Work, job: Job) -> None:
+        """Begin a job; there is room for it."""
+
+    def wait(self, hand_out: Callable[[], None], timeout: float = TURN_S) -> None:
+        """Wait until something happens, and tell the works.
+
+        Args:
+            hand_out: to be called now and then when this takes long: it gives jobs to slots that are free.
+            timeout: in seconds; an executor that works in this thread may take longer.
+        """
+
+    def release(self, work: Work) -> None:
+        """Nothing more of a work will be given. May be said more than once."""
 
 
-def check_stage(run: Run, stage: Stage, upstream: str, redo: bool = False) -> str:
-    """Make sure that a stage may work in a run, and return the fingerprint under which it will. Writes nothing.
+def begin_step(run: Run, step: Step) -> None:
+    """Write down under which settings a step works in a run. The caller holds the run's lock.
 
-    Args:
-        run: the run.
-        stage: the stage with its settings.
-        upstream: fingerprint of the stage before; empty for the first.
-        redo: the stage is to be made again if it was made with other settings.
+    Changes nothing when the step was begun before with the same settings; whether it may go on is the plan's business.
+    """
+    run.begin_stage(step.state())
+
+
+def works_of(
+    run: Run, steps: Sequence[Step], progress: Progress, limits: Limits, made_here: bool = True
+) -> list[Shards]:
+    """What is left to make of steps; each after the first follows the one before."""
+    works: list[Shards] = []
+    for step in steps:
+        begin_step(run, step)
+        works.append(Shards(run, step, progress, limits, works[-1] if works else None, made_here))
+    return works
+
+
+def carry_out(works: Sequence[Work], slots: Slots) -> None:
+    """Make all jobs of some works, until none is left or a limit is reached.
+
+    A finished job makes room for the next one, and may make a job of the following work ready; nothing is asked for
+    time and again.
 
     Raises:
-        UserError: it was, and ``redo`` is off.
+        DsfactoryError: what making a job of the first work raised, or whoever makes them is lost time after time.
+        StopSignal: a signal came.
     """
-    identity = stage.identity()
-    mark = fingerprint(stage, identity, upstream)
-    before = run.stage_state(stage.name) if not redo else None
-    if before is not None and before.fingerprint != mark:
-        changes = _changes(before, stage, identity, upstream)
-        raise UserError(
-            f"{run.path}: {stage.name} was made with other settings ({changes}): "
-            "add --redo to make it again, or name another --out"
-        )
-    return mark
 
+    def hand_out() -> None:
+        for work in works:
+            while work.left and slots.room(work) > 0 and (job := work.begin()) is not None:
+                slots.give(work, job)
+            if not work.expected and not work.in_hand:
+                slots.release(work)
 
-def upstream_fingerprint(run: Run, stage: Stage) -> str:
-    """Under which fingerprint the stage before is made; empty for the first stage.
-
-    Raises:
-        UserError: it has not finished a shard.
-    """
-    if stage.upstream is None:
-        return ""
-    state = run.stage_state(stage.upstream)
-    if state is None or not run.finished(stage.upstream):
-        raise UserError(
-            f"{run.path} has nothing to {stage.name} yet: run 'dsfactory {stage.upstream} --out {run.path}' first"
-        )
-    return state.fingerprint
-
-
-def claim_stage(run: Run, stage: Stage, redo: bool = False, upstream: str | None = None) -> str:
-    """Settle under which fingerprint a stage works in a run, and return it.
-
-    Writes the stage's state when it begins. Changes nothing when the stage was begun before with the
-    same settings.
-
-    Args:
-        run: the run, whose lock the caller holds.
-        stage: the stage with its settings.
-        redo: make the stage again if it was made with other settings.
-        upstream: fingerprint of the stage before when that is still to make its first shard; by default what its
-            folder says.
-
-    Raises:
-        UserError: the stage before has not begun, or this one was made with other settings and ``redo`` is off.
-    """
-    if upstream is None:
-        upstream = upstream_fingerprint(run, stage)
-    mark = check_stage(run, stage, upstream, redo)
-    if redo:
-        run.discard_stage(stage.name)
-    run.begin_stage(
-        StageState(
-            stage=stage.name, version=stage.version, fingerprint=mark, upstream=upstream, identity=stage.identity()
-        )
-    )
-    return mark
-
-
-def _changes(before: StageState, stage: Stage, identity: dict[str, Any], upstream: str) -> str:
-    changes = differences(before.identity, identity)
-    if before.version != stage.version:
-        changes.append(f"algorithm version: {before.version} → {stage.version}")
-    if before.upstream != upstream:
-        changes.append(f"its {stage.upstream} was made again")
-    return ", ".join(changes)
-
-
-def run_stage(
-    run: Run, stage: Stage, progress: Progress, redo: bool = False, limits: Limits = UNLIMITED
-) -> StageSummary:
-    """Finish every shard of a stage whose upstream is there. The caller holds the run's lock.
-
-    A finished shard is left alone. A shard whose own files are damaged is made again; one whose
-    upstream is damaged is named in the summary and the rest goes on. When a limit is reached, the summary says so
-    and the shards that are left wait for the next call.
-
-    Raises:
-        UserError: see :func:`claim_stage`.
-    """
-    mark = claim_stage(run, stage, redo)
-    summary, pending = survey(run, stage, mark, progress)
-    summary.waiting, pending = split_waiting(run, stage, pending)
-    progress.begin(stage.name, run.total - summary.waiting, summary.samples)
-    for made, spec in enumerate(pending):
-        summary.stopped = limits.reached(run.path, run.stage_folder(stage.name), made)
-        if summary.stopped is not None:
-            break
-        if made == 0:
-            stage.prepare()
-        try:
-            summary.count(make_shard(run, stage, spec, mark, partial(progress.advance, stage.name)))
-            summary.made += len(spec)
-        except DamagedShard as error:
-            summary.damaged.append(str(error))
-            log_event("damaged", stage=stage.name, shard=spec.index, reason=str(error))
-            progress.note(f"{stage.name}: shard {spec.name} is left out: {error}")
-    return summary
-
-
-def survey(run: Run, stage: Stage, mark: str, progress: Progress) -> tuple[StageSummary, list[ShardSpec]]:
-    """What of a stage is finished under a fingerprint, and which shards are not."""
-    summary = StageSummary(stage.name)
-    pending: list[ShardSpec] = []
-    shards, start, name = run.shards(), time.monotonic(), f"reading {stage.name}"
-    shown = False
-    for number, spec in enumerate(shards):
-        if shown:
-            progress.advance(name)
-        elif time.monotonic() - start >= UNSHOWN_S:
-            shown = True
-            progress.begin(name, len(shards), 0, "shards")
-            progress.advance(name, number + 1)
-        rows = _finished_rows(run, stage, spec, mark, progress)
-        if rows is None:
-            pending.append(spec)
-        else:
-            summary.count(rows)
-    return summary, pending
-
-
-def split_waiting(
-    run: Run, stage: Stage, pending: list[ShardSpec], upstream: str | None = None
-) -> tuple[int, list[ShardSpec]]:
-    """How many samples of pending shards wait for the stage before, and the shards that need not wait.
-
-    Args:
-        run: the run.
-        stage: the stage.
-        pending: its shards that are not finished.
-        upstream: fingerprint of the stage before when that is being made meanwhile; by default what its folder says.
-
-    Raises:
-        UserError: the stage before has finished nothing, and no fingerprint is given.
-    """
-    if stage.upstream is None:
-        return 0, pending
-    # One that a redo was killed before it could delete is of earlier settings: it waits to be made again.
-    mark = upstream if upstream is not None else upstream_fingerprint(run, stage)
-    ready = [spec for spec in pending if run.may_be_read(stage.upstream, spec, mark)]
-    return sum(map(len, pending)) - sum(map(len, ready)), ready
-
-
-def _finished_rows(
-    run: Run, stage: Stage, spec: ShardSpec, mark: str, progress: Progress
-) -> list[dict[str, Any]] | None:
-    """The rows of a shard that is finished with this fingerprint; None for one to be made."""
-    try:
-        return run.reader(stage.name, spec).rows if run.is_done(stage.name, spec, mark) else None
-    except DamagedShard as error:
-        log_event("damaged", stage=stage.name, shard=spec.index, reason=str(error))
-        progress.note(f"{stage.name}: shard {spec.name} is made again: {error}")
-        return None
-
-
-def make_shard(run: Run, stage: Stage, spec: ShardSpec, mark: str, advance: Callable[[], None]) -> list[dict[str, Any]]:
-    """Make a shard and return its rows.
-
-    Args:
-        run: the run.
-        stage: the stage, prepared.
-        spec: the shard.
-        mark: the fingerprint under which the stage works.
-        advance: called after every sample.
-
-    Raises:
-        DamagedShard: the stage before's shard cannot be read.
-    """
-    start = time.monotonic()
-    rows: list[dict[str, Any]] = []
-    upstream = run.reader(stage.upstream, spec) if stage.upstream is not None else None
-    with ShardWriter(run.stage_folder(stage.name), spec, stage.schema, mark) as writer:
-        for record in stage.process(spec, upstream):
+    with slots:
+        hand_out()
+        while any(work.busy for work in works):
+            slots.wait(hand_out)
             check_stop()
-            writer.add(record)
-            rows.append(record.row)
-            advance()
-        writer.commit()
-    log_event(
-        "shard", stage=stage.name, shard=spec.index, samples=len(spec), seconds=round(time.monotonic() - start, 3)
-    )
-    for row in rows:
-        if row.get("status") == "failed":
-            log_event("failed", stage=stage.name, key=row["key"], reason=row["reason"])
-    return rows
+            hand_out()

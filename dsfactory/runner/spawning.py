@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,9 +14,6 @@ STOP_S = 15.0
 """How long a worker that was told to stop may take before it is killed."""
 
 _SPAWN = get_context("spawn")  # PyTorch and CUDA do not survive a fork
-
-_environment = threading.Lock()
-"""Held while the environment is that of a worker to be: a follower's thread starts workers too."""
 
 
 class Started(NamedTuple):
@@ -60,15 +56,14 @@ def end(workers: Sequence[Started]) -> None:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Processes started in the block compute with one thread each, unless ``OMP_NUM_THREADS`` says otherwise."""
-    with _environment:
-        if "OMP_NUM_THREADS" in os.environ:
-            yield
-            return
-        os.environ["OMP_NUM_THREADS"] = "1"
-        try:
-            yield
-        finally:
-            del os.environ["OMP_NUM_THREADS"]
+    if "OMP_NUM_THREADS" in os.environ:
+        yield
+        return
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["OMP_NUM_THREADS"]
 
 
 @contextmanager

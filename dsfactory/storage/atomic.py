@@ -55,13 +55,6 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     fsync_folder(path.parent)
 
 
-def scratch_path(path: Path) -> Path:
-    """As :func:`temporary_path`, for a file that is never to last: :func:`discard_unfinished` removes it too."""
-    temporary = temporary_path(path)
-    _unfinished.add(temporary)
-    return temporary
-
-
 def discard_unfinished() -> None:
     """Remove what an interrupted process of ours was writing; call it once, on the way out.
 

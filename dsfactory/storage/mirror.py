@@ -14,15 +14,14 @@ import shutil
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from io import BufferedReader
 from pathlib import Path
 from typing import Literal
 
-from dsfactory.core.run import MANIFEST
-from dsfactory.core.shard import SHARD_NAME
 from dsfactory.storage.atomic import temporary_path
 from dsfactory.storage.lease import Lease
+from dsfactory.storage.names import MANIFEST, SHARD_NAME
 from dsfactory.storage.remote import register, shown, unregister
 from dsfactory.storage.removals import Removals
 from dsfactory.storage.store import Entry, Store
@@ -45,8 +44,6 @@ _PREFIX = "dsfactory-remote-"
 _TAR = re.compile(rf"{SHARD_NAME}\.tar")
 _OLD_LOG = re.compile(r"log\.[0-9]+\.jsonl")
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}")
-_LATER_FIRST = ("splice", "filter", "refine", "generate", "prompts")
-"""A run may be written while it is listed: a shard of a later stage that is seen has its earlier stages' shards."""
 
 
 class StoreMirror:
@@ -57,10 +54,12 @@ class StoreMirror:
         store: the place in the bucket.
         root: the folder, absolute.
         content: what to begin with.
+        order: folders of a run in the order in which they are listed. It may be written meanwhile: with the last stage
+            first, a shard that is seen has the shards that it was made of.
     """
 
-    def __init__(self, store: Store, root: Path, content: Content) -> None:
-        self.store, self.root, self._content = store, root, content
+    def __init__(self, store: Store, root: Path, content: Content, order: Sequence[str] = ()) -> None:
+        self.store, self.root, self._content, self._order = store, root, content, order
         self._known: dict[str, str] = {}
         self._files = Removals(root)
         self._resident: OrderedDict[Path, None] = OrderedDict()
@@ -171,7 +170,7 @@ class StoreMirror:
             return {}
         found = {name: entry for name, entry in top.items() if entry is not None and not _OLD_LOG.fullmatch(name)}
         folders = [name for name, entry in top.items() if entry is None and (whole or name != EXPORTS)]
-        for folder in sorted(folders, key=lambda name: _LATER_FIRST.index(name) if name in _LATER_FIRST else -1):
+        for folder in sorted(folders, key=lambda name: self._order.index(name) if name in self._order else -1):
             found |= self.store.find(folder)
         if EXPORTS in top and not whole:
             for name in self.store.entries(EXPORTS):
@@ -224,13 +223,18 @@ class StoreMirror:
 
 
 @contextlib.contextmanager
-def open_mirror(url: str, content: Content) -> Iterator[Path]:
+def open_mirror(url: str, content: Content, order: Sequence[str] = ()) -> Iterator[Path]:
     """The folder that stands for a URL in the block.
+
+    Args:
+        url: of a run, an export, or what is to become one.
+        content: what to begin with.
+        order: see :class:`StoreMirror`.
 
     Raises:
         UserError: the store or its package cannot be used, or the bucket is not there.
     """
-    with _standing_for(url, content) as mirror:
+    with _standing_for(url, content, order) as mirror:
         try:
             mirror.pull()
             yield mirror.root
@@ -257,10 +261,10 @@ def open_part(url: str, names: Iterable[str]) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _standing_for(url: str, content: Content) -> Iterator[StoreMirror]:
+def _standing_for(url: str, content: Content, order: Sequence[str] = ()) -> Iterator[StoreMirror]:
     store = Store(url)
     with _private_folder() as folder:
-        mirror = StoreMirror(store, folder / url.rpartition("/")[2], content)
+        mirror = StoreMirror(store, folder / url.rpartition("/")[2], content, order)
         register(mirror.root, mirror, url)
         try:
             yield mirror

@@ -2,27 +2,19 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterator
+from itertools import chain, combinations
 from pathlib import Path
 
 from dsfactory.core.findings import Fault, Findings
-from dsfactory.core.run import is_run
+from dsfactory.core.run import Run, is_run
+from dsfactory.core.stage import Kind
 from dsfactory.errors import DsfactoryError, UserError
-from dsfactory.formats import FORMATS, ExportSample
+from dsfactory.formats import FORMATS
 from dsfactory.formats.checker import ExportCheck, Place
-from dsfactory.formats.checksums import ChecksumCheck
-from dsfactory.formats.coco.check import CocoCheck
-from dsfactory.formats.folder import read_manifest
-from dsfactory.formats.voc.check import VocCheck
-from dsfactory.jobs.export import kept_samples_of
-from dsfactory.jobs.splicing import spliced_samples_of
-
-_CHECKS: dict[str, type[ExportCheck]] = {
-    "coco": CocoCheck,
-    "voc": VocCheck,
-    **{name: ChecksumCheck for name, writer in FORMATS.items() if writer.has_checksums},
-}
+from dsfactory.formats.folder import FolderTarget
+from dsfactory.jobs.samples import RunSamples, samples_of
+from dsfactory.stages import STAGES
 
 
 def verify_export(folder: Path) -> Findings:
@@ -33,11 +25,11 @@ def verify_export(folder: Path) -> Findings:
     """
     found = Findings(folder, "export")
     try:
-        manifest = read_manifest(folder)
+        manifest = FolderTarget(folder).manifest()
         assert manifest is not None
-        check_class = _CHECKS[manifest["format"]]
-        found.kind = manifest["format"]
-        check = check_class(folder, tuple(manifest["classes"]), manifest["settings"], manifest["counts"])
+        format = FORMATS[manifest["format"]]
+        found.kind = format.name
+        check = format.checker()(folder, tuple(manifest["classes"]), manifest["settings"], manifest["counts"])
     except (UserError, KeyError, TypeError) as error:
         found.faults.append(Fault("dsfactory.json", f"is not what an export of dsfactory has ({error})"))
         return found
@@ -66,18 +58,27 @@ def _compare(run: Path, fingerprint: str, check: ExportCheck, found: Findings) -
         if samples is None:
             found.notes.append("the run's samples have changed since: 'dsfactory export --redo' takes the new ones")
             return
-        found.faults += [Fault(place, text) for place, text in check.compare(samples)]
+        found.faults += [Fault(place, text) for place, text in check.compare(samples.samples())]
     except DsfactoryError as error:
         found.notes.append(f"could not be compared with the run: {error}")
 
 
-def _samples(run: Path, fingerprint: str, val_share: float) -> Iterable[ExportSample] | None:
-    """The samples of which an export was made, whichever it left out; None when they have changed since."""
-    for filtered in (True, False):
-        kept = kept_samples_of(run, filtered)
-        if kept.fingerprint == fingerprint:
-            return kept.samples()
-        spliced = spliced_samples_of(run, val_share)
-        if spliced is not None and spliced.combined(kept.fingerprint) == fingerprint:
-            return chain(kept.samples(), spliced.samples())
+def _samples(run: Path, fingerprint: str, val_share: float) -> RunSamples | None:
+    """The samples that an export was made of, whichever stages it left out; None when they have changed since.
+
+    Raises:
+        DsfactoryError: none of those that can be told are it.
+    """
+    begun = STAGES.begun(Run.open(run))
+    optional = [item.kind.name for item in begun if item.kind.own_space or item.kind.kind is Kind.JUDGE]
+    problem: DsfactoryError | None = None
+    for without in chain.from_iterable(combinations(optional, count) for count in range(len(optional) + 1)):
+        try:
+            samples = samples_of(run, val_share, without)
+            if samples.fingerprint == fingerprint:
+                return samples
+        except DsfactoryError as error:
+            problem = problem or error
+    if problem is not None:
+        raise problem
     return None

@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 
 from dsfactory.core.findings import Fault, Findings
-from dsfactory.core.run import MANIFEST, is_run
+from dsfactory.core.run import is_run
 from dsfactory.errors import UserError
-from dsfactory.formats.folder import MANIFEST as EXPORT_MANIFEST
+from dsfactory.formats.manifest import MANIFEST as EXPORT_MANIFEST
 from dsfactory.runner.progress import Progress
+from dsfactory.storage.names import MANIFEST
 from dsfactory.verify.exports import verify_export
 from dsfactory.verify.repair import repair_run
 from dsfactory.verify.run import verify_run

@@ -1,11 +1,13 @@
 import subprocess
 import sys
 
+import pyarrow as pa
 import pytest
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.config import ClassSpec, Section
 from dsfactory.core.run import Run, newest_run
 from dsfactory.core.shard import ShardSpec
+from dsfactory.core.stage import Kind, Output, Role, Stage
 from dsfactory.errors import RunLocked, UserError
 
 DOG, BIRD = ClassSpec(name="dog"), ClassSpec(name="bird")
@@ -82,15 +84,47 @@ def test_a_folder_that_is_not_a_run(tmp_path):
         Run.open(tmp_path)
 
 
+class Toy(Stage):
+    """A stage with artifacts beside its shards."""
+
+    name, version, kind, Config = "toy", 1, Kind.SOURCE, Section
+    writes = Output((Role.PROMPT,), pa.schema([("key", pa.string())]))
+    artifacts = ("pool.*", "net-?.bin")
+
+    def identity(self):
+        return {}
+
+    def process(self, shard, *inputs):
+        return iter(())
+
+
 def test_shards_with_longer_numbers_are_discarded_too_and_nothing_else(tmp_path):
-    folder = make(tmp_path / "a").make_stage_folder("generate")
+    folder = make(tmp_path / "a").make_stage_folder("toy")
     assert ShardSpec(100_000, 0, 1).name == "100000"
-    ours = ["stage.json", "00000.tar", "99999.parquet", "100000.parquet", "100000.tar", "4999999.tar", "pool.json"]
-    others = ["0000.tar", "00000.tar.old", "x00000.tar", "100000.png", "notes.txt"]
+    ours = ["stage.json", "00000.tar", "99999.parquet", "100000.parquet", "100000.tar", "4999999.tar", "pool.json",
+            "net-1.bin"]  # fmt: skip
+    others = ["0000.tar", "00000.tar.old", "x00000.tar", "100000.png", "notes.txt", "net-12.bin", "my-pool.json"]
     for name in ours + others:
         (folder / name).touch()
-    Run.open(tmp_path / "a").discard_stage("generate")
+    Run.open(tmp_path / "a").discard(Toy)
     assert sorted(path.name for path in folder.iterdir()) == sorted(others)
+
+
+@pytest.mark.parametrize(
+    "write", [lambda run: run.discard(Toy), lambda run: run.make_stage_folder("toy")], ids=["discard", "make"]
+)
+def test_a_run_is_written_within_its_own_folder_only(tmp_path, write):
+    run = make(tmp_path / "a")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "00000.tar").touch()
+    (run.path / "toy").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="is a link"):
+        write(run)
+    (run.path / "toy").unlink()
+    (run.path / "toy").touch()
+    with pytest.raises(UserError, match="is a file where the stage's folder belongs"):
+        write(run)
+    assert (tmp_path / "elsewhere" / "00000.tar").exists()
 
 
 def test_the_lock_names_its_holder_and_dies_with_it(tmp_path):

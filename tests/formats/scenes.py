@@ -1,16 +1,21 @@
 """Small labelled samples with what real ones have: two classes, a hole, void, an object at the border, a tiny one."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dsfactory.core.png import encode_index_png, encode_rgb_png
 from dsfactory.core.sample import VOID, sample_key
-from dsfactory.formats import ExportSample
+from dsfactory.dataset.sample import ExportSample
+from dsfactory.dataset.split import Split, split_of
+from dsfactory.formats.exporter import ExportSummary, export
 
 CLASSES = ("dog", "crème brûlée")
 HEIGHT, WIDTH = 48, 64
+COUNT = 12
+VAL_SHARE = 0.3
 
 
 def labels(number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -37,3 +42,13 @@ def sample(number: int) -> ExportSample:
 
 def samples(count: int) -> Iterator[ExportSample]:
     return (sample(number) for number in range(count))
+
+
+def write(format: str, out: Path, count: int = COUNT, val_share: float = VAL_SHARE) -> ExportSummary:
+    """The first samples as a dataset."""
+    return export(format, samples(count), CLASSES, out, fingerprint="f", model="pocket", val_share=val_share)
+
+
+def keys_of(split: Split) -> list[str]:
+    """Keys of a split of what :func:`write` makes of itself."""
+    return [item.key for item in samples(COUNT) if split_of(item.key, VAL_SHARE) == split]

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from dsfactory.errors import RunLocked, UserError
-from dsfactory.formats import FORMATS, export
+from dsfactory.formats import FORMATS
 from dsfactory.formats import bucket as buckets
+from dsfactory.formats.exporter import export
 from dsfactory.storage.lease import Lease
 from dsfactory.storage.mirror import open_mirror
 from dsfactory.storage.store import Store

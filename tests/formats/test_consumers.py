@@ -7,7 +7,8 @@ import pytest
 
 from dsfactory.core.png import decode_rgb_png
 from dsfactory.dataset.sample import read_labels
-from dsfactory.formats import FORMATS, export
+from dsfactory.formats import FORMATS
+from dsfactory.formats.exporter import export
 from scripts.consumer_readers import CONSUMERS, Consumer, Seen
 from scripts.consumers import CLASSES, Truth, drawn_samples, overlap, try_consumer
 

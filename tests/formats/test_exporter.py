@@ -10,7 +10,8 @@ import pytest
 
 from dsfactory.core.png import encode_index_png
 from dsfactory.errors import DsfactoryError, RunLocked, UserError
-from dsfactory.formats import FORMATS, export
+from dsfactory.formats import FORMATS
+from dsfactory.formats.exporter import export
 from tests.formats.scenes import CLASSES, labels, sample, samples
 
 
@@ -167,7 +168,7 @@ def test_two_samples_of_one_key_are_no_dataset(format, tmp_path):
 MEMORY = """
 import sys, tracemalloc
 from pathlib import Path
-from dsfactory.formats import export
+from dsfactory.formats.exporter import export
 from tests.formats.scenes import CLASSES, samples
 
 for count in (20, 20, 320):  # the first one fills caches
@@ -189,7 +190,7 @@ def test_memory_does_not_grow_with_the_dataset(format, tmp_path):
 SLOW_EXPORT = """
 import sys, time
 from pathlib import Path
-from dsfactory.formats import export
+from dsfactory.formats.exporter import export
 from tests.formats.scenes import CLASSES, samples
 
 def slowly():

@@ -3,8 +3,8 @@ import yaml
 from pydantic import BaseModel
 
 from dsfactory.core.config import read_yaml
-from dsfactory.jobs.config import RunConfig
 from dsfactory.jobs.describe import changed_settings, changed_yaml, commented_yaml, reference_page, settings
+from dsfactory.stages import RunConfig
 
 CONFIG = RunConfig(
     classes={"dog": ["puppy"], "bird": []}, num=3, generate={"steps": 9, "negative_prompt": "# blur: no"},

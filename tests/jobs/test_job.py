@@ -10,11 +10,11 @@ import pytest
 from dsfactory.core.run import Run
 from dsfactory.errors import DamagedShard, UserError
 from dsfactory.jobs.export import export_job
-from dsfactory.jobs.job import generate_job, refine_job, status_of
-from dsfactory.runner.executors import InProcess
+from dsfactory.jobs.status import status_of
+from dsfactory.runner.executors import Local
 from dsfactory.runner.limits import Limits, Surroundings
-from dsfactory.runner.progress import Silent
 from tests.command import tree
+from tests.making import GENERATE, RUN, make
 
 SIZE = {"width": 64, "height": 64, "steps": 1}
 
@@ -29,8 +29,8 @@ def flags(tiny_model):
 def drawn(flags, tmp_path_factory):
     """Four samples in two shards, refined. Not to be changed."""
     out = tmp_path_factory.mktemp("drawn") / "a"
-    generate_job(out, None, flags, Silent())
-    refine_job(out, None, {}, Silent())
+    make(GENERATE, out, flags)
+    make("refine", out)
     return out
 
 
@@ -48,7 +48,7 @@ def events(path, name):
 def test_every_append_grows_the_run_and_touches_nothing(run_path):
     before = tree(run_path)
     for number in (1, 2):
-        summary = generate_job(run_path, None, {}, Silent(), append=1)
+        summary = make(GENERATE, run_path, append=1)
         assert [stage.made for stage in summary.stages] == [2, 2]
         assert Run.open(run_path).total == 4 + 2 * number
     after = tree(run_path)
@@ -57,18 +57,18 @@ def test_every_append_grows_the_run_and_touches_nothing(run_path):
 
 def test_an_append_that_was_stopped_is_finished_first(run_path, capsys):
     stop = Limits(max_gb=0)
-    generate_job(run_path, None, {}, Silent(), append=2, limits=stop)
+    make(GENERATE, run_path, append=2, limits=stop)
     assert Run.open(run_path).total == 8
-    summary = generate_job(run_path, None, {}, Silent(), append=2)
+    summary = make(GENERATE, run_path, append=2)
     assert (Run.open(run_path).total, summary.stages[1].samples) == (8, 8)
     assert "its 8 samples come before any are added" in capsys.readouterr().err
-    generate_job(run_path, None, {}, Silent(), append=2)
+    make(GENERATE, run_path, append=2)
     assert Run.open(run_path).total == 12
 
 
 def test_an_append_counts_from_what_is_there_not_from_a_smaller_target(run_path):
-    generate_job(run_path, None, {"num": 1}, Silent())
-    generate_job(run_path, None, {}, Silent(), append=1)
+    make(GENERATE, run_path, {"num": 1})
+    make(GENERATE, run_path, append=1)
     assert Run.open(run_path).total == 6
 
 
@@ -77,70 +77,71 @@ def test_an_append_counts_from_what_is_there_not_from_a_smaller_target(run_path)
 )
 def test_an_append_goes_with_no_other_target(run_path, more, redo, says):
     with pytest.raises(UserError, match=says):
-        generate_job(run_path, None, more, Silent(), redo=redo, append=1)
+        make(GENERATE, run_path, more, redo=redo, append=1)
 
 
 def test_only_what_is_there_can_grow(flags, tmp_path):
     with pytest.raises(UserError, match="begin it with --num"):
-        generate_job(tmp_path / "none", None, {name: flags[name] for name in ("classes",)}, Silent(), append=1)
+        make(GENERATE, tmp_path / "none", {name: flags[name] for name in ("classes",)}, append=1)
     assert not (tmp_path / "none").exists()
 
 
 def test_a_run_keeps_the_number_format_in_which_it_was_begun(flags, tmp_path):
     """As on a GPU, where ``auto`` is bf16, and then on a machine without one."""
     begun = tmp_path / "begun"
-    generate_job(begun, None, {**flags, "generate": {**flags["generate"], "dtype": "bf16"}}, Silent())
+    make(GENERATE, begun, {**flags, "shard_size": 1, "num": 1, "generate": {**flags["generate"], "dtype": "bf16"}})
     whole = tree(begun)
     for name in ("00001.parquet", "00001.tar"):
         (begun / "generate" / name).unlink()
     auto = {"generate": {"dtype": "auto"}}
-    assert generate_job(begun, None, auto, Silent()).stages[1].made == 2
+    assert make(GENERATE, begun, auto).stages[1].made == 1
     assert {name: data for name, data in tree(begun).items() if name != "config.yaml"} == {
         name: data for name, data in whole.items() if name != "config.yaml"
     }
     with pytest.raises(UserError, match='dtype: "bf16" → "fp32"'):
-        generate_job(begun, None, {"generate": {"dtype": "fp32"}}, Silent())
-    generate_job(begun, None, auto, Silent(), redo=True)
+        make(GENERATE, begun, {"generate": {"dtype": "fp32"}})
+    make(GENERATE, begun, auto, redo=True)
     assert Run.open(begun).stage_state("generate").identity["dtype"] == "fp32"
 
 
 def test_workers_may_prepare_while_prompts_are_found(flags, tmp_path):
     seen = []
 
-    class Noting(InProcess):
+    class Noting(Local):
         @contextmanager
-        def preparing(self, run, stage, limits):
-            seen.append((stage.name, len(run.finished("prompts")), len(run.shards())))
+        def preparing(self, run, step, limits):
+            name = step.stage.name
+            seen.append((name, len(run.finished("prompts")), len(run.shards())))
             yield
-            seen.append((stage.name, len(run.finished("generate"))))
+            seen.append((name, len(run.finished("generate"))))
 
-    generate_job(tmp_path / "a", None, flags, Silent(), engine=Noting())
+    make(GENERATE, tmp_path / "a", flags, engine=Noting())
     assert seen == [("generate", 0, 2), ("generate", 2)]
 
 
 def test_refused_settings_are_not_saved(run_path, flags):
     before = tree(run_path)
     with pytest.raises(UserError, match="steps: 1 → 3"):
-        generate_job(run_path, None, {"generate": {"steps": 3}, "num": 9}, Silent())
+        make(GENERATE, run_path, {"generate": {"steps": 3}, "num": 9})
     assert tree(run_path) == before
-    assert generate_job(run_path, None, {}, Silent()).exit_code == 0
+    assert make(GENERATE, run_path).exit_code == 0
 
 
 def test_what_a_limit_left_of_a_redo_is_finished_without_flags(run_path):
     other = {"refine": {"threshold": 0.4}}
-    stopped = refine_job(run_path, None, other, Silent(), redo=True, limits=Limits(max_gb=0))
+    stopped = make("refine", run_path, other, redo=True, limits=Limits(max_gb=0))
     assert (stopped.exit_code, stopped.stages[0].samples) == (5, 0)
-    assert refine_job(run_path, None, {}, Silent()).stages[0].made == 4
+    assert make("refine", run_path).stages[0].made == 4
     assert '"threshold": 0.4' in (run_path / "refine" / "stage.json").read_text()
 
 
-class InTurns(InProcess):
+class InTurns(Local):
     """One stage after the other."""
 
-    def run_chain(self, run, stages, progress, limits):
+    def run(self, run, steps, progress, limits):
         done = []
-        for stage in stages:
-            done.append(self.run_stage(run, stage, progress, False, limits))
+        for step in steps:
+            done += super().run(run, [step], progress, limits)
             if done[-1].stopped:
                 break
         return done
@@ -151,29 +152,28 @@ def drawn_in_two_steps(flags, tmp_path_factory):
     """As ``drawn``, with more steps from the start."""
     out = tmp_path_factory.mktemp("two-steps") / "a"
     more = {**flags, "generate": {**flags["generate"], "steps": 2}}
-    generate_job(out, None, more, Silent(), engine=InTurns(), refine=True)
+    make(RUN, out, more, engine=InTurns())
     return tree(out)
 
 
-@pytest.mark.parametrize(("looks", "made"), [(1, 1), (2, 3)])
-def test_a_stopped_redo_of_all_goes_on_without_the_flag(run_path, drawn_in_two_steps, looks, made):
-    """Stopped after the first prompts, and while drawing."""
+def test_a_stopped_redo_of_all_goes_on_without_the_flag(run_path, drawn_in_two_steps):
+    """Stopped while drawing."""
     other = {"generate": {"steps": 2}}
-    ticks = iter([0.0] * looks + [10.0] * 9)  # at the start, then before every shard but a stage's first
+    ticks = iter([0.0] * 2 + [10.0] * 9)  # at the start, then before every shard but a stage's first
     limits = Limits(budget="1s", around=Surroundings(monotonic=lambda: next(ticks)))
-    stopped = generate_job(run_path, None, other, Silent(), True, limits=limits, engine=InTurns(), refine=True)
+    stopped = make(RUN, run_path, other, redo=True, limits=limits, engine=InTurns())
     assert stopped.exit_code == 5
     left = tree(run_path)
-    whole = generate_job(run_path, None, other, Silent(), engine=InTurns(), refine=True)
+    whole = make(RUN, run_path, other, engine=InTurns())
     assert [stage.samples for stage in whole.stages] == [4, 4, 4]
-    assert sum(stage.made for stage in whole.stages) == 2 * (6 - made)
+    assert sum(stage.made for stage in whole.stages) == 6
     assert tree(run_path) == drawn_in_two_steps
     assert all(drawn_in_two_steps[name] == data for name, data in left.items())
 
 
 def test_images_drawn_again_are_not_exported_with_old_masks(run_path):
-    generate_job(run_path, None, {"generate": {"steps": 2}}, Silent(), redo=True)
-    with pytest.raises(UserError, match=r"drawn again since: run 'dsfactory refine .* --redo' first"):
+    make(GENERATE, run_path, {"generate": {"steps": 2}}, redo=True)
+    with pytest.raises(UserError, match=r"what refine read was made again since: run 'dsfactory refine .* --redo'"):
         export_job(run_path, "coco", None, 0.5)
     assert not (run_path / "export").exists()
 
@@ -182,7 +182,7 @@ def test_readers_see_no_shard_of_earlier_settings(run_path):
     """As a redo leaves it that was killed while the old shards were being deleted."""
     refined = run_path / "refine"
     old = {name: (refined / name).read_bytes() for name in ("00001.parquet", "00001.tar")}
-    refine_job(run_path, None, {"refine": {"threshold": 0.4}}, Silent(), redo=True)
+    make("refine", run_path, {"refine": {"threshold": 0.4}}, redo=True)
     for name, data in old.items():
         (refined / name).write_bytes(data)
     assert status_of(run_path)["stages"][2]["samples"] == 2
@@ -218,7 +218,7 @@ def flip_a_row(path, stage):
 
 def test_a_finished_shard_with_flipped_rows_is_made_again(drawn, run_path):
     flip_a_row(run_path, "generate")
-    assert generate_job(run_path, None, {}, Silent()).stages[1].made == 2
+    assert make(GENERATE, run_path).stages[1].made == 2
     assert tree(run_path) == tree(drawn)
     assert events(run_path, "damaged")[-1]["shard"] == 0
 
@@ -239,11 +239,11 @@ def test_a_failed_sample_is_in_the_log_with_its_reason(run_path):
     spec, reader = run.shards()[0], run.reader("generate", run.shards()[0])
     records = list(reader.records())
     records[0].files["evidence.safetensors"] = b"none"
-    with ShardWriter(run_path / "generate", spec, GenerateStage.schema, reader.mark.fingerprint) as writer:
+    with ShardWriter(run_path / "generate", spec, GenerateStage.writes.schema, reader.mark.fingerprint) as writer:
         for record in records:
             writer.add(record)
         writer.commit()
-    summary = refine_job(run_path, None, {}, Silent(), redo=True)
+    summary = make("refine", run_path, redo=True)
     assert summary.exit_code == 3
     failed = events(run_path, "failed")
     assert [(line["stage"], line["key"]) for line in failed] == [("refine", "00000000")]

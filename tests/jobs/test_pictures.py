@@ -5,11 +5,9 @@ from PIL import Image
 
 from dsfactory.core.config import ClassSpec
 from dsfactory.core.run import CONFIG, Run
-from dsfactory.jobs.job import refine_job
-from dsfactory.jobs.pictures import annotate_job, plan_annotation
 from dsfactory.runner.limits import UNLIMITED, Limits
-from dsfactory.runner.progress import Silent
 from tests.command import tree
+from tests.making import make, planned
 
 
 def test_a_run_that_was_killed_as_it_began_is_taken_up(tmp_path):
@@ -19,8 +17,8 @@ def test_a_run_that_was_killed_as_it_began_is_taken_up(tmp_path):
     with Run.claim(tmp_path / "out", (ClassSpec(name="dog"),), 0):
         pass
     assert not (tmp_path / "out" / CONFIG).exists()
-    plan = plan_annotation(tmp_path / "in", tmp_path / "out", None, {"classes": ["dog"]}, False)
-    assert [picture.name for picture in plan.pictures] == ["a.png"]
+    plan = planned("annotate", tmp_path / "out", {"classes": ["dog"], "annotate": {"images": str(tmp_path / "in")}})
+    assert [(stage.stage, stage.to_make) for stage in plan.stages] == [("annotate", 1)]
 
 
 def test_a_stopped_redo_goes_on_without_the_flag_and_trusts_no_old_mask(tiny_model, tmp_path):
@@ -32,15 +30,15 @@ def test_a_stopped_redo_goes_on_without_the_flag_and_trusts_no_old_mask(tiny_mod
         Image.fromarray(pixels).save(images / f"{number}.png")
     flags = {"classes": ["dog", "bird"], "shard_size": 1, "generate": {"model": str(tiny_model)},
              "refine": {"min_box": 0},
-             "annotate": {"seeds": 1, "timesteps": [200], "image_classes": str(classes)}}  # fmt: skip
+             "annotate": {"images": str(images), "seeds": 1, "timesteps": [200],
+                          "image_classes": str(classes)}}  # fmt: skip
 
     def say(*said):
         with classes.open("w", newline="") as file:
             csv.writer(file).writerows([("file", "classes"), *((f"{n}.png", one) for n, one in enumerate(said))])
 
     def annotate(out, redo=False, limits=UNLIMITED):
-        done = annotate_job(images, out, None, flags, Silent(), redo, limits)
-        return done.exit_code if done.stopped else refine_job(out, None, {}, Silent(), redo, limits).exit_code
+        return make(("annotate", "refine"), out, flags, redo=redo, limits=limits).exit_code
 
     say("dog", "dog")
     assert annotate(tmp_path / "a") == 0

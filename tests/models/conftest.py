@@ -1,14 +1,10 @@
-"""Tiny pipelines of every family, and copies of one to be damaged."""
+"""Copies of a tiny pipeline to be damaged."""
 
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from tests.stages.generate.conftest import load, model_folder
-
-__all__ = ["load", "model_folder"]
 
 
 @pytest.fixture

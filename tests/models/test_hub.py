@@ -1,43 +1,30 @@
-"""Models from a hub: real requests to a hub on this machine, in a process with a cache of its own."""
-
-import json
-import os
-import shutil
-import subprocess
-import sys
+"""Models from a hub: real requests to a hub on this machine, with a cache of its own."""
 
 import pytest
 from safetensors.torch import load_file, save_file
 
+from dsfactory.errors import UserError
+from dsfactory.models import fetch
+from dsfactory.models.inspect import check_model
+from dsfactory.models.locate import locate_model
 from tests.models.hub import COMMIT, serve
 
 NOWHERE = "http://127.0.0.1:9"
 
 
-def locate(endpoint, cache, name, *, code="", **environment):
-    """What ``locate_model`` says in a fresh process: its result or its error, and the time it took."""
-    script = (
-        "import json, sys, time\n"
-        "from dsfactory.errors import UserError\n"
-        "from dsfactory.models.inspect import check_model, model_identity\n"
-        "from dsfactory.models.locate import locate_model\n"
-        "start = time.monotonic()\n"
-        "try:\n"
-        f"    model = locate_model({name!r})\n"
-        "    said = {'identity': model.identity(), 'name': model.name, 'path': str(model.path)}\n"
-        f"    {code or 'pass'}\n"
-        "except UserError as error:\n"
-        "    said = {'error': str(error)}\n"
-        "print(json.dumps({**said, 'seconds': time.monotonic() - start}))"
-    )
-    known = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(cache), "HF_HUB_OFFLINE": "0", **environment}
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=known, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1]) | {"stderr": done.stderr}
-
-
-def files(folder):
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache, and short waits between tries."""
+    home = tmp_path / "hf"
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(home))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(home / "hub"))
+    monkeypatch.setattr(fetch, "WAITS_S", (0.05, 0.05, 0.1))
+    monkeypatch.setattr(fetch, "NOTE_FROM_S", 0.0)
+    return home
 
 
 @pytest.fixture
@@ -52,17 +39,23 @@ def published(copy):
     return copy
 
 
-def test_a_model_is_fetched_once_and_only_what_loading_needs(published, tmp_path):
-    with serve({"owner/model": published}) as (endpoint, fetched):
-        said = locate(endpoint, tmp_path / "hf", "owner/model")
-        assert said["identity"] == {"model": "owner/model", "commit": COMMIT, "variant": "fp16"}
-        assert said["name"] == "owner/model"
-        assert "Fetching model owner/model" in said["stderr"]
-        got = set(fetched)
-        fetched.clear()
-        again = locate(endpoint, tmp_path / "hf", "owner/model")
-        assert fetched == [] and again["identity"] == said["identity"] and "Fetching" not in again["stderr"]
-    assert {name for name in got if name.endswith((".bin", ".ckpt", ".md"))} == set()
+@pytest.fixture
+def hub(published, cache, monkeypatch):
+    with serve({"owner/model": published}) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        yield hub
+
+
+def test_a_model_is_fetched_once_and_only_what_loading_needs(hub, capsys):
+    model = locate_model("owner/model")
+    assert model.identity() == {"model": "owner/model", "commit": COMMIT}
+    assert (model.name, model.layout.variant) == ("owner/model", "fp16")
+    assert "Fetching model owner/model" in capsys.readouterr().err
+    got = set(hub.fetched)
+    hub.asked.clear()
+    again = locate_model("owner/model")
+    assert hub.asked == [] and again.identity() == model.identity() and capsys.readouterr().err == ""
+    assert {name for name in got if name.endswith((".bin", ".ckpt"))} == set()
     assert {name for name in got if "safetensors" in name} == {
         f"{part}/{name}.fp16.safetensors"
         for part, name in (
@@ -73,73 +66,74 @@ def test_a_model_is_fetched_once_and_only_what_loading_needs(published, tmp_path
     }
 
 
-def test_a_cached_model_needs_no_hub_and_draws(published, tmp_path):
-    with serve({"owner/model": published}) as (endpoint, _):
-        locate(endpoint, tmp_path / "hf", "owner/model")
-    draws = (
-        "from dsfactory.models.loading import load_pipeline; pipeline = load_pipeline('owner/model', 'cpu'); "
-        "said['image'] = pipeline('a dog', num_inference_steps=1).images[0].size; "
-        "said['ready'] = check_model('owner/model').ready"
-    )
-    said = locate(NOWHERE, tmp_path / "hf", "owner/model", code=draws)
-    assert said["image"] == [64, 64] and said["ready"] is True
+def test_a_cached_model_needs_no_hub_and_draws(hub, monkeypatch):
+    from dsfactory.models.loading import load_pipeline
+
+    locate_model("owner/model")
+    hub.asked.clear()
+    monkeypatch.setenv("HF_ENDPOINT", NOWHERE)
+    assert load_pipeline("owner/model", "cpu")("a dog", num_inference_steps=1).images[0].size == (64, 64)
+    assert check_model("owner/model").ready and hub.asked == []
 
 
-def test_pickled_weights_are_refused_before_they_are_fetched(copy, tmp_path):
-    (copy / "unet" / "diffusion_pytorch_model.safetensors").rename(copy / "unet" / "diffusion_pytorch_model.bin")
-    with serve({"owner/model": copy}) as (endpoint, fetched):
-        said = locate(endpoint, tmp_path / "hf", "owner/model")
-    assert "unet/diffusion_pytorch_model.bin" in said["error"] and "pickled" in said["error"]
-    assert fetched == ["model_index.json"]
+def test_pickled_weights_are_refused_before_they_are_fetched(copy, hub):
+    (copy / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    (copy / "unet" / "diffusion_pytorch_model.fp16.safetensors").unlink()
+    with pytest.raises(UserError, match=r"unet/diffusion_pytorch_model.bin but no safetensors: pickled"):
+        locate_model("owner/model")
+    assert hub.fetched == ["model_index.json"]
 
 
-@pytest.mark.parametrize("name", ["sd15", "owner/model"])
-def test_a_hub_out_of_reach_is_one_quick_line_with_two_ways_on(tmp_path, name):
-    said = locate(NOWHERE, tmp_path / "hf", name)
-    assert said["error"] == (
-        f"model {name} is not on this machine and the model hub cannot be reached: "
-        "use --model pocket, which comes with dsfactory, or --model FOLDER with a diffusers pipeline"
-    )
-    assert said["seconds"] < 10
+def test_a_download_that_broke_off_goes_on(hub, cache):
+    model = locate_model("owner/model")
+    snapshot = next(cache.rglob("unet/diffusion_pytorch_model.fp16.safetensors"))
+    blob = snapshot.resolve()
+    snapshot.unlink()
+    blob.unlink()
+    hub.fetched.clear()
+    again = locate_model("owner/model")
+    assert hub.fetched == ["unet/diffusion_pytorch_model.fp16.safetensors"]
+    assert again.identity() == model.identity()
 
 
-def test_offline_mode_is_respected(published, tmp_path):
-    with serve({"owner/model": published}) as (endpoint, fetched):
-        said = locate(endpoint, tmp_path / "hf", "owner/model", HF_HUB_OFFLINE="1")
-    assert "cannot be reached" in said["error"] and fetched == []
-
-
-def test_a_model_that_the_hub_does_not_have(tmp_path):
-    with serve({}) as (endpoint, _):
-        said = locate(endpoint, tmp_path / "hf", "owner/model")
-    assert said["error"].startswith("the hub has no model owner/model (or it is private: run 'hf auth login')")
-
-
-def test_a_download_that_broke_off_goes_on(published, tmp_path):
-    with serve({"owner/model": published}) as (endpoint, fetched):
-        said = locate(endpoint, tmp_path / "hf", "owner/model")
-        snapshot = next((tmp_path / "hf").rglob("unet/diffusion_pytorch_model.fp16.safetensors"))
-        blob = snapshot.resolve()
-        snapshot.unlink()
-        blob.unlink()
-        fetched.clear()
-        again = locate(endpoint, tmp_path / "hf", "owner/model")
-    assert fetched == ["unet/diffusion_pytorch_model.fp16.safetensors"]
-    assert again["identity"] == said["identity"]
-
-
-def test_a_folder_that_is_no_pipeline(published, tmp_path):
+def test_a_folder_that_is_no_pipeline(hub, published):
     (published / "model_index.json").unlink()
-    with serve({"owner/model": published}) as (endpoint, _):
-        said = locate(endpoint, tmp_path / "hf", "owner/model")
-    assert said["error"] == "model owner/model is not a diffusers pipeline: it has no model_index.json"
+    with pytest.raises(
+        UserError, match=r"^model owner/model is not a diffusers pipeline: it has no model_index\.json$"
+    ):
+        locate_model("owner/model")
 
 
 def test_no_space_is_said_before_the_download(tmp_path):
-    from dsfactory.errors import UserError
-    from dsfactory.models.locate import _require_space
+    import shutil
+
+    from dsfactory.models.hub_child import _require_space
 
     free = shutil.disk_usage(tmp_path).free
-    with pytest.raises(UserError, match=r"model sd15 needs .* GB and the model cache's disk has"):
-        _require_space(tmp_path, free + 10**9, "sd15")
+    with pytest.raises(UserError, match=r"model sd15 needs .* GB and the disk of .* has"):
+        _require_space(tmp_path / "deep" / "er", free + 10**9, "sd15")
     _require_space(tmp_path, 1000, "sd15")
+
+
+@pytest.mark.parametrize(
+    ("name", "revision"),
+    [
+        ("https://huggingface.co/owner/model", None),
+        ("https://huggingface.co/owner/model/", None),
+        ("huggingface.co/owner/model/tree/main", None),
+        (f"https://hf.co/owner/model/tree/{COMMIT}?x=1#readme", None),
+    ],
+)
+def test_a_pasted_address_is_a_model(hub, name, revision):
+    assert locate_model(name).identity() == {"model": "owner/model", "commit": COMMIT}
+
+
+def test_the_revision_of_an_address_counts(hub):
+    with pytest.raises(UserError, match="model owner/model has no revision 'v9'"):
+        locate_model("https://huggingface.co/owner/model/tree/v9")
+
+
+def test_the_card_of_an_unknown_model_says_how_it_is_drawn_with(hub, published):
+    (published / "README.md").write_text("```py\npipe(prompt, num_inference_steps=6, guidance_scale=1.5)\n```\n")
+    defaults = locate_model("owner/model").defaults
+    assert (defaults.steps, defaults.guidance, defaults.width) == (6, 1.5, 64)

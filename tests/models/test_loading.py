@@ -15,6 +15,7 @@ from dsfactory.models.loading import (
     load_text_embedder,
     use_xformers,
 )
+from dsfactory.models.locate import locate_model
 
 KINDS = {
     "sd": "StableDiffusionPipeline",
@@ -54,7 +55,9 @@ def test_every_sampling_method_draws(model_folder, scheduler):
 
 def test_damaged_weights_are_one_line(copy):
     (copy / "unet/diffusion_pytorch_model.safetensors").write_bytes(b"not safetensors at all")
-    with pytest.raises(UserError, match=r"model copy in .* cannot be loaded") as caught:
+    with pytest.raises(
+        UserError, match=r"unet/diffusion_pytorch_model.safetensors is damaged: delete /.*, then"
+    ) as caught:
         load_pipeline(str(copy), "cpu")
     assert "\n" not in str(caught.value)
 
@@ -73,6 +76,32 @@ def test_a_model_that_is_too_large_for_the_device_is_one_line(model_folder, monk
     ) as caught:
         load(str(model_folder("sd")), device="cpu")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["unet/config.json", "vae/diffusion_pytorch_model.safetensors"])
+def test_a_file_that_was_cut_is_named(copy, name):
+    (copy / name).write_bytes((copy / name).read_bytes()[:-100])
+    with pytest.raises(UserError, match=f"{name} is damaged: delete /.*{name}, then run the command again"):
+        load_pipeline(str(copy), "cpu")
+
+
+def test_a_pointer_in_the_place_of_weights_is_told(copy):
+    (copy / "unet/diffusion_pytorch_model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid")
+    with pytest.raises(UserError, match=r"is a pointer of Git LFS, not the weights: run 'git lfs pull'"):
+        load_pipeline(str(copy), "cpu")
+
+
+@pytest.mark.parametrize("variant", ["fp16", "bf16"])
+@pytest.mark.parametrize("plain", [(), ("vae",), ("text_encoder",)])
+def test_variants_load_as_diffusers_loads_them(copy, variant, plain):
+    expected = load_text_embedder(str(copy), device="cpu")(["a dog"])
+    for path in copy.rglob("*.safetensors"):
+        if path.parent.name not in plain:
+            path.rename(path.with_name(path.name.replace(".safetensors", f".{variant}.safetensors")))
+    model = locate_model(str(copy))
+    assert model.layout.variant == variant
+    assert load_pipeline(model, "cpu")("a dog", num_inference_steps=1).images[0].size == (64, 64)
+    np.testing.assert_array_equal(load_text_embedder(model, device="cpu")(["a dog"]), expected)
 
 
 def test_a_pickle_is_refused_and_never_opened(copy):
@@ -112,7 +141,7 @@ def test_number_formats():
 
 
 def test_xformers_needs_cuda(load):
-    with pytest.raises(UserError, match="--xformers needs a CUDA device"):
+    with pytest.raises(UserError, match=r"generate\.xformers needs a CUDA device"):
         use_xformers(load("sd"))
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from dsfactory.errors import UserError
-from dsfactory.models import locate
+from dsfactory.models import locate, names
 from dsfactory.models.inspect import check_model, list_models, model_identity
 from dsfactory.models.locate import find_model, locate_model, resolve_name
 from dsfactory.models.presets import PRESETS
@@ -29,10 +29,10 @@ def test_names_that_mean_nothing(name, says):
     assert len(str(caught.value)) < 300
 
 
-def test_a_file_is_no_model(tmp_path):
+def test_an_empty_file_is_no_model(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"")
-    with pytest.raises(UserError, match="is a file: give the folder of a diffusers pipeline"):
-        resolve_name(str(tmp_path / "model.safetensors"))
+    with pytest.raises(UserError, match="is damaged: delete"):
+        locate_model(str(tmp_path / "model.safetensors"))
 
 
 def test_presets_win_over_folders_and_folders_over_hub_ids(tmp_path, monkeypatch):
@@ -63,27 +63,27 @@ def test_the_place_of_a_folder_is_no_part_of_its_identity(copy, tmp_path):
 
 
 def test_a_revision_is_for_hub_models(model_folder):
-    with pytest.raises(UserError, match="--revision is for hub models"):
+    with pytest.raises(UserError, match=r"generate\.revision is for hub models"):
         find_model(str(model_folder("sd")), "main")
 
 
 def test_without_leave_nothing_is_fetched(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(locate, "_download", lambda *_: pytest.fail("asked the hub"))
+    monkeypatch.setattr(locate, "fetch", lambda *_: pytest.fail("asked the hub"))
     assert find_model("sd15") is None
     with pytest.raises(UserError, match="model sd15 is not on this machine: use --model pocket"):
         locate_model("sd15", allow_download=False)
 
 
 def test_a_copy_without_the_bundled_model_says_so(monkeypatch, tmp_path):
-    monkeypatch.setattr(locate, "BUNDLED", tmp_path)
+    monkeypatch.setattr(names, "BUNDLED", tmp_path)
     with pytest.raises(UserError, match="the pocket model did not come with this copy"):
         find_model("pocket")
     assert check_model("pocket").ready is False
 
 
 def test_the_list_has_every_preset_and_asks_nobody(monkeypatch):
-    monkeypatch.setattr(locate, "_download", lambda *_: pytest.fail("asked the hub"))
+    monkeypatch.setattr(locate, "fetch", lambda *_: pytest.fail("asked the hub"))
     reports = list_models()
     assert (
         [report.name for report in reports]

@@ -17,6 +17,7 @@ from scripts.crash_watch import STAGES, Watched, contents, differences
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow  # tests/stages/test_contract.py kills each stage once
 def test_twelve_kills_lose_nothing(tiny_model, tmp_path):
     # A process of its own, for it forks those that it kills.
     line = [sys.executable, "-m", "scripts.crash_matrix", "--kills", "12", "--seed", "5", "--model", str(tiny_model)]

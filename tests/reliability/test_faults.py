@@ -12,16 +12,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.command import command, run_tiny, tree
+from tests.command import call_tiny, called, command, tree
 
 
 @pytest.fixture(scope="module")
-def made(tiny_model, tmp_path_factory):
-    """A finished run of two shards, to be copied and never changed."""
-    folder = tmp_path_factory.mktemp("made")
-    done = run_tiny(tiny_model, "run", "--out", "a", "--set", "refine.min_box=0", cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return folder / "a"
+def made(tiny_run, tmp_path_factory):
+    """A finished run of two shards without exports, to be copied and never changed."""
+    folder = tmp_path_factory.mktemp("made") / "a"
+    return shutil.copytree(tiny_run, folder, ignore=shutil.ignore_patterns("export"))
 
 
 @pytest.fixture
@@ -53,7 +51,7 @@ def test_damaged_drawings_are_named_and_the_rest_goes_on(run, made, damage):
     else:
         os.truncate(path, path.stat().st_size // 2)
     shutil.rmtree(run / "refine")
-    done = command("refine", "a", cwd=run.parent)
+    done = called("refine", "a", cwd=run.parent)
     assert done.returncode == 3, done.stderr
     assert path.name in done.stdout and "Traceback" not in done.stderr
     assert not (run / "refine" / "00000.parquet").exists()
@@ -69,7 +67,7 @@ def test_what_can_be_made_again_is(tiny_model, run, made, damage):
     else:
         os.truncate(path, path.stat().st_size // 2)
     others = {name: (run / "generate" / name).stat().st_mtime_ns for name in ("00000.tar", "00000.parquet")}
-    done = run_tiny(tiny_model, "generate", "--out", "a", cwd=run.parent)
+    done = call_tiny(tiny_model, "generate", "--out", "a", cwd=run.parent)
     assert done.returncode == 0, done.stderr
     assert same(run, made)
     assert {name: (run / "generate" / name).stat().st_mtime_ns for name in others} == others
@@ -80,11 +78,14 @@ def test_the_clock_does_not_matter(tiny_model, run, made):
     for number, path in enumerate(sorted(run.rglob("*"))):
         moment = time.time() + (decade if number % 2 else -decade)
         os.utime(path, (moment, moment))
-    done = run_tiny(tiny_model, "run", "--out", "a", "--set", "refine.min_box=0", cwd=run.parent)
-    assert done.returncode == 0, done.stderr
-    assert "12 made" not in done.stdout and "nothing to do" in done.stdout
+    for done in (
+        call_tiny(tiny_model, "generate", "--out", "a", cwd=run.parent),
+        called("refine", "a", cwd=run.parent),
+    ):
+        assert done.returncode == 0, done.stderr
+        assert "made now" not in done.stdout and "nothing to do" in done.stdout
     (run / "generate" / "00001.parquet").unlink()
-    assert run_tiny(tiny_model, "generate", "--out", "a", cwd=run.parent).returncode == 0
+    assert call_tiny(tiny_model, "generate", "--out", "a", cwd=run.parent).returncode == 0
     assert same(run, made)
 
 
@@ -105,12 +106,12 @@ def read_only(folder):
 
 def test_a_read_only_run_can_be_looked_at_and_is_refused_in_one_line(tiny_model, run, made):
     with read_only(run):
-        assert command("status", "a", cwd=run.parent).returncode == 0
+        assert called("status", "a", cwd=run.parent).returncode == 0
         for arguments in (["refine", "a", "--redo"], ["export", "a", "--redo"]):
-            done = command(*arguments, cwd=run.parent)
+            done = called(*arguments, cwd=run.parent)
             assert done.returncode == 2, done.stderr
             assert "Read-only file system" in one_line(done)
-        done = run_tiny(tiny_model, "generate", "--out", "a/new", cwd=run.parent)
+        done = call_tiny(tiny_model, "generate", "--out", "a/new", cwd=run.parent)
         assert done.returncode == 2 and "Read-only file system" in one_line(done)
     assert same(run, made)
 
@@ -147,6 +148,8 @@ def test_a_hub_that_never_answers_is_one_line(tmp_path):
         done = command("generate", "--classes", "dog", "--model", "owner/name", cwd=tmp_path, HF_ENDPOINT=endpoint,
                        HF_HOME=str(tmp_path / "hf"), HF_HUB_ETAG_TIMEOUT="2", HF_HUB_DOWNLOAD_TIMEOUT="2")  # fmt: skip
     assert done.returncode == 2, done.stderr
-    assert "cannot be reached" in one_line(done)
+    *waits, last = done.stderr.strip().splitlines()
+    assert all(line.startswith("the hub does not answer: trying again in") for line in waits), done.stderr
+    assert last.startswith("dsfactory: the hub went silent while model owner/name was fetched: run the command again")
     assert time.monotonic() - begun < 120
     assert not (tmp_path / "runs").exists()

@@ -6,21 +6,24 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from dsfactory.core.chain import offers, serving
 from dsfactory.core.png import encode_index_png
 from dsfactory.core.run import Run
 from dsfactory.core.sample import Record
 from dsfactory.core.shard import ShardReader, ShardWriter
 from dsfactory.errors import DamagedShard, UserError
-from dsfactory.formats.folder import read_manifest
+from dsfactory.formats.folder import FolderTarget
 from dsfactory.jobs.evaluate import _run_set
 from dsfactory.jobs.export import export_job
-from dsfactory.jobs.job import status_of
-from dsfactory.jobs.splicing import splice_job
+from dsfactory.jobs.status import status_of
 from dsfactory.report.job import report_job
 from dsfactory.runner.progress import Silent
+from dsfactory.stages import STAGES
 from dsfactory.stages.filter.config import FilterConfig
 from dsfactory.stages.filter.plan import Plan
+from dsfactory.stages.filter.stage import FilterStage
 from dsfactory.verify import verify_path
+from tests.making import make
 from tests.stages.splice.runs import labelled_run, shapes
 
 
@@ -62,11 +65,16 @@ def other_mask(side):
 
 
 READERS = {
-    "splice": lambda path: splice_job(path, None, {"splice": {"num": 4, "mix": "2x2"}}, Silent()),
+    "splice": lambda path: make("splice", path, {"splice": {"num": 4, "mix": "2x2"}}),
     "export": lambda path: export_job(path, "coco,voc", None, 0.5),
-    "filter": lambda path: Plan.of_run(Run.open(path), FilterConfig()),
-    "evaluate": lambda path: list(_all(_run_set(Run.open(path), True).images)),
+    "filter": lambda path: filter_plan(Run.open(path)),
+    "evaluate": lambda path: list(_all(_run_set(Run.open(path), ()).images)),
 }
+
+
+def filter_plan(run):
+    """What the filter would judge."""
+    return Plan.of_run(run, FilterConfig(), serving(FilterStage, offers(run, STAGES.begun(run, before=FilterStage))))
 
 
 def _all(images):
@@ -125,5 +133,5 @@ def test_readers_that_go_on_name_it(run):
 def test_the_manifest_of_an_export_is_looked_at_before_it_is_believed(tmp_path, content):
     (tmp_path / "dsfactory.json").write_text(content)
     with pytest.raises(UserError, match=r"dsfactory\.json is damaged"):
-        read_manifest(tmp_path)
+        FolderTarget(tmp_path).manifest()
     assert [fault.place for fault in verify_path(tmp_path, Silent()).faults] == ["dsfactory.json"]

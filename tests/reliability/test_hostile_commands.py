@@ -3,15 +3,12 @@
 In this process, which has the heavy libraries at hand; tests/test_cli.py starts processes.
 """
 
-import contextlib
-import io
 import os
-import signal
+from pathlib import Path
 
 import pytest
 
-from dsfactory.cli.app import main
-from tests.command import tree
+from tests.command import called, tree
 from tests.stages.splice.runs import labelled_run
 
 NEEDS_RUN = [
@@ -46,17 +43,8 @@ def place(tmp_path, monkeypatch):
 
 def call(arguments):
     """Exit code and the lines on standard error of a command; a traceback is what pytest shows."""
-    out, err = io.StringIO(), io.StringIO()
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            main(arguments)
-        except SystemExit as end:
-            return int(end.code or 0), [line for line in err.getvalue().splitlines() if line.startswith("dsfactory")]
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-    raise AssertionError("main returned")
+    done = called(*arguments, cwd=Path.cwd())
+    return done.returncode, [line for line in done.stderr.splitlines() if line.startswith("dsfactory")]
 
 
 def refused(arguments, place):

@@ -18,8 +18,10 @@ from dsfactory.core.run import Run, StageState
 from dsfactory.core.sample import Record, sample_key
 from dsfactory.core.shard import ShardReader, ShardSpec, ShardWriter
 from dsfactory.errors import DamagedShard, DsfactoryError, RunLocked, UserError
-from dsfactory.formats.folder import staging_folder
-from dsfactory.jobs.config import RunConfig, resolve_config
+from dsfactory.formats.folder import FolderTarget
+from dsfactory.jobs.settings import resolve_config
+from dsfactory.stages import RunConfig
+from dsfactory.stages.generate.stage import GenerateStage
 from dsfactory.stages.prompts.corpus import Corpus
 from dsfactory.storage.lock import exclusive_lock
 
@@ -212,7 +214,7 @@ def test_links_in_a_run_lead_nowhere(run, tmp_path):
     for name in ("stage.json", "00000.tar", "00000.parquet", "notes.txt"):
         (outside / name).write_text("mine")
     (run.path / "generate").symlink_to(outside)
-    for change in (run.begin_stage, lambda state: run.discard_stage(state.stage)):
+    for change in (run.begin_stage, lambda state: run.discard(GenerateStage)):
         with pytest.raises(UserError, match="is a link"):
             change(STATE)
     (run.path / ".lock").unlink()
@@ -254,11 +256,11 @@ def test_an_export_is_not_led_astray(tmp_path):
         (precious / name).write_text("mine")
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / ".coco.tmp-dsfactory").symlink_to(precious)
-    with pytest.raises(UserError, match="was not made by dsfactory"), staging_folder(tmp_path / "a" / "coco"):
+    with pytest.raises(UserError, match="was not made by dsfactory"), FolderTarget(tmp_path / "a" / "coco").writing():
         pass
     (tmp_path / "a" / ".coco.tmp-dsfactory").unlink()
     (tmp_path / "a" / ".coco.old-12345678").symlink_to(precious)
-    with staging_folder(tmp_path / "a" / "coco"):
+    with FolderTarget(tmp_path / "a" / "coco").writing():
         pass
     assert len(list(precious.iterdir())) == 3
 
@@ -320,7 +322,7 @@ def test_an_image_of_a_claimed_size_is_not_decoded():
 
 def test_fuzzing_finds_nothing():
     """A short form of ``make fuzz``, within its bound on memory; tars that claim gigabytes are among the inputs."""
-    line = [sys.executable, "-m", "scripts.fuzz", "--count", "12", "--seed", "7"]
+    line = [sys.executable, "-m", "scripts.fuzz", "--count", "4", "--seed", "7"]
     done = subprocess.run(line, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert '"inputs": 216' in done.stdout and '"tracebacks": 0' in done.stdout
+    assert '"inputs": 72' in done.stdout and '"tracebacks": 0' in done.stdout

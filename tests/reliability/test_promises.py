@@ -25,7 +25,7 @@ def test_a_run_asks_nobody_keeps_no_token_and_respects_the_umask(tiny_model, tmp
     monkeypatch.setenv("HF_TOKEN", "hf_never_to_be_seen")
     before = os.umask(0o027)
     try:
-        done = run_tiny(tiny_model, "run", "--out", "a", "--set", "refine.min_box=0", cwd=tmp_path)
+        done = run_tiny(tiny_model, "run", "--num", "1", "--out", "a", "--set", "refine.min_box=0", cwd=tmp_path)
     finally:
         os.umask(before)
     assert done.returncode == 0, done.stderr

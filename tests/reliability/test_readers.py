@@ -3,13 +3,13 @@
 import time
 
 from dsfactory.jobs.export import export_job
-from dsfactory.jobs.job import status_of
+from dsfactory.jobs.status import status_of
 from dsfactory.report.job import report_job
 from dsfactory.runner.progress import Silent
 from dsfactory.verify import verify_path
 from tests.command import run_tiny, tree
 
-SAMPLES = 32
+SAMPLES = 20
 
 
 def look(run, out):

@@ -23,11 +23,10 @@ from dsfactory.evaluate.config import EvaluateConfig
 from dsfactory.jobs.corrections import import_job
 from dsfactory.jobs.evaluate import evaluate_job
 from dsfactory.jobs.export import export_job
-from dsfactory.jobs.filtering import filter_job
-from dsfactory.jobs.splicing import splice_job
 from dsfactory.report.job import report_job
 from dsfactory.runner.progress import Silent
-from tests.command import command, tree
+from tests.command import called, command, tree
+from tests.making import make
 from tests.stages.filter.scenes import CLASSES, QUICK, make_run, scenes_with_noise
 
 SPLICES = {"splice": {"num": 12, "mix": "1x2", "paste": 2}, "shard_size": 2}
@@ -49,11 +48,11 @@ def made(tmp_path_factory):
 
 
 def splice(run: Path, made: Path) -> Any:
-    return splice_job(run, None, SPLICES, Silent())
+    return make("splice", run, SPLICES)
 
 
 def filter_(run: Path, made: Path) -> Any:
-    return filter_job(run, None, FEW, Silent())
+    return make("filter", run, FEW)
 
 
 def evaluate(run: Path, made: Path) -> Any:
@@ -190,10 +189,10 @@ def test_a_kill_leaves_all_or_nothing(arguments, appears, made, tmp_path):
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    status = json.loads(command("status", "a", "--json", cwd=tmp_path).stdout)
+    status = json.loads(called("status", "a", "--json", cwd=tmp_path).stdout)
     assert status["fixes"] in (0, 12)
     assert (tmp_path / "a/report.html").exists() in (False, process.returncode == 0)
-    done = command(*arguments, cwd=tmp_path)
+    done = called(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert tree(tmp_path / "a") == tree(whole)
 

@@ -11,7 +11,7 @@ from dsfactory.core.png import encode_index_png, encode_rgb_png
 from dsfactory.core.run import CONFIG, Run, StageState
 from dsfactory.core.sample import Record, sample_key, sample_place
 from dsfactory.core.shard import ShardWriter
-from dsfactory.jobs.config import RunConfig
+from dsfactory.stages import RunConfig
 from dsfactory.stages.filter.stage import FilterStage
 from dsfactory.stages.generate.evidence import Evidence
 from dsfactory.stages.generate.stage import GenerateStage
@@ -57,9 +57,9 @@ def made_run(
             run.begin_stage(StageState(stage=name, version=1, fingerprint=f"of-{name}", upstream=upstream, identity={}))
             upstream = f"of-{name}"
             for spec in run.shards()[:done]:
-                with ShardWriter(path / name, spec, stage.schema, upstream) as writer:
+                with ShardWriter(path / name, spec, stage.writes.schema, upstream) as writer:
                     for number in range(spec.start, spec.stop):
-                        writer.add(_record(name, stage.schema.names, number, classes, total))
+                        writer.add(_record(name, stage.writes.schema.names, number, classes, total))
                     writer.commit()
     return path
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from dsfactory.core.png import encode_index_png
 from dsfactory.core.run import Run
-from dsfactory.dataset.corrections import changing_fixes, digest
+from dsfactory.dataset.corrections import changing_corrections, digest
 from dsfactory.errors import UserError
 from dsfactory.report.job import report_job
 from dsfactory.runner.progress import Silent
@@ -81,8 +81,8 @@ def test_plots_tables_and_the_recipe_are_there(page):
     titles = [found["aria-label"].split(".")[0] for found in dom.all("svg", role="img")]
     assert titles == ["Images per class", "Keep share", "Threshold chosen", "Agreement", "Mask area", "Prompt sources"]
     commands = next(text for text in dom.texts["code"] if text.startswith("dsfactory")).splitlines()
-    assert commands[0] == "dsfactory run --classes dog,bird --num 6 --shard-size 4 --out runs/again"
-    assert commands[1] == "dsfactory filter runs/again"
+    assert commands[0] == "dsfactory generate --classes dog,bird --num 6 --shard-size 4 --out runs/again"
+    assert commands[1:] == ["dsfactory refine runs/again", "dsfactory filter runs/again"]
     assert "shard_size: 4" in " ".join(dom.texts["code"])
     assert "12 images of 2 classes, 6 of them labelled." in dom.text
     assert "Drawn by pocket: stickers" in dom.text
@@ -176,21 +176,21 @@ def test_a_results_file_of_something_else_is_said_and_nothing_more(whole_run, tm
     assert len(dom.data["samples"]) == 12
 
 
-def test_a_mask_that_was_fixed_by_hand_is_shown(whole_run, tmp_path):
+def test_a_mask_that_was_corrected_by_hand_is_shown(whole_run, tmp_path):
     run = Path(shutil.copytree(whole_run, tmp_path / "run"))
     before = report(run, tmp_path / "before.html").data["samples"]
     image = next(Run.open(run).reader("generate", Run.open(run).shards()[0]).records()).files["image.png"]
     mask = np.full((32, 32), 2, dtype=np.uint8)
-    fix = {"image_sha256": digest(image), "replaces_sha256": "", "source": "mine.png", "format": "png"}
-    with changing_fixes(run) as writer:
-        writer.add("00000000", fix, (encode_index_png(mask), encode_index_png(np.ones_like(mask))))
-        writer.add("00000001", fix, None)  # of an image that was drawn anew since: it counts for nothing
+    entry = {"image_sha256": digest(image), "replaces_sha256": "", "source": "mine.png", "format": "png"}
+    with changing_corrections(run) as writer:
+        writer.add("00000000", entry, (encode_index_png(mask), encode_index_png(np.ones_like(mask))))
+        writer.add("00000001", entry, None)  # of an image that was made again since: it counts for nothing
     dom = report(run, tmp_path / "after.html")
     after = dom.data["samples"]
-    assert [sample["fixed"] for sample in after] == [True, *[False] * 11]
+    assert [sample["corrected"] for sample in after] == [True, *[False] * 11]
     assert "void" not in after[0]["layers"] and after[0]["layers"]["mask"] != before[0]["layers"]["mask"]
     assert after[1]["layers"] == before[1]["layers"]
-    assert "masks were fixed by hand" in dom.text
+    assert "masks were corrected by hand" in dom.text
 
 
 def test_rows_of_someone_else_are_damage(tmp_path):
@@ -199,7 +199,7 @@ def test_rows_of_someone_else_are_damage(tmp_path):
     manifest["classes"][1]["name"] = "horse"
     (run / "run.json").write_text(json.dumps(manifest))
     summary = report_job(run, tmp_path / "page.html", 600, Silent())
-    assert summary.samples == 0 and len(summary.damaged) == 3 and summary.exit_code == 3
+    assert summary.samples == 0 and len(summary.damaged) == 9 and summary.exit_code == 3  # three shards of three stages
     assert "which the run does not have" in summary.damaged[0]
 
 

@@ -59,7 +59,7 @@ def test_a_run_with_many_classes_says_what_is_left_out():
 
 
 def test_before_there_are_masks_there_are_no_plots_of_masks():
-    found = statistics(status=None, threshold=None, agreement=None, area=None, components=None)
+    found = statistics(reached="planned", status=None, threshold=None, agreement=None, area=None, components=None)
     assert [plot.name for plot in draw_plots(found)] == ["classes", "sources"]
 
 

@@ -10,7 +10,7 @@ def choose(total, limit, refused=()):
     for number in range(total):
         sample = Sample(
             key=f"{number:08d}", number=number, class_name="dog", classes=("dog",), prompt="a dog", source="template",
-            seed=1, status="rejected" if number in refused else "ok", threshold=(0.4,), area=(0.2,), peak=(0.1,),
+            seed=1, status="rejected" if number in refused else "ok", threshold=(0.4,), area=(0.2,),
             agreement=(((number * 37) % total) / total,),
         )  # fmt: skip
         selection.offer(ShardSpec(number // 100, number // 100 * 100, number // 100 * 100 + 100), sample)

@@ -4,10 +4,8 @@ import pytest
 
 from dsfactory.core.config import ClassSpec
 from dsfactory.core.run import Run
-from dsfactory.runner.progress import Silent
-from dsfactory.runner.scheduler import run_stage
 from tests.command import tree
-from tests.runner.toys import Numbers, Squares
+from tests.runner.toys import Numbers, Squares, make
 
 
 @pytest.fixture
@@ -23,6 +21,5 @@ def expected(tmp_path_factory):
     path = tmp_path_factory.mktemp("expected") / "run"
     with Run.claim(path, (ClassSpec(name="dog"),), 0) as run:
         run.grow(22, 4)
-        run_stage(run, Numbers(), Silent())
-        run_stage(run, Squares(), Silent())
+        make(run, Numbers(), Squares())
     return tree(path)

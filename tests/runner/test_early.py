@@ -1,4 +1,4 @@
-"""Workers that prepare a stage before there is anything for it to do."""
+"""Workers that load a stage before there is anything for it to do."""
 
 import multiprocessing
 import os
@@ -7,80 +7,97 @@ import signal
 import pytest
 
 from dsfactory.errors import UserError
-from dsfactory.runner.early import EarlyWorkers
-from dsfactory.runner.executors import Workers
+from dsfactory.runner.executors import IN_PROCESS, Local
 from dsfactory.runner.limits import UNLIMITED, Limits
-from dsfactory.runner.processes import run_workers
 from dsfactory.runner.progress import Silent
-from dsfactory.runner.scheduler import run_stage
 from tests.command import tree
-from tests.runner.toys import Counting, Numbers, Squares, Together, wait_for
+from tests.runner.toys import Counting, Numbers, Squares, Together, make, size, steps, wait_for
 
 
-def size(path):
-    return path.stat().st_size if path.exists() else 0
+@pytest.fixture
+def engine():
+    return Local((None, None))
 
 
-def test_they_prepare_before_there_is_a_task_and_make_the_same(run, expected, tmp_path):
-    stages = [Numbers(prepared=tmp_path / "prepared")] * 2
-    progress = Counting()
-    with EarlyWorkers(stages) as early:
-        pids = {child.pid for child in multiprocessing.active_children()}
-        wait_for(lambda: size(tmp_path / "prepared") == 2)
-        assert run.stage_state("numbers") is None
-        summary = run_workers(run, stages, progress, early=early)
-    assert len(pids) == 2 and size(tmp_path / "prepared") == 2
-    assert (summary.made, progress.through["numbers"], progress.notes) == (22, 22, [])
-    run_stage(run, Squares(), Silent())
-    assert tree(run.path) == expected
+def run_early(engine, run, stage, progress, between=lambda: None):
+    (step,) = steps(stage)
+    with engine.preparing(run, step, UNLIMITED):
+        between()
+        return engine.run(run, [step], progress, UNLIMITED)[0]
 
 
-def test_more_are_started_when_more_are_needed(run, tmp_path):
-    stage = Together(prepared=tmp_path / "prepared")
-    with EarlyWorkers([stage]) as early:
-        assert run_workers(run, [stage] * 2, Silent(), early=early).made == 22
-    assert size(tmp_path / "prepared") == 2
+def test_they_load_before_there_is_a_task_and_make_the_same(engine, run, expected, tmp_path):
+    stage, progress = Numbers(loads=tmp_path / "loads"), Counting()
 
-
-def test_an_engine_uses_those_that_it_started(run, tmp_path):
-    stage, engine = Together(prepared=tmp_path / "prepared"), Workers((None, None))
-    with engine.preparing(run, stage, UNLIMITED):
-        wait_for(lambda: size(tmp_path / "prepared") == 2)
-        assert engine.run_stage(run, stage, Silent(), False, UNLIMITED).made == 22
-    assert size(tmp_path / "prepared") == 2
-
-
-def test_those_that_nobody_took_end_with_the_block(run, tmp_path):
-    with EarlyWorkers([Numbers(prepared=tmp_path / "prepared"), Numbers()]):
+    def between():
         assert len(multiprocessing.active_children()) == 2
-        wait_for(lambda: size(tmp_path / "prepared"))
+        wait_for(lambda: size(tmp_path / "loads") == 2)
+        assert run.stage_state("numbers") is None
+
+    summary = run_early(engine, run, stage, progress, between)
+    assert size(tmp_path / "loads") == 2
+    assert (summary.made, progress.through["numbers"], progress.notes) == (22, 22, [])
+    make(run, Numbers(), Squares())
+    assert tree(run.path) == expected
     assert multiprocessing.active_children() == []
 
 
-def test_one_that_died_while_it_waited_is_replaced(run):
-    progress = Counting()
-    with EarlyWorkers([Numbers()]) as early:
-        (child,) = multiprocessing.active_children()
+def test_both_that_were_started_are_used(engine, run, tmp_path):
+    assert run_early(engine, run, Together(loads=tmp_path / "loads"), Silent()).made == 22
+    assert size(tmp_path / "loads") == 2
+
+
+def test_another_stage_leaves_them_alone(engine, run, tmp_path):
+    """This process makes the stage before; the engine may be asked to do it."""
+    make(run, Numbers())
+    numbers, squares = steps(Numbers(), Squares())
+    run.grow(30, 4)
+
+    class Quick(Numbers):
+        inline = True
+
+    with engine.preparing(run, squares, UNLIMITED):
+        pids = {child.pid for child in multiprocessing.active_children()}
+        engine.run(run, steps(Quick()), Silent(), UNLIMITED)
+        assert {child.pid for child in multiprocessing.active_children()} == pids
+        assert engine.run(run, [squares], Silent(), UNLIMITED)[0].made == 30
+    assert numbers.mark == steps(Quick())[0].mark
+
+
+def test_those_that_nobody_took_end_with_the_block(engine, run, tmp_path):
+    with engine.preparing(run, steps(Numbers(loads=tmp_path / "loads"))[0], UNLIMITED):
+        assert len(multiprocessing.active_children()) == 2
+        wait_for(lambda: size(tmp_path / "loads"))
+    assert multiprocessing.active_children() == []
+
+
+def test_one_that_died_while_it_waited_is_replaced(engine, run):
+    def between():
+        child = min(multiprocessing.active_children(), key=lambda child: child.name)
         os.kill(child.pid, signal.SIGKILL)
         child.join()
-        assert run_workers(run, [Numbers()], progress, early=early).made == 22
+
+    progress = Counting()
+    assert run_early(engine, run, Numbers(), progress, between).made == 22
     assert progress.notes == ["numbers: worker 1 was killed by SIGKILL: another takes its place"]
 
 
-def test_a_mistake_while_they_prepare_ends_the_command_with_its_line(run):
-    stage = Numbers(mistake="the model is damaged")
-    with EarlyWorkers([stage]) as early, pytest.raises(UserError, match=r"^the model is damaged$"):
-        (child,) = multiprocessing.active_children()
-        child.join()
-        run_workers(run, [stage], Silent(), early=early)
+def test_a_mistake_while_they_load_ends_the_command_with_its_line(engine, run):
+    def between():
+        for child in multiprocessing.active_children():
+            child.join()
+
+    with pytest.raises(UserError, match=r"^the model is damaged$"):
+        run_early(engine, run, Numbers(mistake="the model is damaged"), Silent(), between)
 
 
 def test_no_more_than_there_are_shards_that_may_be_made(run):
-    engine = Workers((None,) * 9)
-    with engine.preparing(run, Numbers(), UNLIMITED):
+    engine, (step,) = Local((None,) * 9), steps(Numbers())
+    with engine.preparing(run, step, UNLIMITED):
         assert len(multiprocessing.active_children()) == len(run.shards())
-    with engine.preparing(run, Numbers(), Limits(max_gb=1e-9)):
-        assert multiprocessing.active_children() == []
-    run_stage(run, Numbers(), Silent())
-    with engine.preparing(run, Numbers(), UNLIMITED):
+    for one, limits in ((engine, Limits(max_gb=1e-9)), (IN_PROCESS, UNLIMITED)):
+        with one.preparing(run, step, limits):
+            assert multiprocessing.active_children() == []
+    make(run, Numbers())
+    with engine.preparing(run, step, UNLIMITED):
         assert multiprocessing.active_children() == []

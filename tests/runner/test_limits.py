@@ -19,9 +19,7 @@ from dsfactory.runner.limits import (
     next_occurrence,
     parse_duration,
 )
-from dsfactory.runner.progress import Silent
-from dsfactory.runner.scheduler import run_stage
-from tests.runner.test_scheduler import Numbers, run  # noqa: F401 -- a fixture
+from tests.runner.toys import Numbers, make
 
 MOMENT = datetime(2026, 3, 2, 22, 0).timestamp()
 
@@ -193,21 +191,21 @@ def test_the_size_of_a_folder(tmp_path):
     assert folder_size(tmp_path) == 110  # the link leads elsewhere
 
 
-def test_a_stage_stops_between_shards_and_goes_on(run, around):  # noqa: F811
+def test_a_stage_stops_between_shards_and_goes_on(run, around):
     class Slow(Numbers):
-        def process(self, shard, upstream):
+        def process(self, shard, *inputs):
             around.pass_time(60)
-            return super().process(shard, upstream)
+            return super().process(shard, *inputs)
 
-    whole = run_stage(run, Slow(), Silent(), limits=Limits(budget="90s", around=around.surroundings()))
-    assert (whole.made, whole.samples, run.total) == (8, 8, 10)
+    whole = make(run, Slow(), limits=Limits(budget="90s", around=around.surroundings()))
+    assert (whole.made, whole.samples, run.total) == (8, 8, 22)
     assert whole.stopped is not None and whole.as_json()["stopped"] == "the budget of 90s is used up"
-    rest = run_stage(run, Slow(), Silent(), limits=Limits(budget="90s", around=around.surroundings()))
-    assert (rest.made, rest.samples, rest.stopped) == (2, 10, None)
+    rest = make(run, Slow(), limits=Limits(budget="15m", around=around.surroundings()))
+    assert (rest.made, rest.samples, rest.stopped) == (14, 22, None)
 
 
-def test_nothing_is_loaded_where_there_is_no_room(run, around):  # noqa: F811
+def test_nothing_is_loaded_where_there_is_no_room(run, around):
     stage = Numbers()
-    summary = run_stage(run, stage, Silent(), limits=Limits(max_gb=0, around=around.surroundings()))
+    summary = make(run, stage, limits=Limits(max_gb=0, around=around.surroundings()))
     assert summary.stopped is not None and summary.stopped.needs_room
-    assert (summary.made, stage.prepared) == (0, 0)
+    assert (summary.made, stage.loaded) == (0, 0)

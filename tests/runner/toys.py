@@ -5,20 +5,28 @@ import os
 import signal
 import struct
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from dsfactory.core.sample import Record, sample_key
+from dsfactory.core.chain import Step
+from dsfactory.core.config import Section
+from dsfactory.core.run import Run
+from dsfactory.core.sample import Record
 from dsfactory.core.shard import ShardReader, ShardSpec
-from dsfactory.core.stage import Stage
-from dsfactory.errors import UserError
+from dsfactory.core.space import first_number
+from dsfactory.core.stage import Kind, Output, Role, Stage
+from dsfactory.errors import DamagedShard, UserError
+from dsfactory.runner.executors import IN_PROCESS
+from dsfactory.runner.limits import UNLIMITED
 from dsfactory.runner.progress import Silent
-from dsfactory.runner.worker import Task, work
+from dsfactory.runner.worker import Start, serve
+
+NUMBERS = pa.schema([("key", pa.string()), ("value", pa.int64())])
 
 
 class Counting(Silent):
@@ -45,23 +53,27 @@ class Numbers(Stage):
     Attributes:
         seconds: how long a sample takes.
         place: the device, which becomes part of no output.
-        fatal: the process that makes this shard kills itself half-way ...
-        deaths: ... until this file has so many bytes as ``lives``.
-        mistake: raised while preparing.
-        prepared: a byte is added to this file by each process that prepares it.
+        fatal: the process that makes this shard, or this part, kills itself half-way ...
+        deaths: ... until this file has as many bytes as ``lives``.
+        mistake: raised while loading.
+        loads: a byte is added to this file by each process that loads it.
     """
 
     offset: int = 0
     seconds: float = 0.0
     place: str = "cpu"
-    fatal: int = -1
+    fatal: int | str = -1
     lives: int = 0
     deaths: Path | None = None
     mistake: str = ""
-    prepared: Path | None = None
+    loads: Path | None = None
 
-    name, version, upstream = "numbers", 1, None
-    schema = pa.schema([("key", pa.string()), ("value", pa.int64())])
+    name, version, kind, Config = "numbers", 1, Kind.SOURCE, Section
+    writes = Output((Role.IMAGE,), NUMBERS, {"ok": frozenset({"txt"})})
+
+    def __post_init__(self) -> None:
+        self.loaded = 0
+        self.processed: list[int] = []
 
     def identity(self) -> dict[str, Any]:
         return {"offset": self.offset}
@@ -71,38 +83,71 @@ class Numbers(Stage):
         return self.place
 
     def on_device(self, device: str) -> "Numbers":
-        return Numbers(self.offset, self.seconds, device)
+        return replace(self, place=device)
 
-    def prepare(self) -> None:
+    def load(self) -> None:
+        self.loaded += 1
         if self.mistake == "bug":
             raise KeyError("a bug")
         if self.mistake:
             raise UserError(self.mistake)
-        if self.prepared is not None:
-            with self.prepared.open("ab") as file:
-                file.write(b"x")
+        if self.loads is not None:
+            add_byte(self.loads)
 
-    def process(self, shard: ShardSpec, upstream: ShardReader | None) -> Iterator[Record]:
+    def process(self, shard: ShardSpec, *inputs: ShardReader) -> Iterator[Record]:
+        self.processed.append(shard.index)
         for number in range(shard.start, shard.stop):
             time.sleep(self.seconds)
-            row = {"key": sample_key(number), "value": number + self.offset}
-            yield Record(sample_key(number), row, {"txt": str(number + self.offset).encode()})
-            if shard.index == self.fatal and self.deaths is not None:
-                with self.deaths.open("ab") as file:
-                    died = file.tell()
-                    file.write(b"x")
-                if died < self.lives:
-                    os.kill(os.getpid(), signal.SIGKILL)
+            self.before(shard, number)
+            key = f"{number:08d}"
+            yield Record(key, {"key": key, "value": number + self.offset}, {"txt": str(number + self.offset).encode()})
+            if shard.index == self.fatal:
+                self._die()
+
+    def before(self, shard: ShardSpec, number: int) -> None:
+        """Called before each sample; tests put something else in its place."""
+
+    def parts(self, run: Run) -> Sequence[str]:
+        return [name for name in ("a", "b", "c") if not (run.stage_folder("numbers") / f"{name}.txt").exists()]
+
+    def make_part(self, run: Run, part: str, report: Callable[[str, int, int], None]) -> None:
+        for step in range(3):
+            report(f"learning {part}", step, 3)
+            if self.mistake == "damage":
+                raise DamagedShard("00001.tar: is missing")
+            time.sleep(self.seconds)
+            if part == self.fatal and step == 1:
+                self._die()
+        report(f"learning {part}", 3, 3)
+        (run.stage_folder("numbers") / f"{part}.txt").write_text(f"{part} {self.offset}")
+        with (run.path / "who.txt").open("a") as file:
+            file.write(f"{os.getpid()}\n")
+
+    def _die(self) -> None:
+        assert self.deaths is not None
+        if add_byte(self.deaths) < self.lives:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 @dataclass
 class Together(Numbers):
-    """Numbers, none of which is made before two processes have prepared."""
+    """Numbers; no process makes one before two have loaded."""
 
-    def process(self, shard: ShardSpec, upstream: ShardReader | None) -> Iterator[Record]:
-        assert self.prepared is not None
-        wait_for(lambda: self.prepared.stat().st_size == 2)
-        yield from super().process(shard, upstream)
+    def process(self, shard: ShardSpec, *inputs: ShardReader) -> Iterator[Record]:
+        assert self.loads is not None
+        wait_for(lambda: size(self.loads) == 2)
+        yield from super().process(shard, *inputs)
+
+
+class Doubles(Numbers):
+    """Samples in a space of their own."""
+
+    name, kind, Config, own_space = "doubles", Kind.COMPOSER, Section, True
+
+    def process(self, shard: ShardSpec, *inputs: ShardReader) -> Iterator[Record]:
+        for record in super().process(shard):
+            key = f"doubles-{record.row['value'] - first_number('doubles'):08d}"
+            yield Record(key, record.row | {"key": key}, record.files)
 
 
 @dataclass
@@ -111,15 +156,18 @@ class Squares(Stage):
 
     seconds: float = 0.0
 
-    name, version, upstream = "squares", 1, "numbers"
-    schema = pa.schema([*Numbers.schema, ("square", pa.int64()), ("status", pa.string()), ("reason", pa.string())])
+    name, version, kind, Config, reads = "squares", 1, Kind.LABELER, Section, (Role.IMAGE,)
+    writes = Output(
+        (Role.LABEL,),
+        pa.schema([*NUMBERS, ("square", pa.int64()), ("status", pa.string()), ("reason", pa.string())]),
+    )
 
     def identity(self) -> dict[str, Any]:
         return {}
 
-    def process(self, shard: ShardSpec, upstream: ShardReader | None) -> Iterator[Record]:
-        assert upstream is not None
-        for record in upstream.records():
+    def process(self, shard: ShardSpec, *inputs: ShardReader) -> Iterator[Record]:
+        (numbers,) = inputs
+        for record in numbers.records():
             time.sleep(self.seconds)
             number = int(record.files["txt"])
             odd = number % 2 == 1
@@ -128,12 +176,36 @@ class Squares(Stage):
 
 
 @dataclass
+class Deadly(Squares):
+    """Squares; who makes one dies."""
+
+    def process(self, shard: ShardSpec, *inputs: ShardReader) -> Iterator[Record]:
+        os.kill(os.getpid(), signal.SIGKILL)
+        yield from super().process(shard, *inputs)
+
+
+@dataclass
+class Sums(Stage):
+    """The sum of a number and its square."""
+
+    name, version, kind, Config, reads = "sums", 1, Kind.JUDGE, Section, (Role.IMAGE, Role.LABEL)
+    writes = Output((Role.SCORE,), pa.schema([("key", pa.string()), ("sum", pa.int64())]))
+
+    def identity(self) -> dict[str, Any]:
+        return {}
+
+    def process(self, shard: ShardSpec, *inputs: ShardReader) -> Iterator[Record]:
+        for number, square in zip(*(reader.rows for reader in inputs), strict=True):
+            yield Record(number["key"], {"key": number["key"], "sum": number["value"] + square["square"]})
+
+
+@dataclass
 class LastWords(Squares):
     """Squares; the process that finishes shard 1 is killed before it can say so, if this file is not there yet."""
 
     died: Path = Path()
 
-    def prepare(self) -> None:
+    def load(self) -> None:
         logging.getLogger("dsfactory.run_log").addFilter(self._die)  # hears of a shard between its commit and the news
 
     def _die(self, record: logging.LogRecord) -> bool:
@@ -143,11 +215,39 @@ class LastWords(Squares):
         return True
 
 
-def work_cut_short(task: Task, link: Connection) -> None:
-    """A worker, the first of which in a run is killed in the middle of a message."""
-    died = task.run.parent / "died"
+def steps(*stages: Stage) -> list[Step]:
+    """Stages as steps; each reads those before."""
+    found: list[Step] = []
+    for stage in stages:
+        found.append(Step(stage, tuple(step.as_input() for step in found)))
+    return found
+
+
+def make(run: Run, *stages: Stage, engine=IN_PROCESS, progress=None, limits=UNLIMITED):
+    """Make stages one after the other as an earlier command did; the summary of the last one."""
+    for step in steps(*stages):
+        (summary,) = engine.run(run, [step], progress or Silent(), limits)
+    return summary
+
+
+def add_byte(path: Path) -> int:
+    """Make a file longer; how long it was."""
+    with path.open("ab") as file:
+        before = file.tell()
+        file.write(b"x")
+    return before
+
+
+def size(path: Path | None) -> int:
+    return path.stat().st_size if path is not None and path.exists() else 0
+
+
+def serve_cut_short(start: Start, link: Connection) -> None:
+    """A worker; the first one of a run is killed in the middle of a message."""
+    assert start.task is not None
+    died = start.task.run.path.parent / "died"
     if died.exists():
-        work(task, link)
+        serve(start, link)
     else:
         died.touch()
         os.write(link.fileno(), struct.pack("!i", 100) + b"half of it")

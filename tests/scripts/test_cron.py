@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dsfactory.jobs.config import resolve_config
+from dsfactory.jobs.settings import resolve_config
 from tests.command import tree
 
 CRON = Path(__file__).parents[2] / "scripts" / "cron"

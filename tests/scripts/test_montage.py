@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dsfactory.formats import export
+from dsfactory.formats.exporter import export
 from tests.formats.scenes import CLASSES, HEIGHT, WIDTH, labels, samples
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "montage.py"

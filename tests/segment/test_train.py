@@ -29,6 +29,12 @@ def trained(data=None, config=TINY, seed=0, **options):
     return model
 
 
+@pytest.fixture(scope="module")
+def uninterrupted():
+    """Weights of the plain training."""
+    return weights(trained())
+
+
 def test_it_learns_the_shapes():
     model = trained(shape_pairs(16), SegmentConfig(steps=60, batch_size=8, side=32, learning_rate=0.005))
     test = shape_pairs(10, start=1000)
@@ -37,16 +43,14 @@ def test_it_learns_the_shapes():
     assert mean_iou(counts) > 0.6
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_gives_others():
-    first = weights(trained())
-    assert same(first, weights(trained()))
-    assert not same(first, weights(trained(seed=1)))
+def test_the_same_seed_gives_the_same_weights_and_another_gives_others(uninterrupted):
+    assert same(uninterrupted, weights(trained()))
+    assert not same(uninterrupted, weights(trained(seed=1)))
 
 
-def test_drawing_random_numbers_elsewhere_changes_nothing():
-    first = weights(trained())
+def test_drawing_random_numbers_elsewhere_changes_nothing(uninterrupted):
     again = trained(report=lambda done, total: torch.manual_seed(done))
-    assert same(first, weights(again))
+    assert same(uninterrupted, weights(again))
 
 
 class Killed(Exception):
@@ -54,7 +58,7 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize("at", [1, 3])
-def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, monkeypatch, at):
+def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, monkeypatch, at, uninterrupted):
     monkeypatch.setattr(train, "CHECKPOINT_EVERY_S", 0.0)
     path = tmp_path / "checkpoint.safetensors"
 
@@ -67,7 +71,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, monkeypatch, at
     steps = []
     model = trained(checkpoint=path, report=lambda done, total: steps.append(done))
     assert steps == list(range(at, 5))
-    assert same(weights(trained()), weights(model))
+    assert same(uninterrupted, weights(model))
 
 
 def test_a_finished_training_is_read_and_not_made_again(tmp_path):

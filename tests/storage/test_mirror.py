@@ -8,20 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from dsfactory.core.chain import check_step
 from dsfactory.core.config import ClassSpec
 from dsfactory.core.run import Run
 from dsfactory.core.shard import ShardSpec
+from dsfactory.dataset.labels import finished_shards
 from dsfactory.errors import DamagedShard, UserError
-from dsfactory.jobs.job import finished_shards
+from dsfactory.runner.executors import IN_PROCESS, Local
+from dsfactory.runner.limits import UNLIMITED
 from dsfactory.runner.log import run_log
-from dsfactory.runner.processes import run_workers
 from dsfactory.runner.progress import Silent
-from dsfactory.runner.scheduler import run_stage
 from dsfactory.storage import mirror as mirrors
 from dsfactory.storage.mirror import open_mirror
 from dsfactory.storage.remote import mirror_of, remote_url, shown
 from tests.command import tree
-from tests.runner.toys import Numbers, Squares
+from tests.runner.toys import Numbers, Squares, make, steps
 from tests.s3_server import uploads
 
 CLASSES = (ClassSpec(name="dog"),)
@@ -30,8 +31,11 @@ CLASSES = (ClassSpec(name="dog"),)
 def work(path: Path, *stages, redo=False) -> None:
     with Run.claim(path, CLASSES, 0) as run:
         run.grow(22, 4)
-        for stage in stages:
-            run_stage(run, stage, Silent(), redo)
+        for step in steps(*stages):
+            check_step(run, step, redo)
+            if redo:
+                run.discard(type(step.stage))
+            IN_PROCESS.run(run, [step], Silent(), UNLIMITED)
 
 
 @pytest.fixture
@@ -67,7 +71,7 @@ def test_a_run_in_a_bucket_has_the_bytes_of_a_local_one_and_leaves_nothing_on_th
 def test_workers_upload_what_they_make(url, objects, tmp_path):
     with open_mirror(url, "run") as root, Run.claim(root, CLASSES, 0) as run:
         run.grow(22, 4)
-        run_workers(run, [Numbers(), Numbers()], Silent())
+        make(run, Numbers(), engine=Local((None, None)))
     assert objects() == local_tree(tmp_path, Numbers())
 
 
@@ -106,7 +110,7 @@ def test_tars_are_fetched_when_they_are_read_and_few_lie_here_at_a_time(s3, url,
         assert not fetched
         sizes = {path.name: path.stat().st_size for path in root.glob("numbers/*.tar")}
         assert len(sizes) == 6 and all(sizes.values())
-        work(root, Squares())
+        work(root, Numbers(), Squares())
         assert len(fetched) == 6
         assert sum(path.stat().st_mtime_ns != 0 for path in root.glob("numbers/*.tar")) == 2
         assert {path.name: path.stat().st_size for path in root.glob("numbers/*.tar")} == sizes
@@ -152,7 +156,7 @@ def test_an_upload_does_not_look_at_all_that_is_there(url, objects, tmp_path, mo
     monkeypatch.setattr(os.path, "lexists", lambda path: looked.append(path) or lexists(path))
     with open_mirror(url, "run") as root:
         (root / "squares" / "00003.parquet").unlink()
-        work(root, Squares())
+        work(root, Numbers(), Squares())
     assert len([path for path in looked if Path(path).parent == root / "numbers"]) == 0
     assert objects() == local_tree(tmp_path, Numbers(), Squares())
 

@@ -56,6 +56,10 @@ COCO = {
     "another category": (
         lambda e: edit(annotations(e), lambda c: c["annotations"][0].update(category_id=9)), "unknown category",
     ),
+    "a missing image and no polygon": (
+        lambda e: [p.unlink() for p in e.glob("images/*/*.png")]
+        + [edit(annotations(e), lambda c: c["annotations"][0].update(segmentation=7))], "is missing",
+    ),
     "an annotation of no image": (
         lambda e: edit(annotations(e), lambda c: c["annotations"][0].update(image_id=99)), "belongs to no image",
     ),

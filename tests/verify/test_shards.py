@@ -8,8 +8,8 @@ from dsfactory.core.run import Run
 from dsfactory.core.sample import VOID
 from dsfactory.core.shard import ShardWriter
 from dsfactory.runner.progress import Silent
+from dsfactory.stages import STAGES
 from dsfactory.verify.run import verify_run
-from dsfactory.verify.shards import STAGE_CLASSES
 
 
 def rewrite(path, stage, change):
@@ -18,7 +18,7 @@ def rewrite(path, stage, change):
     reader, spec = run.reader(stage, run.shards()[0]), run.shards()[0]
     records = list(reader.records())
     change(records[0].row, records[0].files)
-    with ShardWriter(run.stage_folder(stage), spec, STAGE_CLASSES[stage].schema, reader.mark.fingerprint) as writer:
+    with ShardWriter(run.stage_folder(stage), spec, STAGES[stage].writes.schema, reader.mark.fingerprint) as writer:
         for record in records:
             writer.add(record)
         writer.commit()

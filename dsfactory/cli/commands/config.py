@@ -1,42 +1,32 @@
 """``dsfactory init`` and ``dsfactory config``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from dsfactory.cli import options as o
 from dsfactory.cli.places import on_disk
 
-config_app = typer.Typer(help="The settings of a run.", no_args_is_help=True, rich_markup_mode="markdown")
+config_app = typer.Typer(help="The settings of a run.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(help="The file to write.", callback=on_disk)]
 Changed = Annotated[bool, typer.Option("--changed", help="Only what differs from the defaults.")]
 
 
-def init(
-    file: File = Path("run.yaml"), classes: o.Classes = None, classes_file: o.ClassesFile = None, num: o.Num = None,
-    model: o.Model = None, setting: o.Set = None, as_json: o.Json = False, quiet: o.Quiet = False,
-) -> None:  # fmt: skip
+def init(flags: dict[str, Any], file: File = Path("run.yaml"), as_json: o.Json = False, quiet: o.Quiet = False) -> None:
     """Write a run.yaml with every setting, its default and what it does, to be edited and given with --config.
 
     Overwrites nothing.
     """
     import json
 
-    from dsfactory.core.config import parse_class_list, read_class_file
     from dsfactory.errors import UserError
-    from dsfactory.jobs.config import merge_settings, parse_setting, resolve_config
     from dsfactory.jobs.describe import commented_yaml
+    from dsfactory.jobs.settings import resolve_config
     from dsfactory.storage.disk import disk_errors
 
-    if classes is not None and classes_file is not None:
-        raise UserError("use --classes or --classes-file, not both")
-    named = parse_class_list(classes or "dog,bird") if classes_file is None else read_class_file(classes_file)
-    flags = {"classes": named, **({"num": num} if num is not None else {})}
-    drawn = {"generate": {"model": model}} if model is not None else {}
-    config = resolve_config(None, None, merge_settings(flags, drawn, *[parse_setting(text) for text in setting or []]))
-    text = commented_yaml(config)
+    text = commented_yaml(resolve_config(None, None, {"classes": ["dog", "bird"], **flags}))
     with disk_errors(file, "nothing was written"):
         try:
             with open(file, "x", encoding="utf-8") as target:
@@ -58,7 +48,7 @@ def config_show(run: o.RunPath = None, changed: Changed = False, as_json: o.Json
 
     from dsfactory.core.run import newest_run
     from dsfactory.jobs.describe import changed_settings, changed_yaml
-    from dsfactory.jobs.job import run_config
+    from dsfactory.jobs.settings import run_config
 
     config = run_config(run if run is not None else newest_run(Path("runs")))
     if as_json:

@@ -18,8 +18,8 @@ Repeats = Annotated[int | None, typer.Option(help="Trainings of each kind; their
 Segmenter = Annotated[
     str | None,
     typer.Option(help="What the network starts from: efficientnet-lite0, which comes with dsfactory and knows "
-                 "ImageNet, or a transformers semantic-segmentation checkpoint, a folder or a hub id [default: a small "
-                 "network from scratch]"),
+                 "ImageNet, or a semantic-segmentation checkpoint of transformers, folder or hub id [default: a "
+                 "small network from scratch]"),
 ]  # fmt: skip
 Side = Annotated[
     int | None, typer.Option(help="Longer side in pixels to which images are scaled for the network [default: 128]")
@@ -35,14 +35,14 @@ Synthetic = Annotated[
     Path | None,
     typer.Option(help="Train on the trainval list of this folder (VOC layout) in place of the run's samples."),
 ]
-NoSplice = Annotated[bool, typer.Option("--no-splice", help="Leave the run's mosaics and pastes out.")]
 ResultOut = Annotated[Path | None, typer.Option(help="Where to [default: RUN/evaluate]", callback=on_disk)]
 
 
 def evaluate(
     run: o.RunPath = None, *, real: Real, steps: Steps = None, repeats: Repeats = None, segmenter: Segmenter = None,
     side: Side = None, batch_size: BatchSize = None, learning_rate: LearningRate = None, seed: Seed = None,
-    device: o.Device = None, synthetic: Synthetic = None, no_splice: NoSplice = False, out: ResultOut = None,
+    device: o.Device = None, synthetic: Synthetic = None, without: o.Without = None,
+    no_splice: o.NoSplice = False, out: ResultOut = None,
     dry_run: o.DryRun = False, as_json: o.Json = False, quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Measure what a run is worth: train on it, test on real images.
@@ -62,10 +62,10 @@ def evaluate(
     from dsfactory.core.config import parse_section
     from dsfactory.core.run import newest_run
     from dsfactory.evaluate.config import EvaluateConfig
-    from dsfactory.jobs.dry_runs import estimate_evaluate
-    from dsfactory.jobs.evaluate import evaluate_job
+    from dsfactory.jobs.evaluate import evaluate_job, plan_evaluation
     from dsfactory.runner.progress import choose_progress
 
+    left_out = [*(without or []), *(["splice"] if no_splice else [])]
     path = run if run is not None else newest_run(Path("runs"))
     network = {
         "checkpoint": segmenter, "steps": steps, "side": side, "batch_size": batch_size, "learning_rate": learning_rate
@@ -78,6 +78,6 @@ def evaluate(
     config = parse_section(EvaluateConfig, settings, "settings")
     with choose_progress(as_json or quiet) as progress:
         if dry_run:
-            output.print_estimate(estimate_evaluate(path, real, config, progress, synthetic, not no_splice), as_json)
-        found = evaluate_job(path, real, config, progress, synthetic, not no_splice, out)
+            output.print_plan(plan_evaluation(path, real, config, progress, synthetic, left_out), as_json)
+        found = evaluate_job(path, real, config, progress, synthetic, left_out, out)
     output.print_evaluation(found, as_json, quiet)

@@ -1,24 +1,48 @@
 """``dsfactory prompts``: look at what would be asked before anything is drawn."""
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dsfactory.cli import options as o
+from dsfactory.cli.lazy import FlagCommand, Group, flagged
 
 if TYPE_CHECKING:
     from dsfactory.jobs.preview import Preview
 
+
+def preview(flags: dict[str, Any], out: o.Out = None, config: o.Config = None, as_json: o.Json = False) -> None:
+    """Show exactly what 'generate' would ask for with the same flags, and how many prompts come from where.
+
+    Generates and writes nothing.
+    """
+    from dsfactory.jobs.preview import preview_prompts
+
+    found = preview_prompts(out, config, flags)
+    if as_json:
+        print(json.dumps(found.as_json(), ensure_ascii=False))
+    else:
+        _print_preview(found)
+
+
+class _Prompts(Group):
+    def made(self) -> dict[str, FlagCommand]:
+        return {"preview": flagged("preview", preview, ("num", "seed", "generate.model", "prompts"))}
+
+
 prompts_app = typer.Typer(
-    help="Look into the caption corpus, and at the prompts of a run.", no_args_is_help=True, rich_markup_mode="markdown"
+    cls=_Prompts,
+    help="Look into the caption corpus, and at the prompts of a run.",
+    no_args_is_help=True,
 )
 
 
 @prompts_app.command("search")
 def prompts_search(
     word: Annotated[str, typer.Argument(help="A class name, such as dog.")],
-    corpus: o.Corpus = None, column: o.Column = None,
+    corpus: Annotated[str | None, typer.Option(help="Captions: coco, parti, or a file [default: coco]")] = None,
+    column: Annotated[str | None, typer.Option(help="Column of your corpus that holds the captions.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many captions to show.")] = 20, as_json: o.Json = False,
 ) -> None:  # fmt: skip
     """Show captions that mention a class."""
@@ -35,27 +59,6 @@ def prompts_search(
         print(f"{item.source:<24} {item.text}")
     if not found:
         print(f"no caption mentions {word!r}: templates would be used")
-
-
-@prompts_app.command("preview")
-def prompts_preview(
-    classes: o.Classes = None, classes_file: o.ClassesFile = None, num: o.Num = None, model: o.Model = None,
-    out: o.Out = None, config: o.Config = None, seed: o.Seed = None, corpus: o.Corpus = None, column: o.Column = None,
-    objects: o.Objects = None, style: o.Style = None, scene: o.Scene = None, weather: o.Weather = None,
-    setting: o.Set = None, as_json: o.Json = False,
-) -> None:  # fmt: skip
-    """Show exactly what 'generate' would ask for with the same flags, and how many prompts come from where.
-
-    Draws and writes nothing.
-    """
-    from dsfactory.cli.commands.flags import generate_flags
-    from dsfactory.jobs.preview import preview_prompts
-
-    found = preview_prompts(out, config, generate_flags(locals() | {"shard_size": None}))
-    if as_json:
-        print(json.dumps(found.as_json(), ensure_ascii=False))
-    else:
-        _print_preview(found)
 
 
 def _print_preview(found: "Preview") -> None:

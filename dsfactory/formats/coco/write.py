@@ -5,14 +5,12 @@ import shutil
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
-import numpy as np
-
 from dsfactory.dataset.sample import ExportSample, Instance, Labels
-from dsfactory.formats.polygons import mask_polygons
-from dsfactory.formats.writer import SPLITS, DatasetWriter, ExportPlan, ImageFormat, Split, encode_image
-from dsfactory.stages.prompts.config import ATTRIBUTES
+from dsfactory.dataset.split import SPLITS, Split
+from dsfactory.formats.coco.segmentation import encode
+from dsfactory.formats.writer import DatasetWriter, ExportPlan
 
-_PROVENANCE = ("prompt", "source", *ATTRIBUTES, "model", "image_seed", "kind", "sources")
+PROVENANCE = ("prompt", "source", "style", "scene", "weather", "model", "image_seed", "kind", "sources")
 """Columns that an image's entry carries on; COCO readers pass over fields they do not know."""
 
 
@@ -26,33 +24,28 @@ class CocoWriter(DatasetWriter):
     API's own instructions, which Datumaro insists on.
     """
 
-    version: ClassVar[int] = 1
-    image_formats: ClassVar[tuple[ImageFormat, ...]] = ("png", "jpg")
+    folders: ClassVar[tuple[str, ...]] = ("annotations", "images/train", "images/val")
     supports_rle: ClassVar[bool] = True
+    has_checksums: ClassVar[bool] = False
 
     def __init__(self, root: Path, plan: ExportPlan) -> None:
         super().__init__(root, plan)
-        (root / "annotations").mkdir()
         self._splits: dict[Split, _SplitFile] = {}
         for split in SPLITS:
-            (root / "images" / split).mkdir(parents=True)
             json_file = self.stream(f"annotations/instances_{split}.json")
             # Images and annotations are two lists of one file: the second waits in a file of its own.
             self._splits[split] = _SplitFile(json_file, self.stream(f"{split}.part"), _header(plan, split))
 
-    def add(self, sample: ExportSample, labels: Labels, split: Split) -> int:
-        name = f"{sample.key}.{self.plan.image_format}"
-        self.write(f"images/{split}/{name}", encode_image(sample.image_png, self.plan.image_format))
+    def add(self, sample: ExportSample, labels: Labels, split: Split) -> None:
+        name = self.image_name(sample)
+        self.write(f"images/{split}/{name}", self.image(sample))
         image_id = int(sample.row["number"]) + 1
-        provenance = {column: sample.row[column] for column in _PROVENANCE if sample.row.get(column) is not None}
+        provenance = {column: sample.row[column] for column in PROVENANCE if sample.row.get(column) is not None}
         image = {"id": image_id, "file_name": name, "width": labels.width, "height": labels.height, "license": 1}
         file = self._splits[split]
         file.add_image({**image, **provenance})
-        instances = 0
         for instance in labels.objects():
-            file.add_annotation(image_id, instance, _segmentation(instance, self.plan.rle))
-            instances += 1
-        return instances
+            file.add_annotation(image_id, instance, encode(instance.pixels, self.plan.rle))
 
     def finish(self) -> None:
         for split, file in self._splits.items():
@@ -108,15 +101,6 @@ def _header(plan: ExportPlan, split: Split) -> dict[str, Any]:
             {"id": number, "name": name, "supercategory": ""} for number, name in enumerate(plan.classes, start=1)
         ],
     }
-
-
-def _segmentation(instance: Instance, rle: bool) -> Any:
-    if not rle:
-        return [ring.ravel().tolist() for ring in mask_polygons(instance.pixels)]
-    from pycocotools import mask as coco_mask
-
-    encoded = coco_mask.encode(np.asfortranarray(instance.pixels, dtype=np.uint8))
-    return {"size": list(encoded["size"]), "counts": encoded["counts"].decode("ascii")}
 
 
 def _json(value: Any) -> bytes:

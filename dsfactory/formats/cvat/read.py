@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from dsfactory.core.sample import VOID
 from dsfactory.errors import UserError
-from dsfactory.formats.reading.labels import FixedLabels
-from dsfactory.formats.reading.reading import check_size, class_id
+from dsfactory.formats.cvat.write import VOID_LABEL
+from dsfactory.formats.reading.images import check_size
+from dsfactory.formats.reading.labels import FixedLabels, class_id
 from dsfactory.formats.reading.source import Source
 
-VOID_LABEL = "void"
 _SUBPIXEL = 4
 """Bits of a polygon corner's fraction that OpenCV takes into account."""
 
@@ -31,7 +31,7 @@ def read_cvat(source: Source, classes: Sequence[str]) -> Iterator[FixedLabels]:
     names = source.find("annotations.xml") or source.find("*.xml")
     if len(names) != 1:
         raise UserError(f"{source.path} has {len(names)} XML files where CVAT for images 1.1 has one, annotations.xml")
-    images = {PurePosixPath(name).stem: name for name in source.find("images/**/*", "images/*")}
+    images = source.by_key("images/**/*", "images/*")
     with source.file(names[0]) as file:
         try:
             for _, element in ElementTree.iterparse(file):
@@ -40,8 +40,7 @@ def read_cvat(source: Source, classes: Sequence[str]) -> Iterator[FixedLabels]:
                 if element.tag == "image":
                     key = PurePosixPath(element.attrib["name"]).stem
                     mask, instances = _draw(element, classes)
-                    image = source.read(images[key]) if key in images else None
-                    yield FixedLabels(key, mask, instances, True, image)
+                    yield FixedLabels(key, mask, instances, True, source.read_if(images.get(key)))
                     element.clear()
         except (ElementTree.ParseError, KeyError, ValueError, OverflowError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)

@@ -1,4 +1,4 @@
-"""CVAT for images 1.1: masks that a person can mend with a brush, to be brought back with ``dsfactory import``."""
+"""CVAT for images 1.1: masks that a person can correct with a brush, to be brought back with ``dsfactory import``."""
 
 import json
 from collections.abc import Iterator
@@ -9,14 +9,15 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from dsfactory.core.png import voc_palette
 from dsfactory.core.sample import VOID
-from dsfactory.dataset.sample import ExportSample, Labels
+from dsfactory.dataset.sample import ExportSample, Labels, box_of
+from dsfactory.dataset.split import Split
 from dsfactory.errors import UserError
-from dsfactory.formats.writer import DatasetWriter, ExportPlan, ImageFormat, Split, encode_image
+from dsfactory.formats.colours import voc_colour
+from dsfactory.formats.writer import DatasetWriter, ExportPlan
 
 VOID_LABEL = "void"
-"""Name of the label that marks pixels of which nothing is said."""
+"""Name of the label for pixels about which nothing is said."""
 
 
 class CvatWriter(DatasetWriter):
@@ -27,15 +28,12 @@ class CvatWriter(DatasetWriter):
     (https://docs.cvat.ai/docs/dataset_management/formats/format-cvat)
     """
 
-    version: ClassVar[int] = 1
-    image_formats: ClassVar[tuple[ImageFormat, ...]] = ("png", "jpg")
-    has_checksums: ClassVar[bool] = True
+    folders: ClassVar[tuple[str, ...]] = ("images",)
 
     def __init__(self, root: Path, plan: ExportPlan) -> None:
         super().__init__(root, plan)
         if VOID_LABEL in plan.classes:
             raise UserError(f"cvat needs the label {VOID_LABEL!r} for pixels that are left open: rename the class")
-        (root / "images").mkdir()
         labels = list(_labels(plan.classes))
         self.write("labels.json", json.dumps(labels, indent=1, ensure_ascii=False).encode() + b"\n")
         self._file = self.stream("annotations.xml")
@@ -43,32 +41,27 @@ class CvatWriter(DatasetWriter):
         self._file.write(_meta(labels) + b"\n")
         self._images = 0
 
-    def add(self, sample: ExportSample, labels: Labels, split: Split) -> int:
-        name = f"{sample.key}.{self.plan.image_format}"
-        self.write(f"images/{name}", encode_image(sample.image_png, self.plan.image_format))
+    def add(self, sample: ExportSample, labels: Labels, split: Split) -> None:
+        name = self.image_name(sample)
+        self.write(f"images/{name}", self.image(sample))
         image = ElementTree.Element(
             "image", id=str(self._images), name=name, width=str(labels.width), height=str(labels.height)
         )
         self._images += 1
         if np.any(labels.mask == VOID):
             _append_mask(image, VOID_LABEL, labels.mask == VOID, 0)
-        instances = 0
         for instance in labels.objects():
             _append_mask(image, self.plan.classes[instance.category - 1], instance.pixels, 1)
-            instances += 1
         ElementTree.indent(image)
         self._file.write(ElementTree.tostring(image, encoding="utf-8") + b"\n")
-        return instances
 
     def finish(self) -> None:
         self._file.write(b"</annotations>\n")
 
 
 def _labels(classes: tuple[str, ...]) -> Iterator[dict[str, object]]:
-    palette = voc_palette()
     for number, name in (*enumerate(classes, start=1), (VOID, VOID_LABEL)):
-        colour = palette[3 * number : 3 * number + 3].hex()
-        yield {"name": name, "color": f"#{colour}", "type": "any", "attributes": []}
+        yield {"name": name, "color": f"#{bytes(voc_colour(number)).hex()}", "type": "any", "attributes": []}
 
 
 def _meta(labels: list[dict[str, object]]) -> bytes:
@@ -87,19 +80,19 @@ def _meta(labels: list[dict[str, object]]) -> bytes:
 
 
 def _append_mask(image: ElementTree.Element, label: str, pixels: NDArray[np.bool_], z_order: int) -> None:
-    rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
-    window = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    x, y, width, height = box_of(pixels)
+    runs = run_lengths(pixels[y : y + height, x : x + width])
     ElementTree.SubElement(
         image,
         "mask",
         label=label,
         source="auto",
         occluded="0",
-        rle=", ".join(map(str, run_lengths(window))),
-        left=str(columns[0]),
-        top=str(rows[0]),
-        width=str(window.shape[1]),
-        height=str(window.shape[0]),
+        rle=", ".join(map(str, runs)),
+        left=str(x),
+        top=str(y),
+        width=str(width),
+        height=str(height),
         z_order=str(z_order),
     )
 

@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import BinaryIO, ClassVar
+from typing import BinaryIO
 
 from dsfactory.dataset.sample import ExportSample, Labels
+from dsfactory.dataset.split import Split
 from dsfactory.formats.description import dataset_card, describe_sample
-from dsfactory.formats.writer import DatasetWriter, ExportPlan, ImageFormat, Split, encode_image
+from dsfactory.formats.writer import DatasetWriter, ExportPlan
 
 SPLIT_NAMES: dict[Split, str] = {"train": "train", "val": "validation"}
 """What the Hugging Face libraries call the splits."""
@@ -21,33 +22,24 @@ class HuggingFaceWriter(DatasetWriter):
     split has no folder.
     """
 
-    version: ClassVar[int] = 1
-    image_formats: ClassVar[tuple[ImageFormat, ...]] = ("png", "jpg")
-    has_checksums: ClassVar[bool] = True
-
     def __init__(self, root: Path, plan: ExportPlan) -> None:
         super().__init__(root, plan)
         self._tables: dict[Split, BinaryIO] = {}
         self.write("README.md", dataset_card(plan).encode())
 
-    def add(self, sample: ExportSample, labels: Labels, split: Split) -> int:
+    def add(self, sample: ExportSample, labels: Labels, split: Split) -> None:
         top = SPLIT_NAMES[split]
         if split not in self._tables:
             for folder in ("images", "masks", "instances"):
                 (self.root / top / folder).mkdir(parents=True)
             self._tables[split] = self.stream(f"{top}/metadata.jsonl")
         files = {
-            "file_name": (f"images/{sample.key}.{self.plan.image_format}",
-                          encode_image(sample.image_png, self.plan.image_format)),
+            "file_name": (f"images/{self.image_name(sample)}", self.image(sample)),
             "mask_file_name": (f"masks/{sample.key}.png", sample.mask_png),
             "instances_file_name": (f"instances/{sample.key}.png", sample.instances_png),
-        }  # fmt: skip
+        }
         for name, data in files.values():
             self.write(f"{top}/{name}", data)
-        row = describe_sample(sample, labels, self.plan)
-        row = {column: name for column, (name, _) in files.items()} | row
+        named = {column: name for column, (name, _) in files.items()}
+        row = named | describe_sample(sample, labels, self.plan)
         self._tables[split].write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
-        return len(row["objects"]["id"])
-
-    def finish(self) -> None:
-        """Nothing ends the dataset: each line of its tables stands for itself."""

@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dsfactory.dataset.sample import ExportSample, Labels
+from dsfactory.dataset.split import Split
 from dsfactory.formats.description import dataset_card, describe_sample
 from dsfactory.formats.huggingface.write import SPLIT_NAMES
-from dsfactory.formats.writer import DatasetWriter, ExportPlan, ImageFormat, Split, encode_image
+from dsfactory.formats.writer import DatasetWriter, ExportPlan
 
 ROWS_PER_GROUP = 16
 """Rows that are in memory at once, and the least that a reader has to load for one of them."""
@@ -37,29 +38,24 @@ class ParquetWriter(DatasetWriter):
     palette PNGs whose values are ids: 0 background, 255 void.
     """
 
-    version: ClassVar[int] = 1
-    image_formats: ClassVar[tuple[ImageFormat, ...]] = ("png", "jpg")
-    has_checksums: ClassVar[bool] = True
+    folders: ClassVar[tuple[str, ...]] = ("data",)
 
     def __init__(self, root: Path, plan: ExportPlan) -> None:
         super().__init__(root, plan)
-        (root / "data").mkdir()
         features = json.dumps({"info": {"features": _features(plan)}})
         self._schema = pa.schema(_COLUMNS, metadata={"huggingface": features})
         self._files: dict[Split, _RowFiles] = {}
         self.write("README.md", dataset_card(plan).encode())
 
-    def add(self, sample: ExportSample, labels: Labels, split: Split) -> int:
+    def add(self, sample: ExportSample, labels: Labels, split: Split) -> None:
         if split not in self._files:
             self._files[split] = _RowFiles(self, f"data/{SPLIT_NAMES[split]}", self._schema)
             self._streams.push(self._files[split].discard)
-        image = encode_image(sample.image_png, self.plan.image_format)
         row = describe_sample(sample, labels, self.plan)
-        row["image"] = {"bytes": image, "path": f"{sample.key}.{self.plan.image_format}"}
+        row["image"] = {"bytes": self.image(sample), "path": self.image_name(sample)}
         row["mask"] = {"bytes": sample.mask_png, "path": f"{sample.key}.png"}
         row["instances"] = {"bytes": sample.instances_png, "path": f"{sample.key}.png"}
         self._files[split].add(row)
-        return len(row["objects"]["id"])
 
     def finish(self) -> None:
         for files in self._files.values():
@@ -106,12 +102,18 @@ class _RowFiles:
 
 
 def _features(plan: ExportPlan) -> dict[str, Any]:
-    """The columns as ``datasets.Features`` writes them down; a list is one of its first element's kind."""
-    image = {"_type": "Image"}
-    text, integer = ({"dtype": kind, "_type": "Value"} for kind in ("string", "int64"))
-    category = {"names": ["background", *plan.classes], "_type": "ClassLabel"}
-    return {
-        "image": image, "mask": image, "instances": image, "key": text, "prompt": text, "model": text,
-        "image_seed": integer, "width": integer, "height": integer, "classes": [text],
-        "objects": {"id": [integer], "category": [category], "bbox": [[integer]], "area": [integer]},
-    }  # fmt: skip
+    """The columns as ``datasets.Features`` writes them down."""
+    features = {name: _feature(kind) for name, kind in _COLUMNS.items()}
+    features["objects"]["category"] = [{"names": ["background", *plan.classes], "_type": "ClassLabel"}]
+    return features
+
+
+def _feature(kind: pa.DataType) -> Any:
+    """A column's type; a list is one of its first element's kind."""
+    if kind == _IMAGE:
+        return {"_type": "Image"}
+    if pa.types.is_list(kind):
+        return [_feature(kind.value_type)]
+    if pa.types.is_struct(kind):
+        return {part.name: _feature(part.type) for part in kind}
+    return {"dtype": str(kind), "_type": "Value"}

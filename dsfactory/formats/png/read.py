@@ -7,8 +7,8 @@ import numpy as np
 
 from dsfactory.core.sample import VOID
 from dsfactory.errors import UserError
+from dsfactory.formats.reading.images import decode
 from dsfactory.formats.reading.labels import FixedLabels
-from dsfactory.formats.reading.reading import decode
 from dsfactory.formats.reading.source import Source
 
 
@@ -21,7 +21,7 @@ def read_png(source: Source, classes: Sequence[str]) -> Iterator[FixedLabels]:
     names = source.find("ann_dir/*.png", "ann_dir/*/*.png") or source.find("*.png")
     if not names:
         raise UserError(f"{source.path} has no PNG")
-    images = {PurePosixPath(name).stem: name for name in source.find("img_dir/*", "img_dir/*/*")}
+    images = source.by_key("img_dir/*", "img_dir/*/*")
     for name in names:
         key = PurePosixPath(name).stem
         image = decode(source.read(name), name)
@@ -30,4 +30,4 @@ def read_png(source: Source, classes: Sequence[str]) -> Iterator[FixedLabels]:
         mask = np.array(image, dtype=np.uint8)
         if np.any((mask > len(classes)) & (mask != VOID)):
             raise UserError(f"{name} has ids beyond the run's {len(classes)} classes (and 255 for void)")
-        yield FixedLabels(key, mask, None, True, source.read(images[key]) if key in images else None)
+        yield FixedLabels(key, mask, None, True, source.read_if(images.get(key)))

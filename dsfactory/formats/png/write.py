@@ -7,10 +7,11 @@ from typing import ClassVar
 
 from PIL import Image
 
-from dsfactory.core.png import voc_palette
-from dsfactory.core.sample import BACKGROUND, VOID
+from dsfactory.core.sample import VOID
 from dsfactory.dataset.sample import ExportSample, Labels
-from dsfactory.formats.writer import SPLITS, DatasetWriter, ExportPlan, ImageFormat, Split, encode_image
+from dsfactory.dataset.split import Split
+from dsfactory.formats.colours import voc_colour
+from dsfactory.formats.writer import DatasetWriter, ExportPlan, ImageFormat
 
 
 class PngWriter(DatasetWriter):
@@ -21,33 +22,23 @@ class PngWriter(DatasetWriter):
     colours by id. Grey rather than palette, since readers that ask for colours turn a palette into other values.
     """
 
-    version: ClassVar[int] = 1
     image_formats: ClassVar[tuple[ImageFormat, ...]] = ("jpg", "png")
-    has_checksums: ClassVar[bool] = True
+    folders: ClassVar[tuple[str, ...]] = ("img_dir/train", "img_dir/val", "ann_dir/train", "ann_dir/val")
 
     def __init__(self, root: Path, plan: ExportPlan) -> None:
         super().__init__(root, plan)
-        for kind in ("img_dir", "ann_dir"):
-            for split in SPLITS:
-                (root / kind / split).mkdir(parents=True)
-        palette = voc_palette()
         names = ("background", *plan.classes)
         metainfo = {
             "classes": names,
-            "palette": [list(palette[3 * number : 3 * number + 3]) for number in range(BACKGROUND, len(names))],
+            "palette": [voc_colour(number) for number in range(len(names))],
             "ignore_index": VOID,
             "reduce_zero_label": False,
         }
         self.write("metainfo.json", json.dumps(metainfo, ensure_ascii=False).encode() + b"\n")
 
-    def add(self, sample: ExportSample, labels: Labels, split: Split) -> int:
-        image = encode_image(sample.image_png, self.plan.image_format)
-        self.write(f"img_dir/{split}/{sample.key}.{self.plan.image_format}", image)
+    def add(self, sample: ExportSample, labels: Labels, split: Split) -> None:
+        self.write(f"img_dir/{split}/{self.image_name(sample)}", self.image(sample))
         self.write(f"ann_dir/{split}/{sample.key}.png", grey_png(labels))
-        return sum(1 for _ in labels.objects())
-
-    def finish(self) -> None:
-        """Nothing ends such a dataset: each of its files is complete."""
 
 
 def grey_png(labels: Labels) -> bytes:

@@ -1,5 +1,6 @@
 """Labels as they come back, in the run's own terms."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsfactory.core.sample import BACKGROUND, VOID
+from dsfactory.errors import UserError
 
 MAX_INSTANCES = 254
 
@@ -29,6 +31,17 @@ class FixedLabels:
     instances: NDArray[np.integer] | None
     knows_void: bool
     image: bytes | None = None
+
+
+def class_id(label: str, classes: Sequence[str]) -> int:
+    """The id of a class by its name.
+
+    Raises:
+        UserError: the run has no such class.
+    """
+    if label not in classes:
+        raise UserError(f"the label {label[:60]!r} is no class of the run: it has {', '.join(classes)} (and void)")
+    return list(classes).index(label) + 1
 
 
 def finished(fixed: FixedLabels, before: NDArray[np.uint8] | None) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

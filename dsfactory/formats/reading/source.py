@@ -50,6 +50,10 @@ class Source:
         """Names that match one of the patterns, which may begin anywhere in the path: ``SegmentationClass/*.png``."""
         return [name for name in self.names if any(PurePosixPath(name).match(pattern) for pattern in patterns)]
 
+    def by_key(self, *patterns: str) -> dict[str, str]:
+        """Those names by sample key, which is the file's name without its extension."""
+        return {PurePosixPath(name).stem: name for name in self.find(*patterns)}
+
     @contextmanager
     def file(self, name: str) -> Iterator[IO[bytes]]:
         """One of the files, open for reading.
@@ -78,3 +82,7 @@ class Source:
         """One of the files as bytes; errors as :meth:`file`."""
         with self.file(name) as file:
             return file.read(MAX_BYTES)
+
+    def read_if(self, name: str | None) -> bytes | None:
+        """One of the files as bytes, where there is one."""
+        return None if name is None else self.read(name)

@@ -1,45 +1,39 @@
 """Examine a PASCAL VOC export."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from typing import ClassVar
 from xml.etree import ElementTree
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsfactory.core.png import decode_index_png
 from dsfactory.dataset.label_faults import instance_faults, mask_faults
-from dsfactory.dataset.sample import Labels
-from dsfactory.formats import ExportSample
-from dsfactory.formats.checker import ExportCheck, Place
-from dsfactory.formats.writer import SPLITS
-
-_FOLDERS = {
-    "JPEGImages": "jpg",
-    "SegmentationClass": "png",
-    "SegmentationClassRaw": "png",
-    "SegmentationObject": "png",
-    "Annotations": "xml",
-}
+from dsfactory.dataset.sample import ExportSample, Labels
+from dsfactory.formats.checker import ContentCheck, Place
+from dsfactory.formats.voc.layout import FOLDERS, LISTS, SUBSETS, box_corners, list_name
 
 
-class VocCheck(ExportCheck):
+class VocCheck(ContentCheck):
     """Reads the lists under ``ImageSets`` and what they name."""
 
+    lists: ClassVar[str] = "ImageSets"
+
     def faults(self) -> Iterator[Place]:
-        self._keys: set[str] = set()
         yield from self._list_faults()
-        for key in sorted(self._keys):
-            self.images += 1
+        self.images = len(self.found)
+        for key in sorted(self.found):
             yield from self._sample_faults(key)
-        for folder, extension in _FOLDERS.items():
+        for folder, extension in FOLDERS.items():
             names = {path.name for path in (self.root / folder).glob("*")}
-            for name in sorted(names - {f"{key}.{extension}" for key in self._keys}):
+            for name in sorted(names - {f"{key}.{extension}" for key in self.found}):
                 yield f"{folder}/{name}", "is on no list"
 
     def _list_faults(self) -> Iterator[Place]:
-        for kind in ("Segmentation", "Main"):
+        for kind in LISTS:
             lists: dict[str, list[str]] = {}
-            for subset in (*SPLITS, "trainval"):
-                place = f"ImageSets/{kind}/{subset}.txt"
+            for subset in SUBSETS:
+                place = list_name(kind, subset)
                 try:
                     lists[subset] = (self.root / place).read_text(encoding="utf-8").split()
                 except (OSError, UnicodeDecodeError) as error:
@@ -52,27 +46,23 @@ class VocCheck(ExportCheck):
                 if len(lists[subset]) != expected:
                     yield place, f"names {len(lists[subset])} images instead of {expected}"
             if sorted(lists["train"] + lists["val"]) != sorted(lists["trainval"]):
-                yield f"ImageSets/{kind}/trainval.txt", "is not train and val together"
-            self._keys |= {key for keys in lists.values() for key in keys if key.isascii() and key.isdigit()}
+                yield list_name(kind, "trainval"), "is not train and val together"
+            keys = {key for listed in lists.values() for key in listed if key.isascii() and key.isdigit()}
+            self.found |= {key: f"JPEGImages/{key}.jpg" for key in sorted(keys)}
 
     def _sample_faults(self, key: str) -> Iterator[Place]:
-        image, mask_place, object_place = (
-            f"JPEGImages/{key}.jpg", f"SegmentationClass/{key}.png", f"SegmentationObject/{key}.png",
-        )  # fmt: skip
-        place = image
+        image, mask_place, raw_place, object_place, box_place = (
+            f"{folder}/{key}.{extension}" for folder, extension in FOLDERS.items()
+        )
         try:
-            size = self.image_size(image)
-            place = mask_place
-            mask = self._mask(place)
+            size = self.image_size(place := image)
+            mask = self._mask(place := mask_place)
             wrong = [*mask_faults(mask, size, range(1, len(self.classes) + 1))]
-            place = object_place
-            instances = self._mask(place)
+            instances = self._mask(place := object_place)
             wrong += instance_faults(mask, instances)
-            place = f"SegmentationClassRaw/{key}.png"
-            if not np.array_equal(self._mask(place), mask):
+            if not np.array_equal(self._mask(place := raw_place), mask):
                 yield place, f"differs from {mask_place}"
-            place = f"Annotations/{key}.xml"
-            if not wrong and self._boxes(place) != self._expected_boxes(Labels(mask, instances)):
+            if not wrong and self._boxes(place := box_place) != self._expected_boxes(Labels(mask, instances)):
                 yield place, f"its objects are not those of {object_place}"
         except ValueError as error:
             yield place, str(error)
@@ -80,43 +70,25 @@ class VocCheck(ExportCheck):
         for text in wrong:
             yield mask_place, text
 
-    def _mask(self, place: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-        try:
-            return decode_index_png((self.root / place).read_bytes())
-        except OSError as error:
-            raise ValueError("is missing" if isinstance(error, FileNotFoundError) else str(error)) from error
+    def _mask(self, place: str) -> NDArray[np.uint8]:
+        return decode_index_png(self.read(place))
 
     def _boxes(self, place: str) -> list[tuple[str, ...]]:
         try:
-            annotation = ElementTree.parse(self.root / place)
-        except FileNotFoundError:
-            raise ValueError("is missing") from None
-        except (OSError, ElementTree.ParseError) as error:
+            annotation = ElementTree.fromstring(self.read(place))
+        except ElementTree.ParseError as error:
             raise ValueError(f"is not readable XML ({error})") from error
-        names = ("name", "bndbox/xmin", "bndbox/ymin", "bndbox/xmax", "bndbox/ymax")
+        names = ("name", *(f"bndbox/{corner}" for corner in ("xmin", "ymin", "xmax", "ymax")))
         return [tuple(item.findtext(name, "") for name in names) for item in annotation.iter("object")]
 
     def _expected_boxes(self, labels: Labels) -> list[tuple[str, ...]]:
-        boxes = []
-        for instance in labels.objects():
-            x, y, width, height = instance.box
-            box = (str(value) for value in (x + 1, y + 1, x + width, y + height))
-            boxes.append((self.classes[instance.category - 1], *box))
-        return boxes
+        return [
+            (self.classes[instance.category - 1], *map(str, box_corners(instance).values()))
+            for instance in labels.objects()
+        ]
 
-    def compare(self, samples: Iterable[ExportSample]) -> Iterator[Place]:
-        left = set(self._keys)
-        for sample in samples:
-            if sample.key not in left:
-                yield "ImageSets", f"sample {sample.key} of the run is on no list"
-                continue
-            left.remove(sample.key)
-            image = f"JPEGImages/{sample.key}.jpg"
-            if not self.same_image(image, sample):
-                yield image, "is not the image of the run's sample"
-            for folder, data in (("SegmentationClass", sample.mask_png), ("SegmentationObject", sample.instances_png)):
-                path = self.root / folder / f"{sample.key}.png"
-                if path.exists() and path.read_bytes() != data:
-                    yield f"{folder}/{sample.key}.png", "is not the mask of the run's sample"
-        for key in sorted(left):
-            yield f"JPEGImages/{key}.jpg", "is no sample of the run"
+    def label_faults(self, name: str, sample: ExportSample) -> Iterator[Place]:
+        for folder, data in (("SegmentationClass", sample.mask_png), ("SegmentationObject", sample.instances_png)):
+            path = self.root / folder / f"{sample.key}.png"
+            if path.exists() and path.read_bytes() != data:
+                yield f"{folder}/{path.name}", "is not the mask of the run's sample"

@@ -1,10 +1,8 @@
 """Read a labelled set of real images in the folder layout of PASCAL VOC."""
 
 import hashlib
-import io
 import json
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,10 +14,17 @@ from PIL import Image as Pillow
 from PIL import ImageOps
 
 from dsfactory.core.config import read_text
-from dsfactory.core.png import MAX_PIXELS, voc_palette
 from dsfactory.core.sample import VOID
 from dsfactory.errors import UserError
-from dsfactory.segment.data import Image, Labels
+from dsfactory.formats.colours import Colour, labels_of, voc_colour
+from dsfactory.formats.reading.images import open_image, rgb_pixels
+from dsfactory.formats.voc.layout import LABELMAP, list_name, parse_labelmap
+
+Image = NDArray[np.uint8]
+"""RGB: uint8 of shape (height, width, 3)."""
+
+Labels = NDArray[np.uint8]
+"""A label map: uint8 of shape (height, width)."""
 
 VOC_CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
@@ -27,7 +32,6 @@ VOC_CLASSES = (
 )  # fmt: skip
 """Names of the ids 0 to 20 in PASCAL VOC 2012, for folders that name none."""
 
-VOID_NAMES = frozenset({"void", "ignore", "ignored", "unlabelled", "unlabeled"})
 MAX_FILE = 256_000_000
 """Largest image file in bytes."""
 MAX_LIST = 64_000_000
@@ -50,7 +54,7 @@ class VocFolder:
 
     root: Path
     names: tuple[str, ...]
-    colours: tuple[tuple[int, int, int], ...]
+    colours: tuple[Colour, ...]
 
     @classmethod
     def open(cls, root: Path) -> "VocFolder":
@@ -64,11 +68,15 @@ class VocFolder:
         for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
             if not (root / name).is_dir():
                 raise UserError(f"{root} has no folder {name}: it is not in the layout of PASCAL VOC")
-        path = root / "labelmap.txt"
-        if path.exists():
-            names, colours = _read_labelmap(path)
-        else:
-            names, colours = VOC_CLASSES, tuple(_palette()[: len(VOC_CLASSES)])
+        path = root / LABELMAP
+        if not path.exists():
+            return cls(root, VOC_CLASSES, tuple(map(voc_colour, range(len(VOC_CLASSES)))))
+        labels = parse_labelmap(read_text(path, "label map"), str(path))
+        if not labels or labels[0][0].lower() != "background":
+            raise UserError(f"{path}: its first label is to be 'background', which has the id 0 in the masks")
+        if len(labels) > VOID + 1:
+            raise UserError(f"{path} names {len(labels)} labels: masks of 8 bits hold {VOID + 1}")
+        names, colours = zip(*labels, strict=True)
         return cls(root, names, colours)
 
     def images(self, split: str, table: NDArray[np.uint8]) -> "VocImages":
@@ -81,10 +89,10 @@ class VocFolder:
         Raises:
             UserError: no list, an empty one, or a file that it names is missing.
         """
-        return VocImages(self, split, table, [self._item(split, name) for name in self._names(split)])
+        return VocImages(self, table, [self._item(split, name) for name in self._names(split)])
 
     def _names(self, split: str) -> list[str]:
-        path = self.root / "ImageSets" / "Segmentation" / f"{split}.txt"
+        path = self.root / list_name("Segmentation", split)
         if not path.exists():
             raise UserError(f"{path} is missing: it is to name an image per line, without extension")
         names = [line.strip() for line in read_text(path, "list", MAX_LIST).splitlines() if line.strip()]
@@ -134,8 +142,8 @@ class VocSummary:
 class VocImages:
     """The labelled images of one list, read when they are asked for."""
 
-    def __init__(self, folder: VocFolder, split: str, table: NDArray[np.uint8], items: Sequence[VocItem]) -> None:
-        self.folder, self.split, self.items = folder, split, items
+    def __init__(self, folder: VocFolder, table: NDArray[np.uint8], items: Sequence[VocItem]) -> None:
+        self.folder, self.items = folder, items
         self._table = table
 
     def __len__(self) -> int:
@@ -165,9 +173,10 @@ class VocImages:
         return VocSummary(digest.hexdigest(), frozenset(labels - {VOID}))
 
     @cached_property
-    def _by_colour(self) -> dict[int, int]:
-        colours = {_packed(colour): label for label, colour in reversed(list(enumerate(self.folder.colours)))}
-        return {_packed(_palette()[VOID]): VOID, **colours}
+    def _by_colour(self) -> dict[Colour, int]:
+        # Of two labels of one colour the first counts.
+        colours = {colour: label for label, colour in reversed(list(enumerate(self.folder.colours)))}
+        return {voc_colour(VOID): VOID, **colours}
 
     def _decode(self, item: VocItem, image: bytes, mask: bytes) -> tuple[Image, Labels]:
         labels = self._labels(item.mask, mask)
@@ -177,7 +186,7 @@ class VocImages:
         """uint8 ``(height, width)``, ids of this folder."""
         picture = _open(path, data)
         if picture.mode in ("RGB", "RGBA"):
-            return self._from_colours(path, np.array(picture.convert("RGB")))
+            return self._from_colours(path, rgb_pixels(picture))
         if picture.mode not in ("P", "L", "1", "I", "I;16"):
             raise UserError(f"{path}: a mask holds class ids (palette or grey) or colours, not {picture.mode} pixels")
         values = np.array(picture, dtype=np.int64)
@@ -189,22 +198,19 @@ class VocImages:
             )
         return values.astype(np.uint8)
 
-    def _from_colours(self, path: Path, pixels: NDArray[np.uint8]) -> Labels:
-        packed = pixels.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
-        colours, places = np.unique(packed, return_inverse=True)
-        unknown = [colour for colour in colours.tolist() if colour not in self._by_colour]
-        if unknown:
-            red, green, blue = unknown[0] >> 16, unknown[0] >> 8 & 255, unknown[0] & 255
+    def _from_colours(self, path: Path, pixels: Image) -> Labels:
+        try:
+            return labels_of(pixels, self._by_colour)
+        except KeyError as error:
+            colour = ",".join(map(str, error.args[0]))
             raise UserError(
-                f"{path} is painted in colours, and {self._source} has no label of the colour {red},{green},{blue}: "
-                "add a line 'name:red,green,blue::' to labelmap.txt, or store class ids"
-            )
-        ids = np.array([self._by_colour[colour] for colour in colours.tolist()], np.uint8)
-        return ids[places].reshape(packed.shape)
+                f"{path} is painted in colours, and {self._source} has no label of the colour {colour}: add a line "
+                "'name:red,green,blue::' to labelmap.txt, or store class ids"
+            ) from None
 
     @property
     def _source(self) -> str:
-        path = self.folder.root / "labelmap.txt"
+        path = self.folder.root / LABELMAP
         return str(path) if path.exists() else "PASCAL VOC 2012 (there is no labelmap.txt)"
 
 
@@ -215,7 +221,7 @@ def _fitting(item: VocItem, data: bytes, shape: tuple[int, ...]) -> Image:
     upright = ImageOps.exif_transpose(picture) if turned else picture
     for candidate in (upright, picture):
         if candidate.size == shape[::-1]:
-            return np.array(candidate.convert("RGB"), dtype=np.uint8)
+            return rgb_pixels(candidate)
     raise UserError(
         f"{item.mask} has {shape[1]} × {shape[0]} pixels and its image {picture.width} × {picture.height}: "
         "make them the same size"
@@ -235,44 +241,6 @@ def _open(path: Path, data: bytes) -> Pillow.Image:
         UserError: it is none, it is cut short, or it claims too many pixels.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)  # the next lines are stricter
-            picture = Pillow.open(io.BytesIO(data), formats=("JPEG", "PNG"))
-        if picture.width * picture.height > MAX_PIXELS:
-            raise ValueError(f"{picture.width} × {picture.height} pixels are too many")
-        picture.load()
-    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
-        why = str(error).partition(" <_io")[0]
-        raise UserError(f"{path} is not a readable JPEG or PNG ({why}): mend it, or take it off the list") from error
-    return picture
-
-
-def _read_labelmap(path: Path) -> tuple[tuple[str, ...], tuple[tuple[int, int, int], ...]]:
-    """Names and colours of a label map: a line ``name:red,green,blue:parts:actions`` per label, ``#`` for comments."""
-    names, colours = [], []
-    for number, line in enumerate(read_text(path, "label map").splitlines(), start=1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        name, _, rest = line.strip().partition(":")
-        try:
-            red, green, blue = (int(value) for value in rest.partition(":")[0].split(","))
-        except ValueError:
-            raise UserError(f"{path}, line {number}: write a label as 'name:red,green,blue::'") from None
-        if not name or not all(0 <= value <= 255 for value in (red, green, blue)):
-            raise UserError(f"{path}, line {number}: write a label as 'name:red,green,blue::', colours from 0 to 255")
-        names.append(name)
-        colours.append((red, green, blue))
-    if not names or names[0].lower() != "background":
-        raise UserError(f"{path}: its first label is to be 'background', which has the id 0 in the masks")
-    if len(names) > VOID + 1:
-        raise UserError(f"{path} names {len(names)} labels: masks of 8 bits hold {VOID + 1}")
-    return tuple(names), tuple(colours)
-
-
-def _palette() -> list[tuple[int, int, int]]:
-    values = voc_palette()
-    return [(values[3 * index], values[3 * index + 1], values[3 * index + 2]) for index in range(256)]
-
-
-def _packed(colour: tuple[int, int, int]) -> int:
-    return colour[0] << 16 | colour[1] << 8 | colour[2]
+        return open_image(data, ("JPEG", "PNG"))
+    except ValueError as error:
+        raise UserError(f"{path} is not a readable JPEG or PNG ({error}): mend it, or take it off the list") from error

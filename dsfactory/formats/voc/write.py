@@ -4,15 +4,11 @@ from pathlib import Path
 from typing import ClassVar
 from xml.etree import ElementTree
 
-from dsfactory.core.png import voc_palette
-from dsfactory.core.sample import VOID
 from dsfactory.dataset.sample import ExportSample, Instance, Labels
+from dsfactory.dataset.split import Split
 from dsfactory.formats.png.write import grey_png
-from dsfactory.formats.writer import SPLITS, DatasetWriter, ExportPlan, ImageFormat, Split, encode_image
-
-_FOLDERS = ("JPEGImages", "SegmentationClass", "SegmentationClassRaw", "SegmentationObject", "Annotations")
-_LISTS = ("Segmentation", "Main")
-"""Segmentation readers take their list of images from the first, detection readers from the second."""
+from dsfactory.formats.voc.layout import FOLDERS, LABELMAP, LISTS, SUBSETS, box_corners, labelmap_text, list_name
+from dsfactory.formats.writer import DatasetWriter, ExportPlan, ImageFormat
 
 
 class VocWriter(DatasetWriter):
@@ -26,77 +22,54 @@ class VocWriter(DatasetWriter):
     torchvision adds ``VOCdevkit/VOC2012`` to the root that it is given, so it finds exports to a folder of that name.
     """
 
-    version: ClassVar[int] = 1
     image_formats: ClassVar[tuple[ImageFormat, ...]] = ("jpg",)
+    folders: ClassVar[tuple[str, ...]] = (*FOLDERS, *(f"ImageSets/{kind}" for kind in LISTS))
+    has_checksums: ClassVar[bool] = False
 
     def __init__(self, root: Path, plan: ExportPlan) -> None:
         super().__init__(root, plan)
-        for folder in (*_FOLDERS, *(f"ImageSets/{kind}" for kind in _LISTS)):
-            (root / folder).mkdir(parents=True)
-        self._lists = {
-            subset: [self.stream(f"ImageSets/{kind}/{subset}.txt") for kind in _LISTS]
-            for subset in (*SPLITS, "trainval")
-        }
-        self.write("labelmap.txt", _labelmap(plan.classes).encode())
+        self._lists = {subset: [self.stream(list_name(kind, subset)) for kind in LISTS] for subset in SUBSETS}
+        self.write(LABELMAP, labelmap_text(plan.names).encode())
 
-    def add(self, sample: ExportSample, labels: Labels, split: Split) -> int:
-        image_name = f"{sample.key}.{self.plan.image_format}"
-        annotation = self._annotation(image_name, labels)
+    def add(self, sample: ExportSample, labels: Labels, split: Split) -> None:
+        annotation = self._annotation(self.image_name(sample), labels)
         for instance in labels.objects():
             self._append_object(annotation, instance, labels)
         ElementTree.indent(annotation, space="\t")
-        self.write(f"JPEGImages/{image_name}", encode_image(sample.image_png, self.plan.image_format))
-        self.write(f"SegmentationClass/{sample.key}.png", sample.mask_png)
-        self.write(f"SegmentationClassRaw/{sample.key}.png", grey_png(labels))
-        self.write(f"SegmentationObject/{sample.key}.png", sample.instances_png)
-        self.write(f"Annotations/{sample.key}.xml", ElementTree.tostring(annotation, encoding="utf-8") + b"\n")
+        contents = (
+            self.image(sample), sample.mask_png, grey_png(labels), sample.instances_png,
+            ElementTree.tostring(annotation, encoding="utf-8") + b"\n",
+        )  # fmt: skip
+        for (folder, extension), data in zip(FOLDERS.items(), contents, strict=True):
+            self.write(f"{folder}/{sample.key}.{extension}", data)
         for subset in (split, "trainval"):
             for file in self._lists[subset]:
                 file.write(f"{sample.key}\n".encode())
-        return len(annotation.findall("object"))
-
-    def finish(self) -> None:
-        """Nothing ends a VOC dataset: each of its files is complete."""
 
     def _annotation(self, image_name: str, labels: Labels) -> ElementTree.Element:
         annotation = ElementTree.Element("annotation")
-        _append(annotation, "folder", "VOC2012")
-        _append(annotation, "filename", image_name)
+        _append(annotation, folder="VOC2012", filename=image_name)
+        origin = "synthetic, by dsfactory" if self.plan.drawn else "given pictures"
         source = ElementTree.SubElement(annotation, "source")
-        _append(source, "database", "synthetic, by dsfactory" if self.plan.drawn else "given pictures")
-        _append(source, "annotation", "dsfactory")
-        _append(source, "image", self.plan.model)
+        _append(source, database=origin, annotation="dsfactory", image=self.plan.model)
         size = ElementTree.SubElement(annotation, "size")
-        _append(size, "width", labels.width)
-        _append(size, "height", labels.height)
-        _append(size, "depth", 3)
-        _append(annotation, "segmented", 1)
+        _append(size, width=labels.width, height=labels.height, depth=3)
+        _append(annotation, segmented=1)
         return annotation
 
     def _append_object(self, annotation: ElementTree.Element, instance: Instance, labels: Labels) -> None:
-        x, y, width, height = instance.box
-        at_border = x == 0 or y == 0 or x + width == labels.width or y + height == labels.height
+        corners = box_corners(instance)
+        at_border = (
+            1 in (corners["xmin"], corners["ymin"])
+            or corners["xmax"] == labels.width
+            or corners["ymax"] == labels.height
+        )
         element = ElementTree.SubElement(annotation, "object")
-        _append(element, "name", self.plan.classes[instance.category - 1])
-        _append(element, "pose", "Unspecified")
-        _append(element, "truncated", int(at_border))
-        _append(element, "difficult", 0)
-        box = ElementTree.SubElement(element, "bndbox")
-        _append(box, "xmin", x + 1)
-        _append(box, "ymin", y + 1)
-        _append(box, "xmax", x + width)
-        _append(box, "ymax", y + height)
+        name = self.plan.classes[instance.category - 1]
+        _append(element, name=name, pose="Unspecified", truncated=int(at_border), difficult=0)
+        _append(ElementTree.SubElement(element, "bndbox"), **corners)
 
 
-def _append(parent: ElementTree.Element, name: str, value: str | int) -> None:
-    ElementTree.SubElement(parent, name).text = str(value)
-
-
-def _labelmap(classes: tuple[str, ...]) -> str:
-    palette = voc_palette()
-    names = {0: "background", **dict(enumerate(classes, start=1)), VOID: "void"}
-    lines = ["# label:color_rgb:parts:actions"]
-    for number, name in names.items():
-        red, green, blue = palette[3 * number : 3 * number + 3]
-        lines.append(f"{name}:{red},{green},{blue}::")
-    return "\n".join(lines) + "\n"
+def _append(parent: ElementTree.Element, **children: str | int) -> None:
+    for name, value in children.items():
+        ElementTree.SubElement(parent, name).text = str(value)

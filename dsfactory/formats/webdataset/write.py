@@ -5,11 +5,11 @@ import io
 import json
 import tarfile
 from pathlib import Path
-from typing import ClassVar
 
 from dsfactory.dataset.sample import ExportSample, Labels
+from dsfactory.dataset.split import Split
 from dsfactory.formats.description import describe_sample
-from dsfactory.formats.writer import DatasetWriter, ExportPlan, ImageFormat, Split, encode_image
+from dsfactory.formats.writer import DatasetWriter, ExportPlan
 
 SAMPLES_PER_TAR = 1000
 
@@ -22,31 +22,25 @@ class WebDatasetWriter(DatasetWriter):
     classes by id, and the number of samples in each tar.
     """
 
-    version: ClassVar[int] = 1
-    image_formats: ClassVar[tuple[ImageFormat, ...]] = ("png", "jpg")
-    has_checksums: ClassVar[bool] = True
-
     def __init__(self, root: Path, plan: ExportPlan) -> None:
         super().__init__(root, plan)
         self._samples: dict[str, int] = {}
         self._tars: dict[Split, _Tar] = {}
 
-    def add(self, sample: ExportSample, labels: Labels, split: Split) -> int:
+    def add(self, sample: ExportSample, labels: Labels, split: Split) -> None:
         tar = self._tars.get(split)
         if tar is None or self._samples[tar.name] == SAMPLES_PER_TAR:
             number = sum(name.startswith(split) for name in self._samples)
             tar = self._tars[split] = self._open(f"{split}-{number:06d}.tar", tar)
-        row = describe_sample(sample, labels, self.plan)
         files = {
-            self.plan.image_format: encode_image(sample.image_png, self.plan.image_format),
+            self.plan.image_format: self.image(sample),
             "mask.png": sample.mask_png,
             "instances.png": sample.instances_png,
-            "json": json.dumps(row, ensure_ascii=False).encode(),
+            "json": json.dumps(describe_sample(sample, labels, self.plan), ensure_ascii=False).encode(),
         }
         for extension, data in files.items():
             tar.add(f"{sample.key}.{extension}", data)
         self._samples[tar.name] += 1
-        return len(row["objects"]["id"])
 
     def _open(self, name: str, full: "_Tar | None") -> "_Tar":
         if full is not None:
@@ -59,8 +53,7 @@ class WebDatasetWriter(DatasetWriter):
     def finish(self) -> None:
         for tar in self._tars.values():
             tar.finish()
-        names = {0: "background", **dict(enumerate(self.plan.classes, start=1)), 255: "void"}
-        content = {"classes": names, "model": self.plan.model, "samples": self._samples}
+        content = {"classes": self.plan.names, "model": self.plan.model, "samples": self._samples}
         self.write("dataset.json", json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
 
 

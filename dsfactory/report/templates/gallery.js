@@ -266,7 +266,9 @@ function buildCollage() {
   byId("collage").append(...chosen.slice(0, fitting).map((sample) => stack(sample, false)));
 }
 
-function buildSplices() {
+function buildSections() {
   const figure = (item) => element("li", { class: "sample still" }, stack(item), element("span", { class: "words" }, item.kind));
-  byId("splices-grid")?.append(...data.splices.map(figure));
+  for (const list of document.querySelectorAll("[data-section]")) {
+    list.append(...data.sections[list.getAttribute("data-section")].map(figure));
+  }
 }

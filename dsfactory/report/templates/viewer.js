@@ -38,7 +38,7 @@ function fillViewer() {
     fact("prompt from", sample.source),
     ...(sample.wishes ? [fact("steered", sample.wishes)] : []),
     fact("seed", sample.seed),
-    ...(sample.fixed ? [fact("mask", "fixed by hand")] : []),
+    ...(sample.corrected ? [fact("mask", "corrected by hand")] : []),
     ...(sample.twin ? [fact("repeats", sample.twin)] : []),
     ...extra.map(([name, value]) => fact(name, shown(value))),
   );
@@ -133,7 +133,7 @@ function onKey(event) {
 
 buildTools();
 buildCollage();
-buildSplices();
+buildSections();
 buildViewer();
 show();
 document.addEventListener("keydown", onKey);

@@ -1,42 +1,72 @@
-"""Settings of annotating: which pictures, and how their noisy versions are read."""
+"""Settings of the annotate stage: which images, and how their noisy versions are read."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from pydantic import Field, JsonValue, field_validator
+from pydantic import Field, field_validator
 
 from dsfactory.core.config import Section
-
-_NO_EFFECT: dict[str, JsonValue] = {"affects_output": False}
+from dsfactory.core.flags import Panel, flag
 
 MAX_TIMESTEP = 999
 """Stable Diffusion is trained on 1000 steps of noise, 0 the least."""
 
 
 class AnnotateConfig(Section):
-    """How given pictures are labelled. The model and the size it works at are settings of ``generate``."""
+    """How given images are labelled. The model and the size it works at are settings of ``generate``."""
 
-    images: str = Field(description="Folder of the pictures, or one picture.", json_schema_extra=_NO_EFFECT)
+    also: ClassVar[tuple[str, ...]] = ("generate.model", "generate.device")
+
+    images: str | None = Field(
+        None,
+        description="A folder of images, or one image. They are only read.",
+        json_schema_extra=flag(
+            Panel.WHAT,
+            help="A folder of images (its sub-folders too), or one image.",
+            file=True,
+            argument=True,
+            affects_output=False,
+        ),
+    )
     image_classes: str | None = Field(
         None,
-        description="CSV or JSON file that says which classes each picture shows; the model judges the rest.",
-        json_schema_extra=_NO_EFFECT,
+        description="A CSV or JSON file that says which classes each image shows. The model decides about the rest.",
+        json_schema_extra=flag(
+            Panel.LABELS,
+            help="Which classes images show: a CSV with the columns file and classes (a.jpg,dog;bird), or a JSON file "
+            '({"a.jpg": ["dog"]}). The model decides about the rest.',
+            file=True,
+            affects_output=False,
+        ),
     )
     timesteps: tuple[Annotated[int, Field(ge=0, le=MAX_TIMESTEP)], ...] = Field(
-        (100, 200, 300, 400), min_length=1, description="How much noise is added, in steps of 0 to 999; one pass each."
+        (100, 200, 300, 400),
+        min_length=1,
+        description="How much noise is added, in steps from 0 to 999. Each is one pass.",
+        json_schema_extra=flag(Panel.LABELS),
     )
-    seeds: int = Field(3, ge=1, le=64, description="Draws of noise per timestep, averaged.")
+    seeds: int = Field(
+        3, ge=1, le=64, description="Samples of noise per timestep. Their results are averaged.",
+        json_schema_extra=flag(Panel.LABELS),
+    )  # fmt: skip
     prompt: str = Field(
-        "a photo of {classes}", max_length=300, description="What the model is told; {classes} is 'a dog and a bird'."
+        "a photo of {classes}", max_length=300, description="What the model is told. {classes} is 'a dog and a bird'."
     )
     plain_prompt: str = Field(
-        "a photo", max_length=300, description="What it is told of a picture that shows none of the classes."
+        "a photo", max_length=300, description="What it is told of an image that shows none of the classes."
     )
     min_gain: float | None = Field(
         0.001,
         ge=0,
         le=1,
-        description="A class is in a picture when naming it, and no other, lowers the error of the model's noise "
-        "prediction somewhere, by so much of the whole; null takes every class for present.",
+        description="A class is in an image when naming it, and no other, lowers the error of the model's noise "
+        "prediction by this share of the whole. null: every class is in every image.",
+        json_schema_extra=flag(
+            Panel.LABELS,
+            metavar="SHARE|off",
+            help="A class is in an image when naming it, and no other, lowers the model's error by this share. "
+            "off: every class is in every image.",
+            off={"min_gain": None},
+        ),
     )
 
     @field_validator("prompt")

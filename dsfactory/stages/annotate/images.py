@@ -41,13 +41,19 @@ def find_images(root: Path, leave_out: Path) -> list[str]:
         UserError: nothing is there, a folder cannot be read, or there is no picture.
     """
     if not os.path.exists(root):
-        raise UserError(f"{root} is not there: name a folder of pictures, or a picture")
+        raise UserError(f"{as_typed(root)} is not there: name a folder of pictures, or a picture")
     if not os.path.isdir(root):
         return [root.name]
     names = sorted(_walk(root, os.path.realpath(leave_out)))  # of a link to itself too, where Path.resolve raises
     if not names:
-        raise UserError(f"no picture in {root}: dsfactory looks for names in {', '.join(EXTENSIONS)}")
+        raise UserError(f"no picture in {as_typed(root)}: dsfactory looks for names in {', '.join(EXTENSIONS)}")
     return names
+
+
+def as_typed(path: Path) -> str:
+    """A path without the folder in which the command was given, for messages: settings keep the whole path."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _walk(root: Path, leave_out: str) -> Iterator[str]:

@@ -7,25 +7,27 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.config import ClassSpec, RunSettings, Section, slug
 from dsfactory.core.png import encode_rgb_png
-from dsfactory.core.sample import Record, sample_key
+from dsfactory.core.run import Run, StageState
+from dsfactory.core.sample import EVIDENCE, IMAGE, Record, sample_key
 from dsfactory.core.seeds import derive_seed
 from dsfactory.core.shard import ShardReader, ShardSpec
-from dsfactory.core.stage import Stage
+from dsfactory.core.stage import Download, Kind, Machines, Output, Stage
 from dsfactory.errors import UserError
 from dsfactory.models.locate import Model
 from dsfactory.stages.annotate.config import AnnotateConfig
-from dsfactory.stages.annotate.pictures import Picture, read_pictures
+from dsfactory.stages.annotate.finding import check_any, find_pictures
+from dsfactory.stages.annotate.pictures import Picture, merge_pictures, read_pictures, write_pictures
 from dsfactory.stages.generate.config import GenerateConfig
 from dsfactory.stages.generate.evidence import Evidence
-from dsfactory.stages.generate.stage import EVIDENCE, IMAGE, GenerateStage, oblong_grids
+from dsfactory.stages.generate.model import missing_model
+from dsfactory.stages.generate.stage import GenerateStage, oblong_grids, reads_pictures, settled_dtype
 
 if TYPE_CHECKING:
     from dsfactory.stages.annotate.annotator import Annotator
@@ -53,10 +55,16 @@ class AnnotateStage(Stage):
         run_path: the run, whose ``pictures.json`` says which picture has which number.
     """
 
-    name: ClassVar[str] = GenerateStage.name
+    name: ClassVar[str] = "annotate"
+    folder: ClassVar[str] = GenerateStage.folder
     version: ClassVar[int] = GenerateStage.version
-    upstream: ClassVar[str | None] = None
-    schema: ClassVar[pa.Schema] = GenerateStage.schema
+    kind: ClassVar[Kind] = Kind.SOURCE
+    Config: ClassVar[type[Section]] = AnnotateConfig
+    writes: ClassVar[Output] = GenerateStage.writes
+    given: ClassVar[bool] = True
+    then: ClassVar[tuple[str, ...]] = ("refine", "export")
+    taints: ClassVar[bool] = True
+    """Masks do not know which classes a picture is said to show."""
 
     def __init__(
         self,
@@ -67,11 +75,58 @@ class AnnotateStage(Stage):
         run_path: Path,
     ) -> None:
         self._config = config
+        self._generate = generate
         self._drawing = GenerateStage(generate, classes)
         self._classes = {spec.name: spec for spec in classes}
         self._seed = seed
         self._run_path = run_path
         self._annotator: Annotator | None = None
+
+    @classmethod
+    def build(cls, settings: RunSettings, run: Path) -> Self:
+        return cls(settings.of(AnnotateConfig), settings.of(GenerateConfig), settings.classes, settings.seed, run)
+
+    @classmethod
+    def made(cls, state: StageState) -> bool:
+        return super().made(state) and reads_pictures(state)
+
+    @classmethod
+    def missing(cls, settings: RunSettings) -> Download | None:
+        return missing_model(settings.of(GenerateConfig))
+
+    @classmethod
+    def run_name(cls, settings: RunSettings) -> str:
+        images = settings.of(AnnotateConfig).images
+        return f"{slug(Path(images or '').stem) or 'pictures'}-{slug(settings.of(GenerateConfig).model)}"
+
+    def settled(self, state: StageState | None, machines: Machines) -> "AnnotateStage":
+        return self._with(settled_dtype(self._generate, state, machines))
+
+    def check(self, run: Run | None, redo: bool) -> list[str]:
+        """Make sure that there is something to label before anything is written."""
+        self._merged(redo)
+        if run is None:
+            check_any(self._images, self._found)
+        return []
+
+    def wanted(self, run: Run | None) -> dict[str, int]:
+        return {"": len(self._merged(redo=True))}
+
+    def begin(self, run: Run) -> None:
+        write_pictures(self._run_path, self._merged(redo=True))
+
+    @cached_property
+    def _images(self) -> Path:
+        if not self._config.images:
+            raise UserError("annotate labels the pictures of a folder: name it, as in 'dsfactory annotate PICTURES'")
+        return Path(self._config.images)
+
+    @cached_property
+    def _found(self) -> list[Picture]:
+        return find_pictures(self._images, self._run_path, self._config.image_classes, tuple(self._classes.values()))
+
+    def _merged(self, redo: bool) -> tuple[Picture, ...]:
+        return merge_pictures(read_pictures(self._run_path), self._found, redo)
 
     @property
     def model(self) -> Model:
@@ -100,10 +155,15 @@ class AnnotateStage(Stage):
         }
 
     def on_device(self, device: str) -> "AnnotateStage":
-        generate = self._drawing.resolved.model_copy(update={"device": device})
+        return self._with(self._drawing.resolved.model_copy(update={"device": device}))
+
+    def in_run(self, run: Path) -> "AnnotateStage":
+        return AnnotateStage(self._config, self._generate, tuple(self._classes.values()), self._seed, run)
+
+    def _with(self, generate: GenerateConfig) -> "AnnotateStage":
         return AnnotateStage(self._config, generate, tuple(self._classes.values()), self._seed, self._run_path)
 
-    def prepare(self) -> None:
+    def load(self) -> None:
         from dsfactory.models.loading import load_pipeline
         from dsfactory.stages.annotate.annotator import Annotator
 
@@ -126,10 +186,9 @@ class AnnotateStage(Stage):
 
     @cached_property
     def _root(self) -> Path:
-        given = Path(self._config.images)
-        return given if given.is_dir() else given.parent
+        return self._images if self._images.is_dir() else self._images.parent
 
-    def process(self, shard: ShardSpec, upstream: ShardReader | None) -> Iterator[Record]:
+    def process(self, shard: ShardSpec, *inputs: ShardReader) -> Iterator[Record]:
         assert self._annotator is not None
         # Sets of classes are many, and so are their prompts; and what came before this shard must not decide in which
         # batch a prompt is encoded.
@@ -142,6 +201,10 @@ class AnnotateStage(Stage):
                     yield waiting.popleft().result()
             for record in waiting:
                 yield record.result()
+
+    @classmethod
+    def check_record(cls, record: Record, classes: Sequence[str]) -> Iterator[str]:
+        return GenerateStage.check_record(record, classes)
 
     def _look_at(self, number: int, pool: ThreadPoolExecutor) -> Future[Record]:
         from dsfactory.stages.annotate.images import read_image

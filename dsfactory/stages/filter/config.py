@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from dsfactory.core.config import Section
+from dsfactory.core.flags import Panel, flag
 from dsfactory.segment.config import SegmentConfig
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -26,47 +27,73 @@ class FilterConfig(Section):
     """Which samples are kept, and which of their pixels."""
 
     folds: int = Field(
-        3, ge=2, le=20, description="Parts of the run; each is judged by a network that was trained on the others."
+        3,
+        ge=2,
+        le=20,
+        description="Parts of the run. Each is judged by a network that was trained on the others.",
+        json_schema_extra=flag(Panel.LABELS),
     )
     segment: SegmentConfig = Field(
         default_factory=lambda: SegmentConfig(steps=800, batch_size=8),
         description="The network that judges, and its training in each fold.",
     )
     device: str = Field(
-        "auto", description="Where the networks train: auto, cpu, cuda …", json_schema_extra={"affects_output": False}
+        "auto",
+        description="Where the networks train: auto, cpu, cuda or cuda:1.",
+        json_schema_extra=flag(Panel.WHERE, offers=("auto", "cpu", "cuda"), affects_output=False),
     )
     keep: Annotated[Literal["auto"] | float, BeforeValidator(_check_keep)] = Field(
         "auto",
-        description="Share of each class that is kept, best agreement first (DiffuMask keeps 0.3); auto drops what "
-        "falls off from its class, so that a clean run loses little and a noisy one much.",
+        description="Share of each class that is kept, best agreement first (DiffuMask keeps 0.3). auto drops samples "
+        "that are much worse than their class: a clean run loses little, a noisy one much.",
+        json_schema_extra=flag(
+            Panel.LABELS,
+            metavar="auto|SHARE",
+            help="auto: drop samples that are much worse than their class. Or the share of each class that is kept, "
+            "best first, such as 0.3.",
+            offers=("auto",),
+        ),
     )
     min_agreement: Share = Field(
-        0.6, description="With keep auto: least agreement of a label with the judging network, over the class's median."
+        0.6,
+        description="With keep auto: the least agreement of a label with the network's, as a share of the class's "
+        "median.",
     )
     min_quality: Share = Field(
-        0.35, description="With keep auto: least label quality by cleanlab, over the class's median."
+        0.35, description="With keep auto: the least label quality by cleanlab, as a share of the class's median."
     )
     min_area: Share = Field(0.01, description="Smallest share of the image that a sample's first class may cover.")
     max_area: Share = Field(0.9, description="Largest share of the image that labelled objects may cover.")
     duplicate_distance: Share = Field(
-        0.1, description="Images whose perceptual hashes differ in no larger share of bits are near-duplicates."
+        0.1,
+        description="Images are near-duplicates when no larger share of the bits of their perceptual hashes differs.",
     )
     min_evidence: Share = Field(
-        0.25, description="How surely the judging network must see the class somewhere, over the class's median."
+        0.25,
+        description="How sure the network must be that the class is in the image, as a share of the class's median.",
     )
     clip: str | None = Field(
         None,
-        description="A CLIP checkpoint of transformers (folder or hub id, safetensors) that compares image and class "
-        "name; none leaves it out.",
+        description="A CLIP checkpoint of transformers (folder or hub id, safetensors) that compares the image with "
+        "the class name. null leaves it out.",
+        json_schema_extra=flag(
+            Panel.LABELS, help="A CLIP checkpoint (folder or hub id) that compares the image with the class name too."
+        ),
     )
     min_similarity: Share = Field(
-        0.1, description="Least probability that CLIP may give each class of the image against the run's others."
+        0.1, description="The least probability that CLIP may give a class of the image, among the run's classes."
     )
     pixel_loss: float = Field(
         1.25,
         ge=0.0,
-        description="Pixels whose loss exceeds so many times the mean of their class are void, but for those of a mere "
-        "outline; 0: none.",
+        description="Pixels whose loss is more than this many times the mean of their class become ignore (255), "
+        "except on outlines. 0: none.",
+    )
+
+    pictures: str | None = Field(
+        None,
+        description="A PNG to write, with the samples that are dropped (at most 48), worst first.",
+        json_schema_extra=flag(Panel.OUTPUT, metavar="FILE", file=True, affects_output=False, saved=False),
     )
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ Each fold's weights are a file that says which training they come from, so a kil
 was, and a finished one is never trained again.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -12,18 +12,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from dsfactory.core.seeds import derive_seed
+from dsfactory.core.stage import Reporter
 from dsfactory.segment.config import SegmentConfig
 from dsfactory.segment.data import Image, Labels
 from dsfactory.segment.network import Segmenter, build_segmenter
 from dsfactory.segment.predict import BATCH, predict
 from dsfactory.segment.train import train_segmenter
 from dsfactory.stages.filter.judge import Probabilities
+from dsfactory.stages.filter.note import damaged_files
 from dsfactory.stages.filter.plan import Plan
 from dsfactory.stages.filter.samples import Sample, stored
 from dsfactory.storage.atomic import write_atomic
-
-Step = Callable[[str, int, int], None]
-"""Told about progress: what is being done, how much of it is done, and how much there is."""
 
 
 def weights_path(folder: Path, fold: int) -> Path:
@@ -31,13 +30,34 @@ def weights_path(folder: Path, fold: int) -> Path:
     return folder / f"fold-{fold}.safetensors"
 
 
-def train_folds(plan: Plan, folder: Path, device: torch.device, step: Step) -> None:
-    """Train what is missing: network ``k`` on the samples that are not in fold ``k``.
+def remove_other_folds(plan: Plan, folder: Path) -> None:
+    """Delete networks of folds that the plan does not have."""
+    ours = {weights_path(folder, fold) for fold in range(plan.config.folds)}
+    for path in {*folder.glob("fold-*.safetensors")} - ours:
+        path.unlink()
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Delete what finished trainings went on from: a kill may come after a fold's network is there and before that."""
+    for path in folder.glob("fold-*.checkpoint"):
+        path.unlink()
+
+
+def untrained_folds(plan: Plan, folder: Path) -> list[int]:
+    """The folds whose network is not there, is damaged, or comes from another training."""
+    damaged = damaged_files(plan, folder)
+    paths = [weights_path(folder, fold) for fold in range(plan.config.folds)]
+    return [fold for fold, path in enumerate(paths) if _training_of(path) != plan.training or path.name in damaged]
+
+
+def train_fold(plan: Plan, folder: Path, fold: int, device: torch.device, step: Reporter) -> None:
+    """Train the network of a fold on the samples that are not in it.
 
     Args:
         plan: what to do.
         folder: existing folder of the weights; a ``.checkpoint`` in it keeps an unfinished training. Weights of another
             training are replaced.
+        fold: which one, from 0.
         device: to train on.
         step: told about progress.
 
@@ -45,26 +65,19 @@ def train_folds(plan: Plan, folder: Path, device: torch.device, step: Step) -> N
         UserError: the checkpoint that the configuration names cannot be loaded.
     """
     settings = plan.config.segment
-    ours = {weights_path(folder, fold) for fold in range(plan.config.folds)}
-    for path in {*folder.glob("fold-*.safetensors")} - ours:
+    name = f"fold {fold + 1} of {plan.config.folds}"
+    rest = [sample for sample, own in zip(plan.samples, plan.fold_of, strict=True) if own != fold]
+    seed = derive_seed(plan.seed, "filter", fold)
+    model = build_segmenter(plan.labels, settings, seed).to(device)
+    # Named after its training, so that no other goes on from it.
+    checkpoint = folder / f"fold-{fold}-{plan.training}.checkpoint"
+    train_segmenter(
+        model, stored(rest), settings, seed, checkpoint=checkpoint, report=lambda done, total: step(name, done, total)
+    )
+    weights = {key: value.cpu().contiguous() for key, value in model.state_dict().items()}
+    write_atomic(weights_path(folder, fold), save(weights, metadata={"training": plan.training}))
+    for path in folder.glob(f"fold-{fold}-*.checkpoint"):
         path.unlink()
-    for fold in range(plan.config.folds):
-        name = f"fold {fold + 1} of {plan.config.folds}"
-        if _training_of(weights_path(folder, fold)) == plan.training:
-            continue
-        rest = [sample for sample, own in zip(plan.samples, plan.fold_of, strict=True) if own != fold]
-        seed = derive_seed(plan.seed, "filter", fold)
-        model = build_segmenter(plan.labels, settings, seed).to(device)
-        # Named after its training, so that no other goes on from it.
-        checkpoint = folder / f"fold-{fold}-{plan.training}.checkpoint"
-        train_segmenter(
-            model, stored(rest), settings, seed, checkpoint=checkpoint,
-            report=lambda done, total, name=name: step(name, done, total),  # type: ignore[misc]
-        )  # fmt: skip
-        weights = {key: value.cpu().contiguous() for key, value in model.state_dict().items()}
-        write_atomic(weights_path(folder, fold), save(weights, metadata={"training": plan.training}))
-        for path in folder.glob("fold-*.checkpoint"):
-            path.unlink()
 
 
 def _training_of(path: Path) -> str | None:

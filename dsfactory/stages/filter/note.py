@@ -4,16 +4,14 @@
 """
 
 import json
-from contextlib import suppress
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from dsfactory.stages.filter.files import NOTE
 from dsfactory.stages.filter.plan import Plan
 from dsfactory.stages.filter.scores import digest, file_digest
 from dsfactory.storage.atomic import write_atomic
-
-NOTE = "crossval.json"
-SCORES = "scores.parquet"
 
 
 @dataclass(frozen=True)
@@ -57,12 +55,36 @@ class Note:
 
 def read_note(folder: Path) -> Note | None:
     """The done-mark of a cross-validation; None when there is none, or a file is not what it says."""
+    note = _written(folder)
+    return note if note is not None and not _damaged(note, folder) else None
+
+
+def _written(folder: Path) -> Note | None:
+    """What ``crossval.json`` says; None when it says nothing."""
     try:
         note = Note(**json.loads((folder / NOTE).read_bytes()))
-        sound = all(file_digest(folder / Path(name).name) == value for name, value in note.files.items())
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError):
         return None
-    return note if sound else None
+    return note if isinstance(note.files, dict) else None
+
+
+def _damaged(note: Note, folder: Path) -> set[str]:
+    """Names of files that are not what a done-mark says."""
+    names = {Path(name).name: value for name, value in note.files.items()}
+    return {name for name, value in names.items() if _digest(folder / name) != value}
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return file_digest(path)
+    except OSError:
+        return None
+
+
+def damaged_files(plan: Plan, folder: Path) -> set[str]:
+    """Names of files of the plan's training that are not what its done-mark says."""
+    note = _written(folder)
+    return _damaged(note, folder) if note is not None and note.training == plan.training else set()
 
 
 def matching_note(plan: Plan, folder: Path) -> Note | None:
@@ -79,11 +101,14 @@ def write_note(plan: Plan, folder: Path, names: list[str]) -> Note:
     return note
 
 
-def discard_note(folder: Path) -> None:
-    """Remove the done-mark, and before it the files that are not what it says."""
-    with suppress(OSError, ValueError, TypeError, AttributeError):
-        for name, value in Note(**json.loads((folder / NOTE).read_bytes())).files.items():
-            path = folder / Path(name).name
-            if file_digest(path) != value:
-                path.unlink(missing_ok=True)
+def discard_note(folder: Path, keep: Collection[str]) -> None:
+    """Remove the done-mark, and before it the files that are not what it says.
+
+    Args:
+        folder: the filter's.
+        keep: names of files that were made for the next done-mark.
+    """
+    note = _written(folder)
+    for name in _damaged(note, folder) - {*keep} if note is not None else ():
+        (folder / name).unlink(missing_ok=True)
     (folder / NOTE).unlink(missing_ok=True)

@@ -1,9 +1,12 @@
 """What is to be judged, and by what."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from dsfactory.core.chain import Input
 from dsfactory.core.run import Run
+from dsfactory.errors import UserError
 from dsfactory.stages.filter.config import FilterConfig
 from dsfactory.stages.filter.folds import assign_folds
 from dsfactory.stages.filter.samples import Sample, read_samples
@@ -23,6 +26,7 @@ class Plan:
         classes: names of the run's classes.
         seed: of the run.
         judged: digest of the shards that hold the samples.
+        finished: samples in the shards that have labels.
     """
 
     samples: list[Sample]
@@ -30,16 +34,42 @@ class Plan:
     classes: tuple[str, ...]
     seed: int
     judged: str
+    finished: int
 
     @classmethod
-    def of_run(cls, run: Run, config: FilterConfig) -> "Plan":
+    def of_run(cls, run: Run, config: FilterConfig, inputs: Sequence[Input]) -> "Plan":
         """The plan for what a run holds now.
+
+        Args:
+            run: the run.
+            config: of the filter.
+            inputs: the stages of its images and of its labels, or the one of both.
 
         Raises:
             DamagedShard: a shard cannot be read.
+            UserError: there are too few samples.
         """
-        samples, judged = read_samples(run)
-        return cls(samples, config, tuple(item.name for item in run.manifest.classes), run.manifest.seed, judged)
+        images, labels = inputs[0].kind.folder, inputs[-1].kind.folder
+        samples, judged = read_samples(run, images, labels)
+        finished = sum(len(spec) for spec in run.finished(labels))
+        if len(samples) < config.folds:
+            raise UserError(
+                f"{run.path} has {len(samples)} samples with a mask, fewer than the {config.folds} folds: "
+                "draw more with 'dsfactory generate', or use fewer --folds"
+            )
+        return cls(
+            samples, config, tuple(item.name for item in run.manifest.classes), run.manifest.seed, judged, finished
+        )
+
+    def notes(self, run: Run) -> list[str]:
+        """What a person should know before the networks are trained."""
+        found = []
+        if len(self.classes) == 1:
+            found.append(f"filter: {self.classes[0]} is the only class: the folds tell it from background only")
+        left = run.total - self.finished
+        if left:
+            found.append(f"filter: {left} samples are not refined yet: filter again when they are")
+        return found
 
     @property
     def labels(self) -> int:

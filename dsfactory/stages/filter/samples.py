@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 
 from dsfactory.core.run import Run
+from dsfactory.core.sample import IMAGE, MASK
 from dsfactory.segment.data import FilePlace, StoredImages, index_tar
 
 
@@ -28,24 +29,29 @@ class Sample:
     mask: FilePlace
 
 
-def read_samples(run: Run) -> tuple[list[Sample], str]:
-    """The samples with status ok of all shards that ``refine`` has finished, and a digest of those shards.
+def read_samples(run: Run, images_in: str, labels_in: str) -> tuple[list[Sample], str]:
+    """The samples with status ok of all shards that have labels, and a digest of those shards.
+
+    Args:
+        run: the run.
+        images_in: folder of the stage that made the images.
+        labels_in: folder of the stage that labelled them.
 
     Raises:
         DamagedShard: a shard is not what its mark says.
     """
     samples: list[Sample] = []
     marks: list[list[str]] = []
-    for spec in run.finished("refine"):
-        drawn, refined = run.reader("generate", spec), run.reader("refine", spec)
+    for spec in run.finished(labels_in):
+        drawn, refined = run.reader(images_in, spec), run.reader(labels_in, spec)
         drawn.verify()
         refined.verify()
         marks.append([drawn.mark.tar_sha256, refined.mark.tar_sha256, refined.mark.rows_sha256])
         kept = [row for row in refined.rows if row["status"] == "ok"]
         if not kept:  # and perhaps no tar either
             continue
-        images = index_tar(run.stage_folder("generate") / spec.tar, "image.png")
-        masks = index_tar(run.stage_folder("refine") / spec.tar, "mask.png")
+        images = index_tar(run.stage_folder(images_in) / spec.tar, IMAGE)
+        masks = index_tar(run.stage_folder(labels_in) / spec.tar, MASK)
         samples += [
             Sample(
                 row["key"], row["number"], tuple(row["classes"]), tuple(row["area"]), images[row["key"]],

@@ -8,19 +8,29 @@ import torch
 from numpy.typing import NDArray
 
 from dsfactory.core.sample import BACKGROUND, VOID
+from dsfactory.core.stage import Reporter
 from dsfactory.models.loading import choose_device
 from dsfactory.segment.network import Segmenter
-from dsfactory.stages.filter.crossval import Step, load_fold, predictions, train_folds, weights_path
+from dsfactory.stages.filter.crossval import (
+    load_fold,
+    predictions,
+    remove_checkpoints,
+    remove_other_folds,
+    train_fold,
+    untrained_folds,
+    weights_path,
+)
 from dsfactory.stages.filter.duplicates import perceptual_hash
+from dsfactory.stages.filter.files import SCORES
 from dsfactory.stages.filter.judge import judge, self_confidence
-from dsfactory.stages.filter.note import SCORES, Note, discard_note, matching_note, write_note
+from dsfactory.stages.filter.note import Note, discard_note, matching_note, write_note
 from dsfactory.stages.filter.plan import Plan
 from dsfactory.stages.filter.samples import Sample
 from dsfactory.stages.filter.scores import Score, write_scores
 from dsfactory.stages.filter.similarity import ClipJudge
 
 
-def judge_samples(plan: Plan, folder: Path, step: Step) -> Note:
+def judge_samples(plan: Plan, folder: Path, step: Reporter) -> Note:
     """Cross-validate and score; what is there already is not made again.
 
     Args:
@@ -34,15 +44,20 @@ def judge_samples(plan: Plan, folder: Path, step: Step) -> Note:
     note = matching_note(plan, folder)
     if note is not None:
         return note
-    discard_note(folder)
+    untrained = untrained_folds(plan, folder)
+    trained = {weights_path(folder, fold).name for fold in range(plan.config.folds) if fold not in untrained}
+    discard_note(folder, trained)
     device = choose_device(plan.config.device)
-    train_folds(plan, folder, device, step)
+    remove_other_folds(plan, folder)
+    for fold in untrained:
+        train_fold(plan, folder, fold, device, step)
+    remove_checkpoints(folder)
     write_scores(folder / SCORES, score_samples(plan, folder, device, step))
     names = [SCORES, *(weights_path(folder, fold).name for fold in range(plan.config.folds))]
     return write_note(plan, folder, names)
 
 
-def score_samples(plan: Plan, folder: Path, device: torch.device, step: Step) -> list[Score]:
+def score_samples(plan: Plan, folder: Path, device: torch.device, step: Reporter) -> list[Score]:
     """Let the network of its fold judge each sample; in the order of the plan."""
     ids = {name: number for number, name in enumerate(plan.classes, start=1)}
     clip = ClipJudge(plan.config.clip, plan.classes, device) if plan.config.clip is not None else None

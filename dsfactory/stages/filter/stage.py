@@ -1,25 +1,28 @@
 """The filter stage: every sample's verdict as columns, and masks without the pixels that are in doubt."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 
+from dsfactory.core.config import RunSettings, Section
 from dsfactory.core.png import decode_index_png, decode_rgb_png, encode_index_png
-from dsfactory.core.run import Run
-from dsfactory.core.sample import VOID, Record
+from dsfactory.core.run import Manifest, Run, StageState
+from dsfactory.core.sample import IMAGE, INSTANCES, MASK, MASKS, VOID, Record
 from dsfactory.core.shard import ShardReader, ShardSpec
-from dsfactory.core.stage import Stage
+from dsfactory.core.stage import Conclusion, Kind, Output, Reporter, Role, Scope, Stage
+from dsfactory.dataset.label_faults import verdict_faults
 from dsfactory.errors import UserError
 from dsfactory.stages.filter.config import FilterConfig
-from dsfactory.stages.generate.stage import IMAGE
+from dsfactory.stages.filter.files import NOTE, SCORES
 from dsfactory.stages.refine.stage import RefineStage
 
 if TYPE_CHECKING:
     from dsfactory.segment.data import Image, Labels
-    from dsfactory.stages.filter.note import Judged
+    from dsfactory.stages.filter.plan import Plan
 
 COLUMNS = pa.schema(
     [
@@ -48,47 +51,117 @@ class FilterStage(Stage):
 
     Args:
         config: the rules.
-        run: whose images the masks belong to.
-        judged: the cross-validation that is in ``filter/``.
+        run: the run, which need not be there yet.
     """
 
     name: ClassVar[str] = "filter"
     version: ClassVar[int] = 3
-    upstream: ClassVar[str | None] = "refine"
-    schema: ClassVar[pa.Schema] = pa.unify_schemas([RefineStage.schema, COLUMNS])
+    kind: ClassVar[Kind] = Kind.JUDGE
+    Config: ClassVar[type[Section]] = FilterConfig
+    reads: ClassVar[tuple[Role, ...]] = (Role.IMAGE, Role.LABEL)
+    writes: ClassVar[Output] = Output(
+        (Role.LABEL, Role.SCORE),
+        pa.unify_schemas([RefineStage.writes.schema, COLUMNS]),
+        {"ok": MASKS, "dropped": MASKS, "rejected": MASKS},
+        bytes_per_pixel=0.06,
+        bytes_per_sample=3_000.0,
+    )
+    needed: ClassVar[tuple[str, ...]] = (NOTE, SCORES, "fold-*.safetensors")
+    varying: ClassVar[tuple[str, ...]] = ("samples", "judged", "scores")
+    requires: ClassVar[Mapping[str, str]] = {"cleanlab": "filter", "imagehash": "filter"}
 
-    def __init__(self, config: FilterConfig, run: Run, judged: "Judged") -> None:
+    def __init__(self, config: FilterConfig, run: Run) -> None:
         self._config = config
         self._run = run
-        self._judged = judged
 
     @classmethod
-    def of_run(cls, config: FilterConfig, run: Run) -> "FilterStage":
-        """The stage with the cross-validation that is in the run.
+    def build(cls, settings: RunSettings, run: Path) -> Self:
+        return cls(settings.of(FilterConfig), Run(run, Manifest(classes=settings.classes, seed=settings.seed)))
 
-        Raises:
-            UserError: there is none, or it is damaged.
-        """
-        from dsfactory.stages.filter.note import read_note
+    def in_run(self, run: Path) -> "FilterStage":
+        return self.served_as(FilterStage(self._config, Run(run, self._run.manifest)))
 
-        note = read_note(run.stage_folder(cls.name))
-        if note is None:
-            raise UserError(f"{run.path} has no finished cross-validation: run 'dsfactory filter {run.path}' first")
-        return cls(config, run, note.judged)
+    @property
+    def device(self) -> str:
+        return self._config.device
+
+    def on_device(self, device: str) -> "FilterStage":
+        return self.served_as(FilterStage(self._config.model_copy(update={"device": device}), self._run))
+
+    def scope(self, run: Run | None, redo: bool) -> Scope:
+        return Scope.RUN
 
     def identity(self) -> dict[str, Any]:
-        """The rules, and what was judged by what."""
-        return {
-            **self._config.identity(),
-            "classes": [item.name for item in self._run.manifest.classes],
-            **asdict(self._judged),
-        }
+        """The rules, and what was judged by what, as far as it has been judged."""
+        from dsfactory.stages.filter.note import read_note
 
-    def prepare(self) -> None:
+        note = read_note(self._run.stage_folder(self.folder))
+        judged = asdict(note.judged) if note is not None else {}
+        return {**self._config.identity(), "classes": [item.name for item in self._run.manifest.classes], **judged}
+
+    def check(self, run: Run | None, redo: bool) -> list[str]:
+        pictures = self._config.pictures
+        if pictures is not None and not Path(pictures).absolute().parent.is_dir():
+            raise UserError(f"--pictures {pictures}: there is no folder {Path(pictures).parent}")
+        for item in self.inputs[-1:]:
+            if missing := {"number", "classes", "area", "status"} - {*item.kind.writes.schema.names}:
+                raise UserError(
+                    f"filter cannot judge what {item.kind.name} labels: it writes no column {min(missing)!r}"
+                )
+        return self._plan(run).notes(run) if run is not None else []
+
+    def outdated(self, run: Run, state: StageState) -> str:
+        plan = self._plan(run)
+        now, then = (len(plan.samples), plan.judged), (state.identity.get("samples"), state.identity.get("judged"))
+        if now == then:
+            return ""
+        return (
+            f"filter: the run has {now[0]} samples with masks, {then[0]} when it was filtered: all are judged again, "
+            "for the new ones say something about the old"
+        )
+
+    def parts(self, run: Run) -> Sequence[str]:
+        """The folds whose network is not there."""
+        from dsfactory.stages.filter.crossval import untrained_folds
+        from dsfactory.stages.filter.note import matching_note
+
+        plan, folder = self._plan(run), self._run.stage_folder(self.folder)
+        if matching_note(plan, folder) is not None:
+            return ()
+        return [f"fold {fold + 1} of {self._config.folds}" for fold in untrained_folds(plan, folder)]
+
+    def make_part(self, run: Run, part: str, report: Reporter) -> None:
+        from dsfactory.models.loading import choose_device
+        from dsfactory.stages.filter.crossval import train_fold
+
+        fold = int(part.split()[1]) - 1
+        train_fold(self._plan(run), run.stage_folder(self.folder), fold, choose_device(self._config.device), report)
+
+    def make_artifacts(self, run: Run, report: Reporter) -> None:
+        """Cross-validate: a network per fold, and the scores that it gives to what it never saw."""
+        from dsfactory.stages.filter.scoring import judge_samples
+
+        judge_samples(self._plan(run), run.make_stage_folder(self.folder), report)
+
+    def conclude(self, run: Run) -> Conclusion:
+        from dsfactory.stages.filter.concluding import conclude_verdicts
+
+        return conclude_verdicts(self._plan(run), run.stage_folder(self.folder))
+
+    def preview(self, run: Run, report: Reporter) -> Conclusion:
+        from dsfactory.stages.filter.concluding import preview_verdicts
+
+        return preview_verdicts(self._plan(run), run.stage_folder(self.folder), report)
+
+    def _plan(self, run: Run) -> "Plan":
+        from dsfactory.stages.filter.plan import Plan
+
+        return Plan.of_run(run, self._config, self.inputs)
+
+    def load(self) -> None:
         """Decide about all samples, and load the networks."""
         from dsfactory.models.loading import choose_device
         from dsfactory.stages.filter.crossval import load_fold
-        from dsfactory.stages.filter.note import SCORES
         from dsfactory.stages.filter.rules import decide
         from dsfactory.stages.filter.scores import read_scores
         from dsfactory.stages.filter.void import loss_limits
@@ -103,10 +176,9 @@ class FilterStage(Stage):
             load_fold(folder, fold, labels, self._config.segment, device) for fold in range(self._config.folds)
         ]
 
-    def process(self, shard: ShardSpec, upstream: ShardReader | None) -> Iterator[Record]:
-        """Yield one record per sample of the refine shard, in its order."""
-        assert upstream is not None
-        for drawn, refined in zip(self._run.reader("generate", shard).records(), upstream.records(), strict=True):
+    def process(self, shard: ShardSpec, *inputs: ShardReader) -> Iterator[Record]:
+        images, labels = inputs[0], inputs[-1]
+        for drawn, refined in zip(images.records(), labels.records(), strict=True):
             if refined.key in self._found:
                 yield self._with_verdict(drawn.files[IMAGE], refined)
             else:
@@ -117,7 +189,7 @@ class FilterStage(Stage):
         from dsfactory.stages.filter.rules import REASONS
 
         score, verdict = self._found[refined.key]
-        mask, instances = (decode_index_png(refined.files[name]) for name in ("mask.png", "instances.png"))
+        mask, instances = (decode_index_png(refined.files[name]) for name in (MASK, INSTANCES))
         if verdict.kept:
             mask, instances = self._without_doubt(decode_rgb_png(image), mask, instances, score.fold)
         row = {
@@ -136,8 +208,18 @@ class FilterStage(Stage):
             "status": "ok" if verdict.kept else "dropped",
             "reason": "" if verdict.kept else REASONS[verdict.reason],
         }
-        files = {"mask.png": encode_index_png(mask), "instances.png": encode_index_png(instances)}
+        files = {MASK: encode_index_png(mask), INSTANCES: encode_index_png(instances)}
         return Record(refined.key, row, files)
+
+    @classmethod
+    def lost(cls, folder: Path) -> str:
+        from dsfactory.stages.filter.note import read_note
+
+        return "" if read_note(folder) is not None else "the networks and scores of filter"
+
+    @classmethod
+    def check_record(cls, record: Record, classes: Sequence[str]) -> Iterator[str]:
+        return verdict_faults(record.row, decode_index_png(record.files[MASK]))
 
     def _without_doubt(self, image: "Image", mask: "Labels", instances: "Labels", fold: int) -> "tuple[Labels, Labels]":
         from dsfactory.segment.predict import predict

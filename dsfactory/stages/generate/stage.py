@@ -4,30 +4,54 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pyarrow as pa
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.config import ClassSpec, RunSettings, Section
 from dsfactory.core.png import encode_rgb_png
-from dsfactory.core.sample import Record
+from dsfactory.core.run import Run, StageState
+from dsfactory.core.sample import EVIDENCE, IMAGE, Record
 from dsfactory.core.shard import ShardReader, ShardSpec
-from dsfactory.core.stage import Stage
+from dsfactory.core.stage import Download, Kind, Machines, Output, Role, Stage
 from dsfactory.errors import DamagedShard
 from dsfactory.models.folder import read_config
 from dsfactory.models.locate import Model, locate_model
-from dsfactory.models.presets import t5_tokens
+from dsfactory.models.presets import PRESETS, t5_tokens
 from dsfactory.stages.generate.config import GenerateConfig
-from dsfactory.stages.generate.evidence import MAX_SIDE
+from dsfactory.stages.generate.evidence import MAX_SIDE, Evidence
+from dsfactory.stages.generate.model import missing_model
 from dsfactory.stages.prompts.config import ATTRIBUTES
 
 if TYPE_CHECKING:
     from dsfactory.stages.generate.sampler import Drawing, Sampler
 
-IMAGE = "image.png"
-EVIDENCE = "evidence.safetensors"
 WRITERS = 4
 """Threads that turn drawings into files."""
+
+
+SCHEMA = pa.schema(
+    [
+        ("key", pa.string()),
+        ("number", pa.int64()),
+        ("class_name", pa.string()),
+        ("classes", pa.list_(pa.string())),
+        ("index", pa.int64()),
+        ("prompt", pa.string()),
+        ("source", pa.string()),
+        *((name, pa.string()) for name in ATTRIBUTES),
+        ("seed", pa.int64()),
+        ("model", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("image_seed", pa.int64()),
+        ("attempts", pa.int32()),
+        ("queried", pa.list_(pa.string())),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+    ]
+)
 
 
 class GenerateStage(Stage):
@@ -36,37 +60,59 @@ class GenerateStage(Stage):
     Args:
         config: what draws the images, and how.
         classes: the run's classes; the prompts stage's fingerprint holds their names and synonyms.
+        total: how many images the run is to have.
     """
 
     name: ClassVar[str] = "generate"
     version: ClassVar[int] = 2
-    upstream: ClassVar[str | None] = "prompts"
-    schema: ClassVar[pa.Schema] = pa.schema(
-        [
-            ("key", pa.string()),
-            ("number", pa.int64()),
-            ("class_name", pa.string()),
-            ("classes", pa.list_(pa.string())),
-            ("index", pa.int64()),
-            ("prompt", pa.string()),
-            ("source", pa.string()),
-            *((name, pa.string()) for name in ATTRIBUTES),
-            ("seed", pa.int64()),
-            ("model", pa.string()),
-            ("width", pa.int32()),
-            ("height", pa.int32()),
-            ("image_seed", pa.int64()),
-            ("attempts", pa.int32()),
-            ("queried", pa.list_(pa.string())),
-            ("status", pa.string()),
-            ("reason", pa.string()),
-        ]
+    kind: ClassVar[Kind] = Kind.SOURCE
+    Config: ClassVar[type[Section]] = GenerateConfig
+    reads: ClassVar[tuple[Role, ...]] = (Role.PROMPT,)
+    writes: ClassVar[Output] = Output(
+        (Role.IMAGE, Role.ATTENTION),
+        SCHEMA,
+        {"ok": frozenset({IMAGE, EVIDENCE})},
+        bytes_per_pixel=1.8,
+        bytes_per_sample=20_000.0,
     )
 
-    def __init__(self, config: GenerateConfig, classes: Sequence[ClassSpec]) -> None:
-        self._config = config
+    def __init__(self, config: GenerateConfig, classes: Sequence[ClassSpec], total: int = 0) -> None:
+        self._config, self._total = config, total
         self._classes = {item.name: item for item in classes}
         self._sampler: Sampler | None = None
+
+    @classmethod
+    def build(cls, settings: RunSettings, run: Path) -> Self:
+        return cls(settings.of(GenerateConfig), settings.classes, settings.num * len(settings.classes))
+
+    @classmethod
+    def made(cls, state: StageState) -> bool:
+        return super().made(state) and not reads_pictures(state)
+
+    @classmethod
+    def missing(cls, settings: RunSettings) -> Download | None:
+        return missing_model(settings.of(GenerateConfig))
+
+    def settled(self, state: StageState | None, machines: Machines) -> "GenerateStage":
+        config = settled_dtype(self._config, state, machines)
+        return self.served_as(GenerateStage(config, tuple(self._classes.values()), self._total))
+
+    def wanted(self, run: Run | None) -> dict[str, int]:
+        return {"": self._total}
+
+    def check(self, run: Run | None, redo: bool) -> list[str]:
+        """Say so before the first image when a small model never learnt a class."""
+        preset = PRESETS.get(self._config.model)
+        if preset is None or not preset.classes:
+            return []
+        from dsfactory.stages.prompts.vocabulary import class_words
+
+        known = {word for name in preset.classes for word in class_words(ClassSpec(name=name)).phrases}
+        unknown = [name for name, item in self._classes.items() if known.isdisjoint({name, *class_words(item).names})]
+        return [
+            f"{preset.name} never learnt {', '.join(unknown)} (it knows {', '.join(preset.classes)}): "
+            "expect nonsense, or use --model sd15"
+        ] if unknown else []  # fmt: skip
 
     @cached_property
     def model(self) -> Model:
@@ -107,9 +153,9 @@ class GenerateStage(Stage):
 
     def on_device(self, device: str) -> "GenerateStage":
         config = self._config.model_copy(update={"device": device})
-        return GenerateStage(config, tuple(self._classes.values()))
+        return self.served_as(GenerateStage(config, tuple(self._classes.values()), self._total))
 
-    def prepare(self) -> None:
+    def load(self) -> None:
         # Imported here so that asking what a stage is does not load PyTorch. The vocabulary is the one by which
         # captions were chosen: what the prompts stage took for a mention has to be one here too.
         from dsfactory.models.loading import compile_blocks, load_pipeline, use_xformers
@@ -135,11 +181,12 @@ class GenerateStage(Stage):
             affinity=config.affinity,
         )
 
-    def process(self, shard: ShardSpec, upstream: ShardReader | None) -> Iterator[Record]:
+    def process(self, shard: ShardSpec, *inputs: ShardReader) -> Iterator[Record]:
         from dsfactory.stages.generate.sampler import Request
 
-        assert upstream is not None and self._sampler is not None
-        rows = upstream.rows
+        assert self._sampler is not None
+        (prompts,) = inputs
+        rows = prompts.rows
         for row in rows:
             if unknown := [name for name in row["classes"] if name not in self._classes]:
                 raise DamagedShard(
@@ -159,6 +206,16 @@ class GenerateStage(Stage):
             for record in waiting:
                 yield record.result()
 
+    @classmethod
+    def check_record(cls, record: Record, classes: Sequence[str]) -> Iterator[str]:
+        evidence = Evidence.from_bytes(record.files[EVIDENCE])
+        if not evidence.cross:
+            yield "the evidence holds no cross-attention"
+        named = len(record.row["classes"])
+        for maps in (*evidence.cross.values(), *evidence.affinity.values()):
+            if len(maps) != named:
+                yield f"the evidence is about {len(maps)} classes, the row about {named}"
+
     def _record(self, row: dict[str, Any], drawing: "Drawing") -> Record:
         files: dict[str, bytes] = {}
         if drawing.image is not None and drawing.evidence is not None:
@@ -174,6 +231,24 @@ class GenerateStage(Stage):
             "reason": drawing.reason,
         }
         return Record(row["key"], {**row, **columns}, files)
+
+
+def reads_pictures(state: StageState) -> bool:
+    """Whether a run's images are given ones: the identity of ``annotate`` has a section of that name."""
+    return "annotate" in state.identity
+
+
+def settled_dtype(config: GenerateConfig, state: StageState | None, machines: Machines) -> GenerateConfig:
+    """The settings with a number format in place of ``auto``, so that a run never holds a mixture.
+
+    A run that goes on keeps the format in which it was begun, wherever that was; a new one takes that of its device.
+    """
+    if config.dtype != "auto":
+        return config
+    dtype = state.identity.get("dtype") if state is not None else None
+    if dtype not in ("fp32", "bf16", "fp16"):
+        dtype = machines.auto_dtype(config.device)
+    return config.model_copy(update={"dtype": dtype})
 
 
 def oblong_grids(family: str, longer: float) -> dict[str, str]:

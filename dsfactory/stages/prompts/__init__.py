@@ -1,1 +1,1 @@
-"""The prompts stage: captions that name the classes, ranked for diversity, with templates where captions lack."""
+"""Find a caption for each image: captions that name the classes, ranked for diversity, and templates where none do."""

@@ -1,11 +1,12 @@
 """Settings of the prompts stage."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from dsfactory.core.config import Section
+from dsfactory.core.flags import Panel, flag
 
 ATTRIBUTES = ("style", "scene", "weather")
 """What can be steered beside the classes."""
@@ -36,35 +37,59 @@ Wishes = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_che
 class PromptsConfig(Section):
     """Where prompts come from and how they are chosen."""
 
+    also: ClassVar[tuple[str, ...]] = ("num", "generate.model")
+
     corpus: str = Field(
         "coco",
         description="Captions to search: 'coco' (COCO 2017 validation), 'parti' (PartiPrompts), or a file: "
         ".txt, .csv, .tsv or .jsonl (each also .gz), or .parquet.",
+        json_schema_extra=flag(
+            Panel.WHAT,
+            help="Captions to search: coco, parti, or a txt, csv, tsv, jsonl or parquet file.",
+            offers=("coco", "parti"),
+        ),
     )
     column: str | None = Field(
-        None, description="Column of the corpus that holds the captions; 'caption' when a file has columns."
+        None,
+        description="Column of the corpus that holds the captions. null: 'caption', where a file has columns.",
+        json_schema_extra=flag(Panel.WHAT, help="Column of your corpus that holds the captions."),
     )
     objects: str = Field(
-        "1", description="How many of the run's classes an image shows: a number, or a range such as '1-3'."
+        "1",
+        description="How many of the run's classes an image shows: a number, or a range such as '1-3'.",
+        json_schema_extra=flag(Panel.WHAT, metavar="N|N-M", help="Classes per image: 1, or a range such as 1-3."),
     )
     style: Wishes = Field(
-        (), description="Looks, such as [watercolour, 35mm film]: every prompt gets one, each comes equally often."
+        (),
+        description="Looks, such as [watercolour, 35mm film]. Every prompt gets one, each equally often.",
+        json_schema_extra=flag(
+            Panel.LOOK,
+            help="Looks, separated by commas: 'watercolour,35mm film'. Every prompt gets one, each equally often.",
+        ),
     )
-    scene: Wishes = Field((), description="Places, such as [in the snow, at night]: likewise.")
-    weather: Wishes = Field((), description="Weather or light, such as [in the rain, foggy]: likewise.")
-    pool: int = Field(1000, ge=0, le=10_000, description="Captions ranked per class; 0 uses templates only.")
+    scene: Wishes = Field(
+        (),
+        description="Places, such as [in the snow, at night], used as style is. Captions that name a place are not "
+        "used then.",
+        json_schema_extra=flag(Panel.LOOK, help="Places, in the same way: 'in the snow,at night'."),
+    )
+    weather: Wishes = Field(
+        (),
+        description="Weather or light, such as [in the rain, foggy], used as style is.",
+        json_schema_extra=flag(Panel.LOOK, help="Weather or light, in the same way: 'in the rain,foggy'."),
+    )
+    pool: int = Field(1000, ge=0, le=10_000, description="Captions ranked per class. 0: templates only.")
     mmr_lambda: float = Field(
         0.5, ge=0, le=1, description="Ranking: 1 is relevance to the class only, 0 is diversity only."
     )
-    first_words: int = Field(
-        8, ge=1, description="The class must be named within this many words from the start of a caption."
-    )
+    first_words: int = Field(8, ge=1, description="The class must be among this many first words of a caption.")
     max_words: int = Field(50, ge=1, description="Longer captions are not used.")
     stop_words: Path | None = Field(
-        None, description="File of words, one per line, that rule a caption out; None uses the bundled list."
+        None, description="File of words, one per line, that rule a caption out. null: the bundled list."
     )
     templates: Path | None = Field(
-        None, description="YAML file of templates and scenes in the form of the bundled templates.yaml, in its place."
+        None,
+        description="YAML file of templates and scenes, in the form of the bundled templates.yaml that it replaces.",
     )
 
     @field_validator("objects", mode="before")

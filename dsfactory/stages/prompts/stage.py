@@ -1,27 +1,44 @@
 """The prompts stage: a prompt, its source and a seed for every sample of the run."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import pyarrow as pa
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.config import ClassSpec, RunSettings, Section, slug
+from dsfactory.core.run import Run, StageState
 from dsfactory.core.sample import Record, sample_key, sample_place
-from dsfactory.core.seeds import derive_seed
 from dsfactory.core.shard import ShardReader, ShardSpec
-from dsfactory.core.stage import Stage
+from dsfactory.core.space import sample_seed
+from dsfactory.core.stage import Download, Kind, Machines, Output, Role, Stage
 from dsfactory.errors import UserError
+from dsfactory.stages.generate.config import GenerateConfig
+from dsfactory.stages.generate.model import missing_model
 from dsfactory.stages.prompts.config import ATTRIBUTES, PromptsConfig
 from dsfactory.stages.prompts.corpus import Corpus
+from dsfactory.stages.prompts.encoder import Encoder, ModelEncoder
 from dsfactory.stages.prompts.expand import TEMPLATES_FILE, Expander, Templates
 from dsfactory.stages.prompts.pool import choose, gather, load_pool, object_counts, rank, save_pool
 from dsfactory.stages.prompts.resources import data_file
-from dsfactory.stages.prompts.retrieve import Embedder
 from dsfactory.stages.prompts.steer import ATTRIBUTE_FILE, Steering
 from dsfactory.stages.prompts.vocabulary import CLASSES_FILE, EXCLUDED_FILE, STOP_FILE, class_words, stop_matcher
+
+_SCHEMA = pa.schema(
+    [
+        ("key", pa.string()),
+        ("number", pa.int64()),
+        ("class_name", pa.string()),
+        ("classes", pa.list_(pa.string())),
+        ("index", pa.int64()),
+        ("prompt", pa.string()),
+        ("source", pa.string()),
+        *((name, pa.string()) for name in ATTRIBUTES),
+        ("seed", pa.int64()),
+    ]
+)
 
 
 class PromptsStage(Stage):
@@ -31,8 +48,7 @@ class PromptsStage(Stage):
         config: the stage's settings.
         classes: the run's classes in label order.
         run_seed: seed of the run, from which the samples' seeds are derived.
-        embed_factory: loads the text encoder that ranks captions; called only when a pool must be made.
-        embedder: what identifies that encoder (JSON values), for the fingerprint.
+        encoder: finds the text encoder that ranks captions; asked only for a fingerprint, or when a pool must be made.
         pool_path: where the ranked captions are kept, so that a resumed run does not rank again; None keeps nothing.
 
     Raises:
@@ -42,36 +58,26 @@ class PromptsStage(Stage):
 
     name: ClassVar[str] = "prompts"
     version: ClassVar[int] = 2
-    upstream: ClassVar[str | None] = None
-    schema: ClassVar[pa.Schema] = pa.schema(
-        [
-            ("key", pa.string()),
-            ("number", pa.int64()),
-            ("class_name", pa.string()),
-            ("classes", pa.list_(pa.string())),
-            ("index", pa.int64()),
-            ("prompt", pa.string()),
-            ("source", pa.string()),
-            *((name, pa.string()) for name in ATTRIBUTES),
-            ("seed", pa.int64()),
-        ]
-    )
+    kind: ClassVar[Kind] = Kind.SOURCE
+    Config: ClassVar[type[Section]] = PromptsConfig
+    writes: ClassVar[Output] = Output((Role.PROMPT,), _SCHEMA)
+    artifacts: ClassVar[tuple[str, ...]] = ("pool.*",)
+    inline: ClassVar[bool] = True
 
     def __init__(
         self,
         config: PromptsConfig,
         classes: Sequence[ClassSpec],
         run_seed: int,
-        embed_factory: Callable[[], Embedder],
-        embedder: Mapping[str, Any],
+        encoder: Encoder,
         pool_path: Path | None,
     ) -> None:
         self._config = config
         self._specs = tuple(classes)
         self._classes = [class_words(spec) for spec in classes]
         self._run_seed = run_seed
-        self._embed_factory = embed_factory
-        self._embedder = dict(embedder)
+        self._total = 0
+        self._encoder = encoder
         self._pool_path = pool_path
         self._counts = object_counts(config, len(classes))
         if not self._counts:
@@ -84,6 +90,28 @@ class PromptsStage(Stage):
         stop_matcher(config.stop_words, self._classes)
         self._steering = Steering(config, self._classes, run_seed)
         self._expander = Expander(self._classes, Templates.read(config.templates), self._steering)
+
+    @classmethod
+    def build(cls, settings: RunSettings, run: Path) -> Self:
+        drawing = settings.of(GenerateConfig)
+        stage = cls(
+            settings.of(PromptsConfig), settings.classes, settings.seed,
+            ModelEncoder(drawing.model, drawing.revision, drawing.device), run / cls.folder / "pool.json",
+        )  # fmt: skip
+        stage._total = settings.num * len(settings.classes)
+        return stage
+
+    @classmethod
+    def missing(cls, settings: RunSettings) -> Download | None:
+        return missing_model(settings.of(GenerateConfig))
+
+    @classmethod
+    def run_name(cls, settings: RunSettings) -> str:
+        return f"{super().run_name(settings)}-{slug(settings.of(GenerateConfig).model)}"
+
+    def settled(self, state: StageState | None, machines: Machines) -> "PromptsStage":
+        self._encoder = self._encoder.on_device(machines)
+        return self
 
     def identity(self) -> dict[str, Any]:
         """Settings, classes, seed, encoder, and the hashes of the corpus and of every word list."""
@@ -105,7 +133,7 @@ class PromptsStage(Stage):
             "column": self._corpus.column,
             "classes": [spec.model_dump(mode="json") for spec in self._specs],
             "seed": self._run_seed,
-            "embedder": self._embedder,
+            "embedder": dict(self._encoder.identity()),
             "corpus": self._corpus.sha256(),
             "stop_words": _sha256(self._config.stop_words or data_file(STOP_FILE)),
             "templates": _sha256(self._config.templates or data_file(TEMPLATES_FILE)),
@@ -113,19 +141,22 @@ class PromptsStage(Stage):
             "excluded_phrases": _sha256(data_file(EXCLUDED_FILE)),
         }
 
-    def prepare(self) -> None:
+    def wanted(self, run: Run | None) -> dict[str, int]:
+        return {"": self._total}
+
+    def load(self) -> None:
         """Read the pool, or make and save it: one pass over the corpus and one over the text encoder."""
         captions = load_pool(self._pool_path, self._identity) if self._pool_path else None
         if captions is None:
             captions = {}
             if self._config.pool:
                 findings = gather(self._config, self._corpus, self._classes, self._steering)
-                captions = rank(findings, self._config, self._classes, self._embed_factory)
+                captions = rank(findings, self._config, self._classes, self._encoder.load)
             if self._pool_path:
                 save_pool(self._pool_path, self._identity, captions)
         self._captions = captions
 
-    def process(self, shard: ShardSpec, upstream: ShardReader | None) -> Iterator[Record]:
+    def process(self, shard: ShardSpec, *inputs: ShardReader) -> Iterator[Record]:
         """One record per sample, without files."""
         for number in range(shard.start, shard.stop):
             position, index = sample_place(number, len(self._classes))
@@ -142,7 +173,7 @@ class PromptsStage(Stage):
                 "prompt": prompt.text,
                 "source": prompt.source,
                 **wishes,
-                "seed": derive_seed(self._run_seed, name, index),
+                "seed": sample_seed(self._run_seed, "", name, index),
             }
             yield Record(key, row)
 

@@ -2,16 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from safetensors import SafetensorError
 
+from dsfactory.core.chain import Input
 from dsfactory.core.png import decode_rgb_png
-from dsfactory.core.run import Run, StageState
-from dsfactory.core.sample import Record
+from dsfactory.core.run import Run
+from dsfactory.core.sample import EVIDENCE, IMAGE, Record
+from dsfactory.core.stage import Reporter
 from dsfactory.errors import DamagedShard, UserError
-from dsfactory.stages.generate.stage import EVIDENCE, IMAGE, GenerateStage
 from dsfactory.stages.refine.affinity import confident_seeds
 from dsfactory.stages.refine.affinity_file import FILE, NOTE, TRAINING
 from dsfactory.stages.refine.affinity_net import AffinityNet, net_image
@@ -37,30 +39,29 @@ _WITHOUT_EFFECT = {
 """Settings of refine that come after the network."""
 
 
-def training_mark(config: RefineConfig, drawn: StageState, seed: int) -> str:
+def training_mark(config: RefineConfig, images: str, seed: int) -> str:
     """Hash of everything that decides a network's weights, 32 hex digits.
 
     The size of the run is none of it: a run that grows goes on with the network that it has.
     """
     settings = {name: value for name, value in config.identity().items() if name not in _WITHOUT_EFFECT}
-    content = {"version": _VERSION, "settings": settings, "generate": drawn.fingerprint, "seed": seed}
+    content = {"version": _VERSION, "settings": settings, "generate": images, "seed": seed}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def has_net(run: Run, config: RefineConfig) -> bool:
-    """Whether a run holds the network that these settings want."""
-    folder = run.stage_folder(RefineStage.name)
-    drawn = run.stage_state(GenerateStage.name)
-    if drawn is None or not (folder / FILE).is_file() or not (folder / NOTE).is_file():
+def has_net(run: Run, config: RefineConfig, inputs: Sequence[Input]) -> bool:
+    """Whether a run holds the network that these settings want of these images."""
+    folder = run.stage_folder(RefineStage.folder)
+    if not inputs or not (folder / FILE).is_file() or not (folder / NOTE).is_file():
         return False
     try:
         note = json.loads((folder / NOTE).read_bytes())
     except ValueError:
         return False
-    return bool(note == {"made_of": training_mark(config, drawn, run.manifest.seed)})
+    return bool(note == {"made_of": training_mark(config, inputs[0].mark, run.manifest.seed)})
 
 
-def train_net(run: Run, config: RefineConfig, report: Callable[[int, int], None] = lambda step, steps: None) -> None:
+def train_net(run: Run, config: RefineConfig, inputs: Sequence[Input], report: Reporter) -> None:
     """Train a run's affinity network and keep it; does nothing when the run has it. The caller holds the lock.
 
     One network for all classes of the run. It learns from the run's first ``config.affinity_samples`` samples, in which
@@ -70,37 +71,39 @@ def train_net(run: Run, config: RefineConfig, report: Callable[[int, int], None]
     Args:
         run: the run; its generate stage has finished the shards of these samples.
         config: settings.
-        report: called with the number of finished steps and of all.
+        inputs: the stage that makes its images and attention maps.
+        report: told about progress.
 
     Raises:
         UserError: those samples are not all drawn yet, or nothing can be learnt from them.
     """
-    if has_net(run, config):
+    if has_net(run, config, inputs):
         return
-    drawn = run.stage_state(GenerateStage.name)
-    assert drawn is not None
+    (images,) = inputs
     wanted = min(config.affinity_samples, run.total)
     missing = [
         spec
         for spec in run.shards()
-        if spec.start < wanted and not run.may_be_read(GenerateStage.name, spec, drawn.fingerprint)
+        if spec.start < wanted and not run.may_be_read(images.kind.folder, spec, images.mark)
     ]
     if missing:
         raise UserError(
             f"{run.path}: the affinity network learns from the first {wanted} samples, and {len(missing)} of their "
             "shards are not drawn yet: finish 'dsfactory generate' first, or use --affinity self"
         )
-    folder = run.make_stage_folder(RefineStage.name)
-    examples = list(_examples(run, config, wanted))
+    folder = run.make_stage_folder(RefineStage.folder)
+    examples = list(_examples(run, config, images, wanted))
     if examples:  # a network sees images of one size
         examples = [one for one in examples if one.seeds.shape == examples[0].seeds.shape]
     try:
-        net = train_affinity(examples, config.affinity_steps, run.manifest.seed, folder / TRAINING, report)
+        net = train_affinity(
+            examples, config.affinity_steps, run.manifest.seed, folder / TRAINING, partial(report, "affinity")
+        )
     except ValueError as error:
         raise UserError(f"{run.path}: no affinity network can be trained, {error}: use --affinity self") from error
     (folder / NOTE).unlink(missing_ok=True)  # never beside another network
     write_atomic(folder / FILE, net_bytes(net))
-    note = {"made_of": training_mark(config, drawn, run.manifest.seed)}
+    note = {"made_of": training_mark(config, images.mark, run.manifest.seed)}
     write_atomic(folder / NOTE, json.dumps(note).encode())
     (folder / TRAINING).unlink(missing_ok=True)
 
@@ -119,12 +122,12 @@ def load_net(path: Path) -> AffinityNet:
         ) from error
 
 
-def _examples(run: Run, config: RefineConfig, wanted: int) -> Iterator[Example]:
+def _examples(run: Run, config: RefineConfig, images: Input, wanted: int) -> Iterator[Example]:
     for spec in run.shards():
         if spec.start >= wanted:
             return
         try:
-            for number, record in enumerate(run.reader(GenerateStage.name, spec).records(), start=spec.start):
+            for number, record in enumerate(run.reader(images.kind.folder, spec).records(), start=spec.start):
                 if number < wanted and (example := _example(record, config)) is not None:
                     yield example
         except DamagedShard:

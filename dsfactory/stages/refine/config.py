@@ -5,44 +5,64 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from dsfactory.core.config import Section
+from dsfactory.core.flags import Panel, flag
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class RefineConfig(Section):
-    """How evidence becomes a mask. Pixel widths and areas are those of a 512² image and scale with the image."""
+    """How attention maps become a mask. Widths and areas are those of a 512² image and scale with the image."""
 
     threshold: Literal["auto"] | Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
-        "auto", description="Where the fused map becomes foreground: chosen per image and class, or one fixed value."
+        "auto",
+        description="Where the fused map becomes foreground. auto: chosen per image and class. Or one value for all.",
+        json_schema_extra=flag(
+            Panel.LABELS,
+            metavar="auto|NUMBER",
+            help="Where attention becomes foreground. auto: chosen per image and class. Or a number from 0 to 1.",
+            offers=("auto",),
+        ),
     )
-    threshold_low: Fraction = Field(0.35, description="Lowest candidate of the adaptive threshold.")
-    threshold_high: Fraction = Field(0.54, description="Highest candidate of the adaptive threshold.")
+    threshold_low: Fraction = Field(0.35, description="The lowest threshold that auto tries.")
+    threshold_high: Fraction = Field(0.54, description="The highest threshold that auto tries.")
     resolution_weights: dict[int, Annotated[float, Field(ge=0.0)]] = Field(
         {16: 1.0, 32: 1.0, 64: 1.0},
-        description="Weight of each attention resolution, by the side of its grid; others are left out.",
+        description="Weight of each attention resolution, by the side of its grid. Others are left out.",
     )
     affinity: Literal["net", "self", "none"] = Field(
         "self",
         description="What thresholds are judged by: a network trained on the run itself (net), the model's "
-        "self-attention where it was captured (self), or the fused map alone (none).",
+        "self-attention where it was kept (self), or the fused map alone (none).",
+        json_schema_extra=flag(
+            Panel.LABELS,
+            help="What thresholds are judged by: a network trained on this run (net), the model's self-attention "
+            "(self), or nothing else (none).",
+        ),
     )
     affinity_weight: Fraction = Field(
-        0.25, description="Share of self-attention in the fused map, where it was captured and affinity is not none."
+        0.25, description="Share of self-attention in the fused map, where it was kept and affinity is not none."
     )
     affinity_samples: int = Field(
-        256, ge=1, le=10_000, description="The affinity network learns from so many samples, the run's first."
+        256, ge=1, le=10_000, description="The affinity network learns from this many samples, the run's first."
     )
     affinity_steps: int = Field(300, ge=1, le=100_000, description="Training steps of the affinity network.")
     walk_beta: float = Field(
-        16.0, gt=0.0, description="Power of the network's affinities in the random walk; larger spreads less."
+        16.0, gt=0.0, description="Power of the network's affinities in the random walk. A larger one spreads less."
     )
     walk_steps: int = Field(64, ge=1, le=4096, description="Steps of the random walk over the network's affinities.")
     sharpness: float = Field(
         12.0, gt=0.0, description="Log odds that the CRF starts from, per unit of the fused map above the threshold."
     )
-    crf_iterations: int = Field(10, ge=0, le=100, description="Mean-field updates of the dense CRF; 0 leaves it out.")
+    crf_iterations: int = Field(10, ge=0, le=100, description="Mean-field updates of the dense CRF. 0 leaves it out.")
     crf_backend: Literal["lattice", "pydensecrf"] = Field(
-        "lattice", description="Who computes the CRF: this package (NumPy) or pydensecrf (C++), which agree."
+        "lattice",
+        description="What computes the CRF: this package (NumPy) or pydensecrf (C++). They agree.",
+        json_schema_extra=flag(
+            Panel.LABELS,
+            "--crf",
+            help="What computes the dense CRF: this package, or pydensecrf. off: no CRF.",
+            off={"crf_iterations": 0},
+        ),
     )
     gaussian_sxy: float = Field(3.0, gt=0.0, description="Width of the smoothness kernel.")
     gaussian_compat: float = Field(3.0, ge=0.0, description="Weight of the smoothness kernel.")
@@ -50,18 +70,18 @@ class RefineConfig(Section):
     bilateral_srgb: float = Field(13.0, gt=0.0, description="Colour width of the appearance kernel, in grey levels.")
     bilateral_compat: float = Field(10.0, ge=0.0, description="Weight of the appearance kernel.")
     crf_min_iou: Fraction = Field(
-        0.3, description="A class keeps the mask it had before the CRF when the two agree less than this (IoU)."
+        0.3, description="A class keeps its mask from before the CRF when the two agree less than this (IoU)."
     )
     certainty: Fraction = Field(
-        0.95, description="Pixels whose label the CRF leaves less probable than this become void (255)."
+        0.95, description="Pixels whose label the CRF holds for less probable than this become ignore (255)."
     )
     min_claim: Fraction = Field(
         0.45,
-        description="With several classes in an image, one is left out whose mask agrees less than this (IoU) with the "
-        "mask that its map alone gives: it was probably not drawn. 0 keeps all.",
+        description="In an image of several classes, one is left out when its mask agrees less than this (IoU) with "
+        "the mask of its map alone: the model probably did not show it. 0 keeps all.",
     )
     min_box: float = Field(1500.0, ge=0.0, description="Parts whose bounding box has fewer pixels are dropped.")
-    max_hole: float = Field(1500.0, ge=0.0, description="Enclosed background of up to so many pixels is filled.")
+    max_hole: float = Field(1500.0, ge=0.0, description="Enclosed background of up to this many pixels is filled.")
 
     @model_validator(mode="after")
     def _check_range(self) -> "RefineConfig":

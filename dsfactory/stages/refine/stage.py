@@ -9,21 +9,23 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import pyarrow as pa
 from safetensors import SafetensorError
 
-from dsfactory.core.config import ClassSpec
-from dsfactory.core.png import decode_rgb_png, encode_index_png
-from dsfactory.core.sample import Record
+from dsfactory.core.config import ClassSpec, RunSettings, Section
+from dsfactory.core.png import decode_index_png, decode_rgb_png, encode_index_png
+from dsfactory.core.run import Run
+from dsfactory.core.sample import EVIDENCE, IMAGE, INSTANCES, MASK, MASKS, Record
 from dsfactory.core.shard import ShardReader, ShardSpec
-from dsfactory.core.stage import Stage
+from dsfactory.core.stage import Kind, Output, Reporter, Role, Scope, Stage
+from dsfactory.dataset.label_faults import score_faults
 from dsfactory.errors import UserError
 from dsfactory.stages.generate.evidence import Evidence
-from dsfactory.stages.generate.stage import EVIDENCE, IMAGE, GenerateStage
+from dsfactory.stages.generate.stage import GenerateStage
 from dsfactory.stages.refine.affinity_file import FILE, net_digest
 from dsfactory.stages.refine.config import RefineConfig
 
 if TYPE_CHECKING:
     from dsfactory.stages.refine.affinity_net import AffinityNet
 
-_SCORES = pa.schema(
+SCORES = pa.schema(
     [
         ("threshold", pa.list_(pa.float32())),
         ("agreement", pa.list_(pa.float32())),
@@ -57,16 +59,42 @@ class RefineStage(Stage):
 
     name: ClassVar[str] = "refine"
     version: ClassVar[int] = 6
-    upstream: ClassVar[str | None] = "generate"
-    schema: ClassVar[pa.Schema] = pa.unify_schemas([GenerateStage.schema, _SCORES])
+    kind: ClassVar[Kind] = Kind.LABELER
+    Config: ClassVar[type[Section]] = RefineConfig
+    reads: ClassVar[tuple[Role, ...]] = (Role.IMAGE, Role.ATTENTION)
+    writes: ClassVar[Output] = Output(
+        (Role.LABEL,),
+        pa.unify_schemas([GenerateStage.writes.schema, SCORES]),
+        {"ok": MASKS, "rejected": MASKS},
+        bytes_per_pixel=0.06,
+        bytes_per_sample=3_000.0,
+    )
+    artifacts: ClassVar[tuple[str, ...]] = ("net.*",)
     needed: ClassVar[tuple[str, ...]] = (FILE,)
+    varying: ClassVar[tuple[str, ...]] = ("affinity_net",)
 
     @classmethod
-    def of_run(cls, config: RefineConfig, classes: Sequence[ClassSpec], run: Path) -> Self:
-        return cls(config, classes, run.absolute() / cls.name / FILE)
+    def build(cls, settings: RunSettings, run: Path) -> Self:
+        return cls(settings.of(RefineConfig), settings.classes, run.absolute() / cls.folder / FILE)
 
     def in_run(self, run: Path) -> "RefineStage":
-        return self.of_run(self.config, self.classes, run)
+        return self.served_as(RefineStage(self.config, self.classes, run.absolute() / self.folder / FILE))
+
+    def scope(self, run: Run | None, redo: bool) -> Scope:
+        """Masks wait for all images while a network has to learn from them first."""
+        if self.config.affinity != "net":
+            return Scope.SHARD
+        from dsfactory.stages.refine.affinity_run import has_net
+
+        there = run is not None and not redo and has_net(run, self.config, self.inputs)
+        return Scope.SHARD if there else Scope.RUN
+
+    def make_artifacts(self, run: Run, report: Reporter) -> None:
+        """Train the affinity network that the settings may want."""
+        if self.config.affinity == "net":
+            from dsfactory.stages.refine.affinity_run import train_net
+
+            train_net(run, self.config, self.inputs, report)
 
     def identity(self) -> dict[str, Any]:
         """The settings, the class list, which decides the values in the masks, and the affinity network if one is used.
@@ -86,7 +114,7 @@ class RefineStage(Stage):
                 "or pip install 'dsfactory[densecrf]' (needs a C++ compiler and Python < 3.13)"
             )
 
-    def prepare(self) -> None:
+    def load(self) -> None:
         """Keep OpenCV to one thread, for shards are the unit of parallel work."""
         import cv2
 
@@ -97,11 +125,10 @@ class RefineStage(Stage):
             assert self.net is not None
             self._loaded = load_net(self.net)
 
-    def process(self, shard: ShardSpec, upstream: ShardReader | None) -> Iterator[Record]:
-        """Yield one record per sample of the generate shard, in its order."""
-        assert upstream is not None
+    def process(self, shard: ShardSpec, *inputs: ShardReader) -> Iterator[Record]:
+        (images,) = inputs
         ids = {spec.name: number for number, spec in enumerate(self.classes, start=1)}
-        for record in upstream.records():
+        for record in images.records():
             if record.row["status"] != "ok":
                 yield _failed(record, record.row["reason"])
                 continue
@@ -136,8 +163,14 @@ class RefineStage(Stage):
             "status": "ok" if found else "rejected",
             "reason": "" if found else f"no mask for {primary}",
         }
-        files = {"mask.png": encode_index_png(mask.labels), "instances.png": encode_index_png(mask.instances)}
+        files = {MASK: encode_index_png(mask.labels), INSTANCES: encode_index_png(mask.instances)}
         return Record(record.key, row, files)
+
+    @classmethod
+    def check_record(cls, record: Record, classes: Sequence[str]) -> Iterator[str]:
+        ids = [classes.index(name) + 1 for name in record.row["classes"]]
+        mask, instances = decode_index_png(record.files[MASK]), decode_index_png(record.files[INSTANCES])
+        yield from score_faults(record.row, mask, instances, ids)
 
 
 def read_evidence(data: bytes) -> Evidence:
@@ -153,4 +186,4 @@ def read_evidence(data: bytes) -> Evidence:
 
 
 def _failed(record: Record, reason: str) -> Record:
-    return Record(record.key, {**record.row, **dict.fromkeys(_SCORES.names), "status": "failed", "reason": reason})
+    return Record(record.key, {**record.row, **dict.fromkeys(SCORES.names), "status": "failed", "reason": reason})

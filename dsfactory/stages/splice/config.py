@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from dsfactory.core.config import Section
+from dsfactory.core.flags import Panel, flag
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Weight = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
@@ -60,36 +61,55 @@ class SpliceConfig(Section):
     """How kept samples become mosaics and paste compositions."""
 
     num: int = Field(
-        100, ge=0, le=10_000_000, description="Mosaics that the run is to have.",
-        json_schema_extra={"affects_output": False},
-    )  # fmt: skip
+        100,
+        ge=0,
+        le=10_000_000,
+        description="Mosaics that the run is to have. 0: none.",
+        json_schema_extra=flag(Panel.WHAT, affects_output=False),
+    )
     paste: int = Field(
-        0, ge=0, le=10_000_000, description="Paste compositions that the run is to have.",
-        json_schema_extra={"affects_output": False},
-    )  # fmt: skip
+        0,
+        ge=0,
+        le=10_000_000,
+        description="Images with pasted objects that the run is to have.",
+        json_schema_extra=flag(Panel.WHAT, affects_output=False),
+    )
     size: int | None = Field(
-        None, ge=64, le=4096, description="Longer side of the results in pixels; none: that of the run's images."
+        None,
+        ge=64,
+        le=4096,
+        description="Longer side of the results in pixels. null: that of the run's images.",
+        json_schema_extra=flag(
+            Panel.LOOK, help="Longer side of the results in pixels.", default="that of the run's images"
+        ),
     )
     mix: Annotated[dict[str, Weight], BeforeValidator(_plain_mix), AfterValidator(_check_mix)] = Field(
-        PAPER_MIX, description="Grids of the mosaics (rows x columns) with their weights; the defaults are DiffuMask's."
+        PAPER_MIX,
+        description="Grids of the mosaics (rows x columns) with their weights. The defaults are DiffuMask's.",
+        json_schema_extra=flag(
+            Panel.LOOK,
+            help="Grids (rows x columns) with their weights: 2x2=3,3x3=1.",
+            default="DiffuMask's, from 1x2 to 8x8",
+        ),
     )
     val_share: Fraction = Field(
         0.1,
-        description="Samples that an export with this share puts into val are never drawn from; "
-        "exports with a larger share need other splices.",
+        description="Samples that an export with this share puts into val are not used. Exports with a larger share "
+        "need other splices.",
+        json_schema_extra=flag(Panel.WHAT, help="Use no sample that an export with this share puts into val."),
     )
-    blur: Fraction = Field(0.2, description="Share of the results that is blurred.")
+    blur: Fraction = Field(0.2, description="Share of the results that are blurred.")
     occlusion: Fraction = Field(
         0.2, description="Share of the results in which a block is covered by another sample, with its labels."
     )
-    perspective: Fraction = Field(0.2, description="Share of the results that is seen from another viewpoint.")
+    perspective: Fraction = Field(0.2, description="Share of the results that are seen from another viewpoint.")
     paste_objects: int = Field(3, ge=1, le=20, description="Most objects that are pasted onto one background.")
-    scale_low: float = Field(0.25, gt=0.0, le=4.0, description="Smallest size of a pasted object beside its own.")
-    scale_high: float = Field(0.8, gt=0.0, le=4.0, description="Largest size of a pasted object beside its own.")
+    scale_low: float = Field(0.25, gt=0.0, le=4.0, description="Smallest factor by which a pasted object is scaled.")
+    scale_high: float = Field(0.8, gt=0.0, le=4.0, description="Largest factor by which a pasted object is scaled.")
     feather: float = Field(
         1.0, ge=0.0, le=20.0, description="Softness of a pasted object's edge, in pixels of a 512² image."
     )
-    min_area: int = Field(16, ge=1, description="Objects of which fewer pixels are left become void (255).")
+    min_area: int = Field(16, ge=1, description="Objects with fewer pixels left become ignore (255).")
 
     @model_validator(mode="after")
     def _check_scale(self) -> "SpliceConfig":

@@ -3,28 +3,56 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 
-from dsfactory.core.config import ClassSpec
-from dsfactory.core.png import encode_index_png, encode_rgb_png
-from dsfactory.core.sample import VOID, Record, sample_key
-from dsfactory.core.seeds import derive_seed
+from dsfactory.core.config import ClassSpec, RunSettings, Section
+from dsfactory.core.png import decode_index_png
+from dsfactory.core.run import Run
+from dsfactory.core.sample import IMAGE, INSTANCES, MASK, MASKS, VOID, Record
 from dsfactory.core.shard import ShardReader, ShardSpec
-from dsfactory.core.space import STAGE, Layout
-from dsfactory.core.stage import Stage
+from dsfactory.core.space import SampleId, Space
+from dsfactory.core.stage import Kind, Output, Role, Scope, Stage
+from dsfactory.dataset.label_faults import TOLERANCE
+from dsfactory.dataset.pool import composed_record, open_pool, pool_fingerprint
+from dsfactory.dataset.split import split_of
+from dsfactory.errors import UserError
 from dsfactory.stages.splice import augment
 from dsfactory.stages.splice.config import SpliceConfig, grid_of
 from dsfactory.stages.splice.mosaic import kinds, mosaic
 from dsfactory.stages.splice.paste import cut, free_place, paste, scaled, whole_objects
 from dsfactory.stages.splice.scene import Scene, finish, resize
-from dsfactory.stages.splice.sources import INSTANCES, MASK, Sources
+from dsfactory.stages.splice.sources import Scenes
 
-IMAGE = "image.png"
 TRIES = 8
 """Samples that are looked at for an object that lies in its image as a whole."""
+
+
+SCHEMA = pa.schema(
+    [
+        ("key", pa.string()),
+        ("number", pa.int64()),
+        ("kind", pa.string()),
+        ("sources", pa.list_(pa.string())),
+        ("augmentations", pa.list_(pa.string())),
+        ("image_seed", pa.int64()),
+        ("model", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("classes", pa.list_(pa.string())),
+        ("area", pa.list_(pa.float32())),
+        ("components", pa.list_(pa.int32())),
+        ("void", pa.float32()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+    ]
+)
+"""``kind`` is a grid such as ``2x2``, or ``paste``. ``sources`` are the keys of the parts: the cells of a mosaic
+row by row, or the background and then the objects; the sample that covers a block comes last. ``classes`` are those
+in the mask, with their share of the image in ``area`` and their number of objects in ``components``."""
 
 
 class SpliceStage(Stage):
@@ -37,49 +65,83 @@ class SpliceStage(Stage):
         config: what to make.
         classes: the run's classes; the first has id 1.
         seed: the run's seed.
-        sources: what is drawn from.
-        fingerprint: says what that is: :func:`dsfactory.stages.splice.sources.fingerprint_of`.
-        layout: which shard holds what.
+        run_path: the run.
     """
 
-    name: ClassVar[str] = STAGE
+    name: ClassVar[str] = "splice"
     version: ClassVar[int] = 1
-    upstream: ClassVar[str | None] = None
-    """None in the store's sense: its shards are not those of another stage. What it draws from is in its identity."""
-    schema: ClassVar[pa.Schema] = pa.schema(
-        [
-            ("key", pa.string()),
-            ("number", pa.int64()),
-            ("kind", pa.string()),
-            ("sources", pa.list_(pa.string())),
-            ("augmentations", pa.list_(pa.string())),
-            ("image_seed", pa.int64()),
-            ("model", pa.string()),
-            ("width", pa.int32()),
-            ("height", pa.int32()),
-            ("classes", pa.list_(pa.string())),
-            ("area", pa.list_(pa.float32())),
-            ("components", pa.list_(pa.int32())),
-            ("void", pa.float32()),
-            ("status", pa.string()),
-            ("reason", pa.string()),
-        ]
+    kind: ClassVar[Kind] = Kind.COMPOSER
+    Config: ClassVar[type[Section]] = SpliceConfig
+    reads: ClassVar[tuple[Role, ...]] = (Role.IMAGE, Role.LABEL)
+    writes: ClassVar[Output] = Output(
+        (Role.IMAGE, Role.LABEL),
+        SCHEMA,
+        {"ok": MASKS | {IMAGE}, "rejected": MASKS | {IMAGE}},
+        bytes_per_pixel=1.86,
+        bytes_per_sample=23_000.0,
     )
-    """``kind`` is a grid such as ``2x2``, or ``paste``. ``sources`` are the keys of the parts: the cells of a mosaic
-    row by row, or the background and then the objects; the sample that covers a block comes last. ``classes`` are those
-    in the mask, with their share of the image in ``area`` and their number of objects in ``components``."""
+    own_space: ClassVar[bool] = True
+    first: ClassVar[int | None] = 1_000_000_000
+    varying: ClassVar[tuple[str, ...]] = ("sources",)
 
-    def __init__(
-        self,
-        config: SpliceConfig,
-        classes: Sequence[ClassSpec],
-        seed: int,
-        sources: Sources,
-        fingerprint: str,
-        layout: Layout,
-    ) -> None:
-        self._config, self._classes, self._seed, self._fingerprint = config, classes, seed, fingerprint
-        self.sources, self.layout = sources, layout
+    def __init__(self, config: SpliceConfig, classes: Sequence[ClassSpec], seed: int, run_path: Path) -> None:
+        self._config, self._classes, self._seed, self._run_path = config, tuple(classes), seed, run_path
+        self._sources: Scenes | None = None
+
+    @classmethod
+    def build(cls, settings: RunSettings, run: Path) -> Self:
+        return cls(settings.of(SpliceConfig), settings.classes, settings.seed, run)
+
+    def in_run(self, run: Path) -> "SpliceStage":
+        return self.served_as(SpliceStage(self._config, self._classes, self._seed, run))
+
+    def scope(self, run: Run | None, redo: bool) -> Scope:
+        return Scope.RUN
+
+    @property
+    def sources(self) -> Scenes:
+        """The kept samples that are drawn from.
+
+        Raises:
+            UserError: the run's labels are not finished.
+            DamagedShard: a row table cannot be read.
+        """
+        if self._sources is None:
+            share = self._config.val_share
+            pool = open_pool(self._run_path, self.inputs, self._classes, lambda key: split_of(key, share) == "train")
+            self._sources = Scenes(pool)
+        return self._sources
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_sources": None}  # every process opens the run by itself
+
+    def check(self, run: Run | None, redo: bool) -> list[str]:
+        """Refuse what cannot be made, and say which grids are left out."""
+        config = self._config
+        if not config.num and not config.paste:
+            raise UserError("nothing to splice: ask for mosaics with --num or for paste compositions with --paste")
+        if run is None:
+            return []
+        count = len(self.sources)
+        before = run.stage_state(self.folder)
+        if before is not None and not redo and before.identity.get("sources") != self.identity()["sources"]:
+            raise UserError(
+                f"{run.path}: the kept samples have changed since they were spliced: add --redo to splice anew"
+            )
+        kept = f"{run.path} has {count} kept sample{'' if count == 1 else 's'} for the train split"
+        wanted = {kind for kind, weight in config.mix.items() if weight}
+        if count < 2 or (config.num and not self.mix):
+            needed = min(self.cells(kind) for kind in wanted) if config.num else 2
+            raise UserError(
+                f"{kept}, splicing needs {needed}: draw more with 'dsfactory generate', or choose another --mix"
+            )
+        left_out = [kind for kind in config.mix if kind in wanted - {*self.mix}]
+        if left_out and config.num > Space.of(run, SpliceStage).layout.count("mosaic"):
+            return [f"splice: {kept}, too few for {', '.join(left_out)}: the other grids take their place"]
+        return []
+
+    def wanted(self, run: Run | None) -> dict[str, int]:
+        return {"mosaic": self._config.num, "paste": self._config.paste}
 
     @staticmethod
     def cells(kind: str) -> int:
@@ -101,26 +163,25 @@ class SpliceStage(Stage):
             **self._config.identity(),
             "classes": [spec.name for spec in self._classes],
             "seed": self._seed,
-            "sources": self._fingerprint,
+            "sources": pool_fingerprint(self._run_path, self.inputs),
         }
 
-    def prepare(self) -> None:
+    def load(self) -> None:
         """Keep OpenCV to one thread, for shards are the unit of parallel work."""
         import cv2
 
         cv2.setNumThreads(1)
-        self._kinds = list(islice(kinds(self.mix), self.layout.count("mosaic"))) if self.mix else []
+        self._space = Space.of(Run.open(self._run_path), SpliceStage)
+        count = self._space.layout.count("mosaic")
+        self._kinds = list(islice(kinds(self.mix), count)) if self.mix else []
 
-    def process(self, shard: ShardSpec, upstream: ShardReader | None) -> Iterator[Record]:
+    def process(self, shard: ShardSpec, *inputs: ShardReader) -> Iterator[Record]:
         """Yield the shard's splices; each is drawn from any shards of the run."""
-        first, _, family = self.layout.shards[shard.index]
-        for offset in range(len(shard)):
-            index = first + offset
-            seed = derive_seed(self._seed, STAGE, family, index)
-            rng = np.random.default_rng(seed)
-            kind = self._kinds[index] if family == "mosaic" else "paste"
-            scene, parts = self._paste(rng) if family == "paste" else self._mosaic(kind, rng)
-            yield self._record(shard.start + offset, kind, seed, *self._augmented(scene, parts, rng))
+        for sample in self._space.samples(shard):
+            rng = np.random.default_rng(sample.seed)
+            kind = self._kinds[sample.index] if sample.cell == "mosaic" else "paste"
+            scene, parts = self._paste(rng) if sample.cell == "paste" else self._mosaic(kind, rng)
+            yield self._record(sample, kind, *self._augmented(scene, parts, rng))
 
     def _mosaic(self, kind: str, rng: np.random.Generator) -> tuple[Scene, list[int]]:
         rows, columns = grid_of(kind)
@@ -156,7 +217,7 @@ class SpliceStage(Stage):
         First a class is drawn, so that a rare one is pasted as often as a common one. An object that the border cuts
         is taken only where a few samples show no other.
         """
-        free = [candidates[~np.isin(candidates, used)] for candidates in self.sources.by_class]
+        free = [candidates[~np.isin(candidates, used)] for candidates in self.sources.pool.by_class]
         shown = [position for position, candidates in enumerate(free) if len(candidates)]
         if not shown:
             return None
@@ -194,31 +255,29 @@ class SpliceStage(Stage):
                 applied.append(name)
         return scene, parts, applied
 
-    def _record(
-        self, number: int, kind: str, seed: int, scene: Scene, parts: list[int], augmentations: list[str]
-    ) -> Record:
-        mask, instances = finish(scene, self._config.min_area)
-        ids = [value for value in np.unique(mask).tolist() if value not in (0, VOID)]
+    def _record(self, sample: SampleId, kind: str, scene: Scene, parts: list[int], augmentations: list[str]) -> Record:
         row = {
-            "key": sample_key(number),
-            "number": number,
+            "key": sample.key,
+            "number": sample.number,
             "kind": kind,
-            "sources": [self.sources.samples[part].key for part in parts],
+            "sources": [self.sources.pool.samples[part].key for part in parts],
             "augmentations": augmentations,
-            "image_seed": seed,
-            "model": self.sources.model,
-            "width": scene.width,
-            "height": scene.height,
-            "classes": [self._classes[value - 1].name for value in ids],
-            "area": [float(np.mean(mask == value)) for value in ids],
-            "components": [len(np.unique(instances[mask == value])) for value in ids],
-            "void": float(np.mean(mask == VOID)),
-            "status": "ok" if ids else "rejected",
-            "reason": "" if ids else "no object is left",
+            "image_seed": sample.seed,
+            "model": self.sources.pool.model,
         }
-        files = {
-            IMAGE: encode_rgb_png(scene.image),
-            MASK: encode_index_png(mask),
-            INSTANCES: encode_index_png(instances),
-        }
-        return Record(sample_key(number), row, files)
+        names = [item.name for item in self._classes]
+        return composed_record(row, scene.image, *finish(scene, self._config.min_area), names)
+
+    @classmethod
+    def check_record(cls, record: Record, classes: Sequence[str]) -> Iterator[str]:
+        row = record.row
+        mask, instances = decode_index_png(record.files[MASK]), decode_index_png(record.files[INSTANCES])
+        ids = [classes.index(name) + 1 for name in row["classes"]]
+        area = [float(np.mean(mask == number)) for number in ids]
+        close = len(row["area"]) == len(area) and np.allclose(row["area"], area, rtol=0, atol=TOLERANCE)
+        if not close or not np.isclose(row["void"], np.mean(mask == VOID), rtol=0, atol=TOLERANCE):
+            yield "the columns area and void do not fit the mask"
+        if row["components"] != [len(np.unique(instances[mask == number])) for number in ids]:
+            yield "the column components does not fit the instances"
+        if len(set(row["sources"])) < len(row["sources"]):
+            yield "shows a sample twice"

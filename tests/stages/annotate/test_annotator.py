@@ -1,6 +1,6 @@
 """Tiny pipelines of the real classes, one of each family."""
 
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,7 @@ import torch
 
 from dsfactory.core.config import ClassSpec
 from dsfactory.errors import UserError
-from dsfactory.models.loading import load_pipeline
 from dsfactory.stages.annotate.annotator import Annotator, competing_gains, fitted_size
-from tests.tiny_models import tiny_pocket, tiny_sd, tiny_sd2, tiny_sdxl
 
 DOG, BIRD = ClassSpec(name="dog"), ClassSpec(name="bird")
 
@@ -26,9 +24,9 @@ def annotator(pipeline: Any, **changes: Any) -> Annotator:
     return Annotator(pipeline, **(settings | changes))
 
 
-@pytest.fixture(scope="module", params=[tiny_sd, tiny_sd2, tiny_sdxl, tiny_pocket])
-def pipeline(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return load_pipeline(str(request.param(tmp_path_factory.mktemp("model") / "tiny")), device="cpu")
+@pytest.fixture(params=["sd", "sd2", "sdxl", "pocket"])
+def pipeline(request: pytest.FixtureRequest, load: Callable[[str], Any]) -> Any:
+    return load(request.param)
 
 
 def test_every_family_gives_maps_of_the_pictures_shape(pipeline: Any) -> None:
@@ -63,10 +61,10 @@ def test_each_class_gains_where_it_explains_the_picture_best() -> None:
     assert competing_gains(errors).tolist() == [0, 0, 0]
 
 
-@pytest.mark.parametrize(("make", "kind"), [(tiny_sd, "epsilon"), (tiny_sd2, "v_prediction")])
-def test_the_error_is_that_of_training(make: Any, kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("family", "kind"), [("sd", "epsilon"), ("sd2", "v_prediction")])
+def test_the_error_is_that_of_training(family: str, kind: str, load: Callable[[str], Any]) -> None:
     """A UNet that predicts the target exactly has no error: the target follows from the noisy latents and the clean."""
-    pipeline = load_pipeline(str(make(tmp_path / "tiny")), device="cpu")
+    pipeline = load(family)
     noisy = annotator(pipeline, timesteps=(300,), seeds=3).noisy(picture(64, 64), seed=5)
     ((timestep, latents, target),) = noisy.steps
     share = pipeline.scheduler.alphas_cumprod[timestep]
@@ -80,8 +78,8 @@ def test_the_error_is_that_of_training(make: Any, kind: str, tmp_path: Path) -> 
     assert not torch.equal(noise[0], noise[1])
 
 
-def test_the_same_picture_and_seed_give_the_same_bytes(tmp_path: Path) -> None:
-    look = annotator(load_pipeline(str(tiny_sd(tmp_path / "tiny")), device="cpu"))
+def test_the_same_picture_and_seed_give_the_same_bytes(load: Callable[[str], Any]) -> None:
+    look = annotator(load("sd"))
 
     def read(seed: int) -> bytes:
         return look.evidence(look.noisy(picture(64, 64), seed), (DOG,)).to_bytes()
@@ -91,16 +89,16 @@ def test_the_same_picture_and_seed_give_the_same_bytes(tmp_path: Path) -> None:
     assert read(1) == first != read(2)
 
 
-def test_many_classes_take_several_prompts(tmp_path: Path) -> None:
-    look = annotator(load_pipeline(str(tiny_sd(tmp_path / "tiny")), device="cpu"))
+def test_many_classes_take_several_prompts(load: Callable[[str], Any]) -> None:
+    look = annotator(load("sd"))
     classes = [ClassSpec(name=name) for name in ("dog", "bird", "cat", "traffic light", "umbrella")]
     assert look.text(classes) == "a photo of a dog, a bird, a cat and a traffic light; a photo of an umbrella"
     evidence = look.evidence(look.noisy(picture(64, 64), 1), classes)
     assert all(len(maps) == 5 and maps.max(axis=(1, 2)).min() > 0 for maps in evidence.cross.values())
 
 
-def test_a_prompt_that_leaves_no_room_for_the_class_is_refused(tmp_path: Path) -> None:
-    pipeline = load_pipeline(str(tiny_sd(tmp_path / "tiny")), device="cpu")
+def test_a_prompt_that_leaves_no_room_for_the_class_is_refused(load: Callable[[str], Any]) -> None:
+    pipeline = load("sd")
     look = annotator(pipeline, prompt="zebra " * 16 + "{classes}")
     with pytest.raises(UserError, match="too long"):
         look.evidence(look.noisy(picture(64, 64), 1), (DOG,))

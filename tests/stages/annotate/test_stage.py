@@ -31,11 +31,11 @@ def test_prompts_of_earlier_shards_are_not_kept(tiny_model: Path, tmp_path: Path
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
     write_pictures(tmp_path, [Picture(name=f"{number}.png", classes=names) for number, names in enumerate(shown)])
     looking = stage(tiny_model, tmp_path)
-    looking.prepare()
+    looking.load()
     assert looking._annotator is not None
     kept = []
     for shard in SHARDS:
-        assert all(record.row["status"] == "ok" for record in looking.process(shard, None))
+        assert all(record.row["status"] == "ok" for record in looking.process(shard))
         kept.append(set(looking._annotator._texts._states))
     assert kept == [{"a photo of a dog", "a photo of a bird and a cat"}, {"a photo of a bird"}]
 

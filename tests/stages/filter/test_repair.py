@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from dsfactory.errors import UserError
-from dsfactory.jobs.config import merge_settings
 from dsfactory.jobs.export import export_job
-from dsfactory.jobs.filtering import filter_job
-from dsfactory.jobs.job import generate_job, refine_job
+from dsfactory.jobs.job import Request, run_job
+from dsfactory.jobs.settings import merge_settings
 from dsfactory.runner.progress import Silent
 from dsfactory.verify import verify_path
 from tests.command import tree
@@ -19,15 +18,19 @@ from tests.stages.filter.scenes import QUICK
 SETTINGS = merge_settings(QUICK, {"filter": {"keep": 0.5, "min_area": 0.0, "max_area": 1.0, "segment": {"steps": 1}}})
 
 
+def make(path, *stages, flags=None, **settings):
+    return run_job(Request(stages, path, flags=flags or {}, **settings), Silent())
+
+
 @pytest.fixture(scope="module")
 def filtered(tiny_model, tmp_path_factory):
     """Eight drawn samples in two shards, refined and filtered. Not to be changed."""
     out = tmp_path_factory.mktemp("drawn") / "a"
     flags = {"classes": [{"name": "dog"}, {"name": "bird"}], "num": 4, "shard_size": 4, "refine": {"min_box": 0},
              "generate": {"model": str(tiny_model), "width": 64, "height": 64, "steps": 1}}  # fmt: skip
-    generate_job(out, None, flags, Silent())
-    refine_job(out, None, {}, Silent())
-    filter_job(out, None, SETTINGS, Silent())
+    make(out, "prompts", "generate", flags=flags)
+    make(out, "refine")
+    make(out, "filter", flags=SETTINGS)
     return out
 
 
@@ -60,25 +63,25 @@ def test_without_its_networks_other_stages_are_still_repaired(filtered, run_path
     os.truncate(run_path / "refine/00000.tar", 0)
     found = verify_path(run_path, Silent(), repair=True)
     assert (found.exit_code, found.repaired) == (0, ["refine/00000"])
-    filter_job(run_path, None, {}, Silent())
+    make(run_path, "filter")
     assert tree(run_path) == tree(filtered)
 
 
 def test_masks_that_were_refined_again_are_filtered_again(run_path):
-    refine_job(run_path, None, {"refine": {"threshold": 0.4}}, Silent(), redo=True)
-    with pytest.raises(UserError, match=r"refined again since: run 'dsfactory filter .* --redo' first"):
+    make(run_path, "refine", flags={"refine": {"threshold": 0.4}}, redo=True)
+    with pytest.raises(UserError, match=r"made again since: run 'dsfactory filter .* --redo' first"):
         export_job(run_path, "coco", None, 0.5)
     assert any("dsfactory filter --redo" in str(fault) for fault in verify_path(run_path, Silent()).faults)
-    filter_job(run_path, None, {}, Silent(), redo=True)
+    make(run_path, "filter", redo=True)
     assert verify_path(run_path, Silent()).faults == []
     assert sum(export_job(run_path, "coco", None, 0.5)[0].images.values()) > 0
 
 
 def test_a_run_that_grows_is_filtered_again(run_path, capsys):
-    generate_job(run_path, None, {}, Silent(), append=1)
-    refine_job(run_path, None, {}, Silent())
+    make(run_path, "prompts", "generate", append=1)
+    make(run_path, "refine")
     with pytest.raises(UserError, match="filter has judged 2 of 3 shards"):
         export_job(run_path, "coco", None, 0.5)
-    filter_job(run_path, None, {}, Silent())
+    make(run_path, "filter")
     assert "all are judged again" in capsys.readouterr().err
     assert verify_path(run_path, Silent()).faults == []

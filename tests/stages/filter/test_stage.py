@@ -10,22 +10,29 @@ import pytest
 from dsfactory.core.png import decode_index_png
 from dsfactory.core.run import Run
 from dsfactory.core.sample import VOID
-from dsfactory.dataset.labels import labels_stage
 from dsfactory.errors import UserError
-from dsfactory.jobs.config import merge_settings
 from dsfactory.jobs.export import export_job
-from dsfactory.jobs.filtering import filter_dry_run, filter_job
-from dsfactory.jobs.job import status_of
+from dsfactory.jobs.settings import merge_settings
+from dsfactory.jobs.status import status_of
 from dsfactory.runner.progress import Silent
 from dsfactory.verify import verify_path
+from tests.brought import bring
 from tests.command import tree
+from tests.making import make, planned
 from tests.stages.filter.scenes import QUICK, draw_scene, make_run, scenes_with_noise
 
 WRONG = 4
+HARDLY = {"segment": {"steps": 1}}
+"""Networks that learn next to nothing, where it does not matter what they say."""
 
 
 def run_filter(path, redo=False, **more):
-    return filter_job(path, None, merge_settings(QUICK, {"filter": more}), Silent(), redo)
+    return make("filter", path, merge_settings(QUICK, {"filter": more}), redo=redo)
+
+
+def decided(path, **more):
+    """What a dry run says of the verdicts."""
+    return planned("filter", path, merge_settings(QUICK, {"filter": more}))
 
 
 def rows_of(path):
@@ -82,15 +89,9 @@ def test_dropped_masks_stay_as_they_were_and_kept_ones_lose_doubtful_pixels(filt
 def test_a_finished_job_does_nothing(run_path):
     before = tree(run_path)
     summary = run_filter(run_path)
-    assert (summary.stages[0].made, summary.judged.total()) == (0, 24)
-    assert summary.dropped.total() == summary.stages[0].statuses["dropped"]
+    assert (summary.stages[0].made, summary.facts["judged"]) == (0, 24)
+    assert summary.facts["dropped"] == summary.stages[0].statuses["dropped"]
     assert tree(run_path) == before
-
-
-def test_the_same_run_elsewhere_gives_the_same_bytes(filtered, tmp_path):
-    path = make_run(tmp_path / "b", scenes_with_noise(24, WRONG))
-    run_filter(path)
-    assert tree(path) == tree(filtered)
 
 
 def test_it_shows_in_status_and_passes_verify(run_path):
@@ -109,7 +110,7 @@ def test_dropped_samples_are_not_exported(run_path):
     run = Run.open(run_path)
     record = list(run.reader("filter", run.shards()[-1]).records())[-1]
     assert mask.read_bytes() == record.files["mask.png"]
-    (summary,) = export_job(run_path, "voc", None, 0.0, redo=True, filtered=False)
+    (summary,) = export_job(run_path, "voc", None, 0.0, redo=True, without=["filter"])
     assert summary.images["train"] == 24
 
 
@@ -124,35 +125,38 @@ def test_other_rules_need_redo_and_no_training(run_path):
 
 
 def test_after_other_folds_nothing_of_the_old_is_left(run_path):
-    run_filter(run_path, redo=True, folds=3)
+    run_filter(run_path, redo=True, folds=3, **HARDLY)
     names = {path.name for path in (run_path / "filter").iterdir()}
     assert {"fold-0.safetensors", "fold-1.safetensors", "fold-2.safetensors"} <= names
-    run_filter(run_path, redo=True)
+    run_filter(run_path, redo=True, **HARDLY)
     assert not (run_path / "filter" / "fold-2.safetensors").exists()
 
 
-def test_a_run_that_has_grown_is_judged_again_as_a_whole(filtered, tmp_path, capsys):
+def test_a_run_that_has_grown_is_judged_again_as_a_whole(tmp_path, capsys):
     """A run of 16 samples and the one of 24 have the first two shards in common."""
-    path = make_run(tmp_path / "a", scenes_with_noise(16, WRONG))
-    run_filter(path)
+    path, at_once = (
+        make_run(tmp_path / name, scenes_with_noise(count, WRONG)) for name, count in (("a", 16), ("b", 24))
+    )
+    run_filter(path, **HARDLY)
     added = [f"{stage}/00002.{kind}" for stage in ("generate", "refine") for kind in ("tar", "parquet")]
     for name in ("run.json", *added):
-        shutil.copy(filtered / name, path / name)
+        shutil.copy(at_once / name, path / name)
     with pytest.raises(UserError, match="filter has judged 2 of 3 shards: run 'dsfactory filter"):
         export_job(path, "coco", None, 0.1)
     with pytest.raises(UserError, match="add --redo"):  # other settings are still the user's decision
-        run_filter(path, keep=0.5)
+        run_filter(path, keep=0.5, **HARDLY)
     capsys.readouterr()
-    run_filter(path)
+    run_filter(path, **HARDLY)
     assert "24 samples with masks, 16 when it was filtered: all are judged again" in capsys.readouterr().err
-    assert tree(path / "filter") == tree(filtered / "filter")
+    run_filter(at_once, **HARDLY)
+    assert tree(path / "filter") == tree(at_once / "filter")
 
 
 def test_masks_made_again_make_the_verdicts_old(run_path):
     state = json.loads((run_path / "refine/stage.json").read_text())
     state["fingerprint"] = "0" * 32
     (run_path / "refine/stage.json").write_text(json.dumps(state))
-    with pytest.raises(UserError, match=r"refined again since: run 'dsfactory filter .* --redo' first"):
+    with pytest.raises(UserError, match=r"made again since: run 'dsfactory filter .* --redo' first"):
         export_job(run_path, "coco", None, 0.1)
     with pytest.raises(UserError, match=r"its refine was made again.*--redo"):
         run_filter(run_path)
@@ -162,59 +166,55 @@ def test_an_unfinished_filter_is_not_exported(run_path):
     (run_path / "filter/00001.parquet").unlink()
     with pytest.raises(UserError, match="filter has judged 2 of 3 shards"):
         export_job(run_path, "coco", None, 0.1)
-    assert labels_stage(Run.open(run_path)) == "filter"
 
 
-def test_a_dry_run_writes_nothing_and_decides_the_same(filtered, tmp_path):
-    path = make_run(tmp_path / "b", scenes_with_noise(24, WRONG))
+def test_a_dry_run_writes_nothing_and_decides_the_same(tmp_path):
+    path = make_run(tmp_path / "b", scenes_with_noise(4, 0))
     before = tree(tmp_path)
-    summary = filter_dry_run(path, None, QUICK, Silent(), None)
+    plan = decided(path, **HARDLY)
     assert tree(tmp_path) == before
     assert not (path / ".lock").read_text()
-    dropped = [row for row in rows_of(filtered) if row["status"] == "dropped"]
-    assert summary.dropped.total() == len(dropped)
-    again = filter_dry_run(filtered, None, QUICK, Silent(), None)  # with the networks that are there
-    assert again.reasons == summary.reasons
-
-
-def test_it_says_where_the_networks_learnt_nothing(tmp_path, capsys):
-    path = make_run(tmp_path / "a", scenes_with_noise(4, 0))
-    untrained = merge_settings(QUICK, {"filter": {"segment": {"steps": 1}}})
-    summary = filter_dry_run(path, None, untrained, Silent(), None)
-    assert max(summary.iou.values()) < 0.3
-    assert "hardly learnt disc, square" in capsys.readouterr().err
+    assert any("hardly learnt disc, square" in line for line in plan.notes)
+    made = run_filter(path, **HARDLY)
+    assert made.facts == plan.facts
+    assert made.facts["dropped"] == sum(row["status"] == "dropped" for row in rows_of(path)) > 0
+    assert decided(path, **HARDLY).facts == plan.facts  # with the networks that are there
 
 
 def test_pictures_show_what_goes(filtered, tmp_path):
     from PIL import Image
 
-    summary = filter_dry_run(filtered, None, QUICK, Silent(), tmp_path / "gone.png")
-    assert summary.pictures == tmp_path / "gone.png"
-    with Image.open(tmp_path / "gone.png") as image:
+    picture = tmp_path / "gone.png"
+    facts = decided(filtered, pictures=str(picture)).facts
+    assert facts["pictures"] == str(picture)
+    with Image.open(picture) as image:
         image.load()
-        assert image.width >= 256 * min(summary.dropped.total(), 6)
-    nothing = merge_settings(QUICK, {"filter": {"keep": 1.0, "min_area": 0.0, "duplicate_distance": 0.0}})
-    summary = filter_dry_run(filtered, None, nothing, Silent(), tmp_path / "none.png")
-    assert (summary.pictures, summary.dropped.total()) == (None, 0)
+        assert image.width >= 256 * min(facts["dropped"], 6)
+    nothing = {"keep": 1.0, "min_area": 0.0, "duplicate_distance": 0.0, "pictures": str(tmp_path / "none.png")}
+    facts = planned("filter", filtered, merge_settings(QUICK, {"filter": nothing}), redo=True).facts
+    assert (facts["pictures"], facts["dropped"]) == (None, 0)
     assert not (tmp_path / "none.png").exists()
 
 
-def test_damaged_networks_are_trained_again_to_the_same_bytes(filtered, run_path):
-    path = run_path / "filter" / "fold-1.safetensors"
-    data = bytearray(path.read_bytes())
+def test_damaged_networks_are_trained_again_to_the_same_bytes(tmp_path):
+    path = make_run(tmp_path / "a", scenes_with_noise(8, 0))
+    run_filter(path, **HARDLY)
+    before = tree(path)
+    network = path / "filter" / "fold-1.safetensors"
+    data = bytearray(network.read_bytes())
     data[-1] ^= 1
-    path.write_bytes(data)
-    assert "networks and scores of filter" in verify_path(run_path, Silent()).notes[0]
-    run_filter(run_path)
-    assert tree(run_path) == tree(filtered)
+    network.write_bytes(data)
+    assert "networks and scores of filter" in verify_path(path, Silent()).notes[0]
+    run_filter(path, **HARDLY)
+    assert tree(path) == before
 
 
 def test_failed_and_rejected_samples_stay_what_they_are(tmp_path):
-    scenes = scenes_with_noise(12, 0)
+    scenes = scenes_with_noise(8, 0)
     blank = draw_scene(5)
     scenes[5] = type(blank)(blank.image, np.zeros_like(blank.mask), blank.classes)
     path = make_run(tmp_path / "a", scenes)
-    run_filter(path)
+    run_filter(path, **HARDLY)
     row = rows_of(path)[5]
     assert (row["status"], row["reason"], row["kept"]) == ("rejected", "no mask for square", False)
     assert row["fold"] is None and row["drop_reason"] is None
@@ -224,7 +224,7 @@ def test_failed_and_rejected_samples_stay_what_they_are(tmp_path):
 def test_one_class_alone(tmp_path, capsys):
     scenes = [draw_scene(number, "disc") for number in range(8)]
     path = make_run(tmp_path / "a", scenes, ("disc",))
-    run_filter(path)
+    run_filter(path, **HARDLY)
     assert "disc is the only class" in capsys.readouterr().err
     assert len(rows_of(path)) == 8
 
@@ -253,5 +253,13 @@ def test_bad_input_is_one_line_and_changes_nothing(tmp_path, count, settings, sa
 def test_filter_before_refine(tmp_path):
     path = make_run(tmp_path / "a", scenes_with_noise(4, 0))
     shutil.rmtree(path / "refine")
-    with pytest.raises(UserError, match="has no masks yet: run 'dsfactory refine"):
+    with pytest.raises(UserError, match=f"has no masks yet: run 'dsfactory refine {path}' first"):
         run_filter(path)
+
+
+def test_labels_without_what_is_judged_are_refused(tmp_path, monkeypatch):
+    bring(monkeypatch)
+    make("squares", tmp_path / "a", {"classes": "dog,bird", "num": 2})
+    with pytest.raises(UserError, match="filter cannot judge what squares labels: it writes no column 'area'"):
+        run_filter(tmp_path / "a")
+    assert not (tmp_path / "a" / "filter").exists()

@@ -1,3 +1,5 @@
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -92,7 +94,7 @@ def by_size(references, of="maps", images=3):
 
 
 @pytest.mark.parametrize("guidance", [5.0, 0.0])
-@pytest.mark.parametrize("size", [(64, 64), (64, 96), (72, 104)])
+@pytest.mark.parametrize("size", [(64, 96), (72, 104)])
 def test_images_are_the_same_to_the_bit(pipeline, guidance, size):
     bare = draw(pipeline, guidance, *size)
     with AttentionCapture(pipeline.unet, query(), affinity_steps=(0, 2)) as capture:
@@ -290,6 +292,13 @@ def test_spaced_steps_lie_in_the_middle_of_equal_parts(steps, count, expected):
     assert spaced_steps(steps, count) == expected
 
 
+@cache
+def full_size(name):
+    """A network's shapes only: on the meta device a layer of full size costs nothing."""
+    with torch.device("meta"):
+        return UNet2DConditionModel(**FULL_SIZE[name])
+
+
 SD15 = {"cross_attention_dim": 768, "attention_head_dim": 8}
 SD21 = {"cross_attention_dim": 1024, "attention_head_dim": (5, 10, 20, 20), "use_linear_projection": True}
 SDXL = {
@@ -304,25 +313,25 @@ SDXL = {
     "addition_time_embed_dim": 256,
     "projection_class_embeddings_input_dim": 2816,
 }
+FULL_SIZE = {"SD15": SD15, "SD21": SD21, "SDXL": SDXL}
 
 
 @pytest.mark.parametrize(
-    ("config", "latent", "grids", "affinity"),
+    ("name", "latent", "grids", "affinity"),
     [
-        (SD15, (64, 64), {(64, 64), (32, 32), (16, 16), (8, 8)}, (32, 32)),
-        (SD15, (64, 96), {(64, 96), (32, 48), (16, 24), (8, 12)}, (32, 48)),
-        (SD21, (96, 96), {(48, 48), (24, 24), (12, 12)}, (48, 48)),
-        (SDXL, (128, 128), {(64, 64), (32, 32)}, (32, 32)),
-        (SDXL, (64, 64), {(32, 32), (16, 16)}, (32, 32)),
+        ("SD15", (64, 64), {(64, 64), (32, 32), (16, 16), (8, 8)}, (32, 32)),
+        ("SD15", (64, 96), {(64, 96), (32, 48), (16, 24), (8, 12)}, (32, 48)),
+        ("SD21", (96, 96), {(48, 48), (24, 24), (12, 12)}, (48, 48)),
+        ("SDXL", (128, 128), {(64, 64), (32, 32)}, (32, 32)),
+        ("SDXL", (64, 64), {(32, 32), (16, 16)}, (32, 32)),
     ],
     ids=["sd15-512", "sd15-512x768", "sd21-768", "sdxl-1024", "sdxl-512"],
 )
-def test_full_size_architectures_have_these_grids(config, latent, grids, affinity):
-    # Shapes only: on the meta device a layer of full size costs nothing.
+def test_full_size_architectures_have_these_grids(name, latent, grids, affinity):
+    unet = full_size(name)
     with torch.device("meta"), torch.no_grad():
-        unet = UNet2DConditionModel(**config)
         added = {"text_embeds": torch.zeros(2, 1280), "time_ids": torch.zeros(2, 6)}
-        states = torch.zeros(2, 77, config["cross_attention_dim"])
+        states = torch.zeros(2, 77, unet.config.cross_attention_dim)
         ask = ClassQuery(
             (2,), torch.zeros(1, 77, 2), torch.zeros(1, dtype=torch.int64), states[:1], torch.zeros(1, 77, 2)
         )

@@ -1,5 +1,6 @@
 """Joint attention of SD3 and FLUX: the image is untouched, and the maps are what the layers themselves compute."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,16 +52,22 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return request.param, FAMILIES[request.param](tmp_path_factory.mktemp("model") / "model")
 
 
+@cache
+def loaded(folder: Path) -> Any:
+    """A pipeline that all tests share: leave it as it was."""
+    return load_pipeline(str(folder), device="cpu")
+
+
 def sampler(folder: Path, **changes: Any) -> Sampler:
     settings: dict[str, Any] = {"width": 64, "height": 64, "steps": 2, "guidance": 4.0, "batch_size": 2} | changes
-    return Sampler(load_pipeline(str(folder), device="cpu"), find_mentions=find_mentions, **settings)
+    return Sampler(loaded(folder), find_mentions=find_mentions, **settings)
 
 
 @with_flux_dev
 def test_the_image_is_that_of_the_bare_pipeline(family: tuple[str, Path]) -> None:
     name, folder = family
     (drawn,) = sampler(folder).draw([Request("a photo of a dog", 7, (DOG,))])
-    pipeline = load_pipeline(str(folder), device="cpu")
+    pipeline = loaded(folder)
     bare = pipeline(
         "a photo of a dog",
         width=64,
@@ -217,7 +224,7 @@ def test_sizes_that_the_patches_do_not_fill_are_refused(family: tuple[str, Path]
 
 def test_another_sampling_method_is_refused(family: tuple[str, Path]) -> None:
     _, folder = family
-    with pytest.raises(UserError, match=r"scheduler ddim does not suit .* leave it out"):
+    with pytest.raises(UserError, match=r"generate\.scheduler=ddim does not suit .* leave it out"):
         load_pipeline(str(folder), device="cpu", scheduler="ddim")
 
 

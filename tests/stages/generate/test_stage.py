@@ -26,7 +26,7 @@ SPEC = ShardSpec(0, 4, 8)
 @pytest.fixture
 def upstream(tmp_path):
     columns = {"class_name": "dog", "index": 0, "source": "test", "classes": ["dog"]}
-    with ShardWriter(tmp_path, SPEC, PromptsStage.schema, "mark") as writer:
+    with ShardWriter(tmp_path, SPEC, PromptsStage.writes.schema, "mark") as writer:
         for number, prompt in zip(range(SPEC.start, SPEC.stop), PROMPTS, strict=True):
             classes = ["dog", "bird"] if "and" in prompt else ["bird" if "bird" in prompt else "dog"]
             row = {**columns, "key": f"{number:08d}", "number": number, "prompt": prompt, "seed": 100 + number}
@@ -41,13 +41,13 @@ def stage(folder, **changes):
 
 
 def records(stage, upstream):
-    stage.prepare()
+    stage.load()
     return list(stage.process(SPEC, upstream))
 
 
 def test_a_record_has_the_prompt_the_image_and_the_evidence(model_folder, upstream):
     drawn = records(stage(model_folder("sd")), upstream)
-    table = pa.Table.from_pylist([record.row for record in drawn], schema=GenerateStage.schema)
+    table = pa.Table.from_pylist([record.row for record in drawn], schema=GenerateStage.writes.schema)
     assert [record.row for record in drawn] == table.to_pylist()
     assert [record.key for record in drawn] == ["00000004", "00000005", "00000006", "00000007"]
     first = drawn[0].row
@@ -75,14 +75,14 @@ def test_affinity_can_be_left_out(model_folder, upstream):
 
 def test_a_failed_sample_has_a_row_and_no_files(model_folder, upstream):
     drawing = stage(model_folder("sd"))
-    drawing.prepare()
+    drawing.load()
     for weight in drawing._sampler._pipeline.vae.decoder.conv_out.parameters():
         weight.data.zero_()
     drawn = list(drawing.process(SPEC, upstream))
     assert all(record.files == {} for record in drawn)
     assert {(record.row["status"], record.row["attempts"]) for record in drawn} == {("failed", 2)}
     assert {record.row["reason"] for record in drawn} == {"the image is one flat colour"}
-    assert pa.Table.from_pylist([record.row for record in drawn], schema=GenerateStage.schema).num_rows == 4
+    assert pa.Table.from_pylist([record.row for record in drawn], schema=GenerateStage.writes.schema).num_rows == 4
 
 
 def test_the_identity_is_json_and_holds_what_decides_the_image(model_folder):
@@ -152,6 +152,6 @@ def test_images_differ_between_samples(model_folder, upstream):
 
 def test_a_prompt_of_a_class_that_the_run_does_not_have_is_damage(model_folder, upstream):
     drawing = GenerateStage(stage(model_folder("sd"))._config, CLASSES[1:])
-    drawing.prepare()
+    drawing.load()
     with pytest.raises(DamagedShard, match="sample 00000004 names the class 'dog', which the run does not have"):
         next(drawing.process(SPEC, upstream))

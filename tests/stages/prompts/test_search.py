@@ -1,5 +1,6 @@
 """What ``dsfactory prompts`` shows, on the real corpus."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -9,25 +10,32 @@ import pytest
 from dsfactory.core.config import ClassSpec
 from dsfactory.errors import UserError
 from dsfactory.stages.prompts.config import PromptsConfig
-from dsfactory.stages.prompts.search import search, supply
+from dsfactory.stages.prompts.search import Found, search, supply
+
+
+@cache
+def everything(word: str) -> list[Found]:
+    """All that the corpus that comes with dsfactory has of a word."""
+    return search(word, PromptsConfig(), limit=10_000)
 
 
 def test_search_finds_dogs() -> None:
-    found = search("dog", PromptsConfig(), limit=1000)
+    found = everything("dog")
     assert len(found) > 400
     assert not any("hot dog" in item.text.lower() for item in found)
-    assert len(search("hot dog", PromptsConfig(), limit=1000)) > 20
+    assert len(everything("hot dog")) > 20
     assert [item.score for item in found] == sorted((item.score for item in found), reverse=True)
     assert search("dog", PromptsConfig(), limit=3) == found[:3]
 
 
-def test_search_knows_words_of_several_words_and_other_names() -> None:
-    assert any("traffic signal" in item.text for item in search("traffic light", PromptsConfig(), limit=1000))
-    assert search("aeroplane", PromptsConfig()) == search("airplane", PromptsConfig())
+def test_search_knows_words_of_several_words_and_other_names(few: str) -> None:
+    assert any("traffic signal" in item.text for item in everything("traffic light"))
+    config = PromptsConfig(corpus=few)
+    assert search("aeroplane", config) == search("airplane", config) != []
 
 
-def test_search_without_a_hit_is_empty() -> None:
-    assert search("axolotl", PromptsConfig()) == []
+def test_search_without_a_hit_is_empty(few: str) -> None:
+    assert search("axolotl", PromptsConfig(corpus=few)) == []
 
 
 @pytest.mark.parametrize("word", ["", "../dogs", "d" * 500, "犬"])
@@ -44,20 +52,21 @@ def test_search_in_a_file_of_ones_own(tmp_path: Path) -> None:
     assert [item.source for item in found] == ["file:3", "file:2"]
 
 
-def test_search_with_an_embedder_is_diverse() -> None:
+def test_search_with_an_embedder_is_diverse(few: str) -> None:
     def embed(texts: list[str]) -> npt.NDArray[np.float32]:
         letters = np.array([[text.lower().count(chr(97 + place)) for place in range(26)] for text in texts], np.float32)
         return letters / np.linalg.norm(letters, axis=1, keepdims=True)
 
-    plain = search("dog", PromptsConfig(pool=100), limit=100)
-    diverse = search("dog", PromptsConfig(pool=100), limit=100, embed=embed)
+    config = PromptsConfig(corpus=few, pool=30)
+    plain = search("dog", config, limit=30)
+    diverse = search("dog", config, limit=30, embed=embed)
     assert {item.text for item in plain} == {item.text for item in diverse}
     assert plain != diverse
 
 
 def test_supply_counts_captions_and_templates() -> None:
     dog, axolotl = supply([ClassSpec(name="dog"), ClassSpec(name="axolotl")], PromptsConfig(objects="1-2"))
-    assert dog.captions[1] == len(search("dog", PromptsConfig(), limit=10_000))
+    assert dog.captions[1] == len(everything("dog"))
     assert dog.captions[2] == 0
     assert dog.dropped["named too late"] > 0
     assert axolotl.captions == {1: 0, 2: 0}

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from dsfactory.core.config import ClassSpec
 from dsfactory.core.seeds import derive_seed
 from dsfactory.core.shard import ShardSpec
+from dsfactory.core.stage import Machines
 from dsfactory.errors import UserError
 from dsfactory.stages.prompts.config import PromptsConfig
 from dsfactory.stages.prompts.stage import PromptsStage
@@ -29,36 +31,52 @@ def embed(texts: list[str]) -> npt.NDArray[np.float32]:
     return counts / np.linalg.norm(counts, axis=1, keepdims=True)
 
 
-def never() -> Callable[[list[str]], npt.NDArray[np.float32]]:
-    raise AssertionError("the text encoder was loaded")
+@dataclass(frozen=True)
+class Letters:
+    """An encoder that needs no model."""
+
+    embed: Callable[[list[str]], npt.NDArray[np.float32]] | None = embed
+
+    def identity(self) -> dict[str, Any]:
+        return {"model": "letters"}
+
+    def load(self) -> Callable[[list[str]], npt.NDArray[np.float32]]:
+        assert self.embed is not None, "the text encoder was loaded"
+        return self.embed
+
+    def on_device(self, machines: Machines) -> "Letters":
+        return self
 
 
-def make_stage(folder: Path, classes: str = "dog,bird", factory: Any = lambda: embed, **settings: Any) -> PromptsStage:
+LETTERS, NEVER = Letters(), Letters(None)
+
+
+def make_stage(folder: Path, classes: str = "dog,bird", encoder: Letters = LETTERS, **settings: Any) -> PromptsStage:
     specs = [ClassSpec(name=name) for name in classes.split(",")]
-    return PromptsStage(PromptsConfig(**settings), specs, 7, factory, {"model": "letters"}, folder / "pool.json")
+    return PromptsStage(PromptsConfig(**settings), specs, 7, encoder, folder / "pool.json")
 
 
 def rows(stage: PromptsStage, start: int, stop: int) -> list[dict[str, Any]]:
-    return [record.row for record in stage.process(ShardSpec(0, start, stop), None)]
+    return [record.row for record in stage.process(ShardSpec(0, start, stop))]
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> PromptsStage:
     stage = make_stage(tmp_path_factory.mktemp("run"))
-    stage.prepare()
+    stage.load()
     return stage
 
 
 def test_rows_fit_the_schema_and_interleave_the_classes(run: PromptsStage) -> None:
     found = rows(run, 0, 40)
-    pa.Table.from_pylist(found, schema=run.schema)
+    pa.Table.from_pylist(found, schema=run.writes.schema)
     assert [row["class_name"] for row in found[:4]] == ["dog", "bird", "dog", "bird"]
     assert [row["index"] for row in found[:4]] == [0, 0, 1, 1]
     assert found[5]["key"] == "00000005"
     assert found[5]["seed"] == derive_seed(7, "bird", 2)
     assert all(row["source"].startswith("coco-val2017:") for row in found)
     assert len({row["prompt"] for row in found}) == 40
-    assert all(set(row) == set(run.schema.names) for row in found)
+    assert all(set(row) == set(run.writes.schema.names) for row in found)
 
 
 def test_every_prompt_names_its_class_and_no_other(run: PromptsStage) -> None:
@@ -78,7 +96,7 @@ def test_captions_then_templates_then_counted_reuse(tmp_path: Path) -> None:
     corpus = tmp_path / "my.txt"
     corpus.write_text("A dog on a bed\nA dog in a car\n")
     stage = make_stage(tmp_path, "dog", corpus=str(corpus))
-    stage.prepare()
+    stage.load()
     sources = [row["source"] for row in rows(stage, 0, 6000)]
     assert sorted(sources[:2]) == ["file:1", "file:2"]
     assert sources[2] == "template"
@@ -88,25 +106,25 @@ def test_captions_then_templates_then_counted_reuse(tmp_path: Path) -> None:
     assert not any("#" in source for source in sources[:size])
 
 
-def test_a_finished_pool_is_read_and_not_made_again(tmp_path: Path) -> None:
-    first = make_stage(tmp_path)
-    first.prepare()
+def test_a_finished_pool_is_read_and_not_made_again(tmp_path: Path, few: str) -> None:
+    first = make_stage(tmp_path, corpus=few)
+    first.load()
     data = (tmp_path / "pool.json").read_bytes()
-    again = make_stage(tmp_path, factory=never)
-    again.prepare()
+    again = make_stage(tmp_path, encoder=NEVER, corpus=few)
+    again.load()
     assert rows(again, 0, 50) == rows(first, 0, 50)
     assert (tmp_path / "pool.json").read_bytes() == data
     assert [path.name for path in tmp_path.iterdir()] == ["pool.json"]
 
 
-def test_a_pool_of_other_inputs_or_a_damaged_one_is_made_again(tmp_path: Path) -> None:
-    make_stage(tmp_path).prepare()
+def test_a_pool_of_other_inputs_or_a_damaged_one_is_made_again(tmp_path: Path, few: str) -> None:
+    make_stage(tmp_path, corpus=few).load()
     data = (tmp_path / "pool.json").read_bytes()
-    make_stage(tmp_path, mmr_lambda=1.0).prepare()
+    make_stage(tmp_path, corpus=few, mmr_lambda=1.0).load()
     assert (tmp_path / "pool.json").read_bytes() != data
     for damaged in (data[:100], b"[]", b"{}"):
         (tmp_path / "pool.json").write_bytes(damaged)
-        make_stage(tmp_path).prepare()
+        make_stage(tmp_path, corpus=few).load()
         assert (tmp_path / "pool.json").read_bytes() == data
 
 
@@ -129,29 +147,31 @@ def test_another_class_in_the_run_keeps_the_ranking_of_untouched_captions(tmp_pa
     corpus = tmp_path / "my.txt"
     corpus.write_text("".join(f"A dog {word}\n" for word in ["runs", "sits", "eats", "sleeps", "barks"]) + "A cat\n")
     alone, beside = make_stage(tmp_path, "dog", corpus=str(corpus)), make_stage(tmp_path, "dog,cat", corpus=str(corpus))
-    alone.prepare()
-    beside.prepare()
+    alone.load()
+    beside.load()
     assert [row["prompt"] for row in rows(alone, 0, 5)] == [row["prompt"] for row in rows(beside, 0, 10)[::2]]
 
 
-def test_a_class_unknown_to_the_corpus_warns_and_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    stage = make_stage(tmp_path, "axolotl,dog")
+def test_a_class_unknown_to_the_corpus_warns_and_goes_on(
+    tmp_path: Path, few: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = make_stage(tmp_path, "axolotl,dog", corpus=few)
     with caplog.at_level(logging.WARNING):
-        stage.prepare()
+        stage.load()
     assert [record.message for record in caplog.records] == ["no caption mentions axolotl: templates are used"]
     assert rows(stage, 0, 1)[0]["prompt"] == "a photo of an axolotl"
 
 
 def test_no_encoder_is_loaded_for_templates_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    stage = make_stage(tmp_path, "dog,bird", factory=never, pool=0)
-    stage.prepare()
+    stage = make_stage(tmp_path, "dog,bird", encoder=NEVER, pool=0)
+    stage.load()
     assert caplog.records == []
     assert all(row["source"].startswith(("template", "subclass:")) for row in rows(stage, 0, 20))
 
 
 def test_several_objects_take_turns(tmp_path: Path) -> None:
     stage = make_stage(tmp_path, "dog,cat,person", objects="1-3")
-    stage.prepare()
+    stage.load()
     found = rows(stage, 0, 180)
     specs = [ClassSpec(name=name) for name in ("dog", "cat", "person")]
     for row in found:
@@ -163,8 +183,8 @@ def test_several_objects_take_turns(tmp_path: Path) -> None:
     assert all(row["source"].startswith("coco") for row in pairs)
 
 
-def test_more_objects_than_classes(tmp_path: Path) -> None:
-    make_stage(tmp_path, "dog,bird", objects="1-3").prepare()
+def test_more_objects_than_classes(tmp_path: Path, few: str) -> None:
+    make_stage(tmp_path, "dog,bird", objects="1-3", corpus=few).load()
     with pytest.raises(UserError, match="asks for 3 classes in an image: the run has 2"):
         make_stage(tmp_path, "dog,bird", objects="3")
 
@@ -193,18 +213,18 @@ PROCESS = """
 import json, sys
 from pathlib import Path
 from tests.stages.prompts.test_stage import make_stage, rows
-stage = make_stage(Path(sys.argv[1]), "dog,bird,person", objects="1-2", pool=200)
-stage.prepare()
+stage = make_stage(Path(sys.argv[1]), "dog,bird,person", objects="1-2", pool=200, corpus=sys.argv[2])
+stage.load()
 print(json.dumps(rows(stage, 0, 300)))
 """
 
 
-def test_processes_with_other_hash_seeds_agree(tmp_path: Path) -> None:
+def test_processes_with_other_hash_seeds_agree(tmp_path: Path, few: str) -> None:
     outputs = []
     for seed in ("1", "2"):
         folder = tmp_path / seed
         folder.mkdir()
-        command = [sys.executable, "-c", PROCESS, str(folder)]
+        command = [sys.executable, "-c", PROCESS, str(folder), few]
         environment = os.environ | {"PYTHONHASHSEED": seed}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         outputs.append((done.stdout, (folder / "pool.json").read_bytes()))
@@ -212,7 +232,7 @@ def test_processes_with_other_hash_seeds_agree(tmp_path: Path) -> None:
     assert len(json.loads(outputs[0][0])) == 300
 
 
-def test_with_a_real_clip_text_encoder(tmp_path: Path) -> None:
+def test_with_a_real_clip_text_encoder(tmp_path: Path, few: str) -> None:
     torch = pytest.importorskip("torch")
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -236,14 +256,14 @@ def test_with_a_real_clip_text_encoder(tmp_path: Path) -> None:
 
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        stage = make_stage(tmp_path / name, "dog,bird", factory=lambda: clip, pool=60)
-        stage.prepare()
+        stage = make_stage(tmp_path / name, "dog,bird", encoder=Letters(clip), corpus=few, pool=20)
+        stage.load()
     assert (tmp_path / "one" / "pool.json").read_bytes() == (tmp_path / "two" / "pool.json").read_bytes()
     prompts = [row["prompt"] for row in rows(stage, 0, 40)]
     vectors = clip(prompts[::2])
     ranked = vectors @ vectors.T
-    letters_first = make_stage(tmp_path, "dog,bird", pool=60)
-    letters_first.prepare()
+    letters_first = make_stage(tmp_path, "dog,bird", corpus=few, pool=20)
+    letters_first.load()
     assert prompts != [row["prompt"] for row in rows(letters_first, 0, 40)]
     # Greedy diversity: the second caption is among the least like the first.
     assert ranked[0, 1] <= np.quantile(ranked[0, 1:], 0.3)

@@ -25,18 +25,23 @@ def steering(seed: int = 0, classes: str = "dog,bird", **settings: object) -> St
 
 
 def test_every_value_comes_equally_often_and_by_seed() -> None:
-    drawn = [steering(scene=SCENES, style=STYLES).draw("dog", index) for index in range(60)]
+    def draw(name: str, seed: int = 0) -> list[dict[str, str | None]]:
+        drawing = steering(seed, scene=SCENES, style=STYLES)
+        return [drawing.draw(name, index) for index in range(60)]
+
+    drawn = draw("dog")
     assert Counter(wish["scene"] for wish in drawn) == dict.fromkeys(SCENES, 20)
     assert Counter(wish["style"] for wish in drawn) == dict.fromkeys(STYLES, 30)
     assert len({(wish["scene"], wish["style"]) for wish in drawn}) == 6
     assert {wish["weather"] for wish in drawn} == {None}
-    assert drawn == [steering(scene=SCENES, style=STYLES).draw("dog", index) for index in range(60)]
-    assert drawn != [steering(1, scene=SCENES, style=STYLES).draw("dog", index) for index in range(60)]
-    assert drawn != [steering(scene=SCENES, style=STYLES).draw("bird", index) for index in range(60)]
+    assert drawn == draw("dog")
+    assert drawn != draw("dog", seed=1)
+    assert drawn != draw("bird")
 
 
 def test_the_number_of_objects_and_a_list_of_that_length_are_independent() -> None:
-    drawn = [steering(scene=SCENES).draw("dog", index)["scene"] for index in range(90)]
+    drawing = steering(scene=SCENES)
+    drawn = [drawing.draw("dog", index)["scene"] for index in range(90)]
     assert len({(index % 3, scene) for index, scene in enumerate(drawn)}) == 9
 
 
@@ -65,7 +70,7 @@ def test_the_slot_of_a_template_takes_the_scene() -> None:
 
 def test_a_steered_stage_writes_what_it_asked_for(tmp_path: Path) -> None:
     stage = make_stage(tmp_path, scene=SCENES, style=STYLES)
-    stage.prepare()
+    stage.load()
     found = rows(stage, 0, 400)
     specs = [ClassSpec(name="dog"), ClassSpec(name="bird")]
     assert {row["source"].partition(":")[0] for row in found} >= {"coco-val2017", "subclass"}
@@ -85,7 +90,7 @@ def test_captions_that_speak_of_what_is_steered_are_left_out(tmp_path: Path) -> 
     corpus = tmp_path / "my.txt"
     corpus.write_text("A dog on a bed\nA dog eats a bone\nA dog in the fog\n" + f"A dog {'very ' * 46}old\n")
     stage = make_stage(tmp_path, "dog", corpus=str(corpus), scene=["in the snow"])
-    stage.prepare()
+    stage.load()
     found = rows(stage, 0, 30)
     assert [row["prompt"] for row in found if row["source"].startswith("file")] == ["A dog eats a bone in the snow"]
     assert all(len(split_words(row["prompt"])) <= 50 for row in found)
@@ -95,7 +100,7 @@ def test_a_scene_before_the_class_in_a_template_goes_behind_it(tmp_path: Path) -
     mine = tmp_path / "mine.yaml"
     mine.write_text('one: ["{scene} {object}"]\nseveral: ["{objects}"]\nscenes: {outdoor: [a field with]}\n')
     stage = make_stage(tmp_path, "dog", templates=mine, pool=0, scene=["in the snow"])
-    stage.prepare()
+    stage.load()
     assert rows(stage, 0, 1)[0]["prompt"] == "a dog in the snow"
 
 

@@ -40,7 +40,7 @@ def examples():
 
 @pytest.fixture(scope="module")
 def net(examples):
-    return train_affinity(examples, 40, seed=0)
+    return train_affinity(examples, 20, seed=0)
 
 
 def test_offsets_name_each_pair_of_cells_once():

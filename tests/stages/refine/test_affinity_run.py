@@ -2,20 +2,24 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 
+from dsfactory.core.chain import offers, serving
 from dsfactory.core.run import Run
 from dsfactory.errors import UserError
-from dsfactory.jobs.job import generate_job, refine_job
 from dsfactory.runner.progress import Silent
+from dsfactory.stages import STAGES
 from dsfactory.stages.refine.affinity_file import FILE, NOTE, TRAINING, net_digest
 from dsfactory.stages.refine.affinity_net import SIDE, net_input
 from dsfactory.stages.refine.affinity_run import _example, has_net, load_net
 from dsfactory.stages.refine.config import RefineConfig
+from dsfactory.stages.refine.stage import RefineStage
 from dsfactory.verify import verify_path
 from tests.command import command, tree
+from tests.making import GENERATE, RUN, make
 from tests.stages.refine.scenes import draw_scene
 from tests.stages.refine.test_stage import drawn as drawn_record
 
@@ -32,22 +36,33 @@ def flags(model, **refine):
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory, tiny_model):
     folder = tmp_path_factory.mktemp("affinity") / "drawn"
-    generate_job(folder, None, flags(tiny_model), Silent())
+    make(GENERATE, folder, flags(tiny_model))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def masked(drawn, tmp_path_factory):
+    """The run with its network and its masks. Not to be changed."""
+    folder = Path(shutil.copytree(drawn, tmp_path_factory.mktemp("affinity") / "masked"))
+    assert refine(folder, **NET).exit_code == 0
     return folder
 
 
 @pytest.fixture
-def run(drawn, tmp_path):
-    shutil.copytree(drawn, tmp_path / "run")
-    return tmp_path / "run"
+def unmasked(drawn, tmp_path):
+    return Path(shutil.copytree(drawn, tmp_path / "run"))
+
+
+@pytest.fixture
+def run(masked, tmp_path):
+    return Path(shutil.copytree(masked, tmp_path / "run"))
 
 
 def refine(run, redo=False, **changes):
-    return refine_job(run, None, {"refine": {**LOOSE, **changes}}, Silent(), redo)
+    return make("refine", run, {"refine": {**LOOSE, **changes}}, redo=redo)
 
 
 def test_network_is_trained_once_and_names_the_masks(run):
-    assert refine(run, **NET).exit_code == 0
     folder = run / "refine"
     state = json.loads((folder / "stage.json").read_text())
     assert state["identity"]["affinity_net"] == net_digest(folder / FILE)
@@ -58,33 +73,29 @@ def test_network_is_trained_once_and_names_the_masks(run):
     assert not verify_path(run, Silent()).faults
 
 
-def test_drawing_and_refining_in_one_go_gives_the_same_bytes(run, tiny_model, tmp_path):
-    refine(run, **NET)
-    whole = generate_job(tmp_path / "whole", None, flags(tiny_model, **NET, **LOOSE), Silent(), refine=True)
+def test_drawing_and_refining_in_one_go_gives_the_same_bytes(masked, tiny_model, tmp_path):
+    whole = make(RUN, tmp_path / "whole", flags(tiny_model, **NET, **LOOSE))
     assert [stage.stage for stage in whole.stages] == ["prompts", "generate", "refine"]
-    assert tree(tmp_path / "whole") == tree(run)
+    assert tree(tmp_path / "whole") == tree(masked)
 
 
-def test_killed_training_ends_with_the_same_network(run, drawn, tmp_path, monkeypatch):
-    shutil.copytree(drawn, tmp_path / "other")
-    refine(tmp_path / "other", **NET)
+def test_killed_training_ends_with_the_same_network(masked, unmasked, monkeypatch):
     monkeypatch.setattr("dsfactory.stages.refine.affinity_train.SAVE_EVERY", 1)
 
     class Killed(Silent):
         def advance(self, stage=None, samples=1):
-            if (run / "refine" / TRAINING).exists():
+            if (unmasked / "refine" / TRAINING).exists():
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        refine_job(run, None, {"refine": {**LOOSE, **NET}}, Killed())
-    assert (run / "refine" / TRAINING).exists()
-    assert not (run / "refine" / FILE).exists()
-    refine(run, **NET)
-    assert tree(run) == tree(tmp_path / "other")
+        make("refine", unmasked, {"refine": {**LOOSE, **NET}}, progress=Killed())
+    assert (unmasked / "refine" / TRAINING).exists()
+    assert not (unmasked / "refine" / FILE).exists()
+    refine(unmasked, **NET)
+    assert tree(unmasked) == tree(masked)
 
 
 def test_redo_without_a_network_removes_it(run):
-    refine(run, **NET)
     with pytest.raises(UserError, match="affinity"):
         refine(run, affinity="self")
     assert (run / "refine" / FILE).exists()
@@ -96,7 +107,6 @@ def test_redo_without_a_network_removes_it(run):
 
 
 def test_other_settings_want_another_network(run):
-    refine(run, **NET)
     with pytest.raises(UserError, match=r"affinity_steps: 3 → 4.*--redo"):
         refine(run, **{**NET, "affinity_steps": 4})
     before = net_digest(run / "refine" / FILE)
@@ -105,40 +115,41 @@ def test_other_settings_want_another_network(run):
 
 
 @pytest.mark.parametrize("later", [{"min_claim": 0.0}, {"certainty": 0.5}, {"max_hole": 0.0}])
-def test_settings_that_come_after_the_network_keep_it(run, later):
-    refine(run, **NET)
-    assert has_net(Run.open(run), RefineConfig(**LOOSE, **NET, **later))
-    assert not has_net(Run.open(run), RefineConfig(**LOOSE, **NET, **later, sharpness=20.0))
+def test_settings_that_come_after_the_network_keep_it(masked, later):
+    found = Run.open(masked)
+    drawn = offers(found, STAGES.begun(found, before=RefineStage))
+    assert has_net(found, RefineConfig(**LOOSE, **NET, **later), serving(RefineStage, drawn))
+    assert not has_net(found, RefineConfig(**LOOSE, **NET, **later, sharpness=20.0), serving(RefineStage, drawn))
 
 
 def test_grown_run_goes_on_with_its_network(run):
-    refine(run, **NET)
     network = (run / "refine" / FILE).read_bytes()
-    generate_job(run, None, {}, Silent(), append=2)
+    make(GENERATE, run, append=2)
     assert refine(run, **NET).stages[0].samples == 10
     assert (run / "refine" / FILE).read_bytes() == network
 
 
-def test_first_samples_have_to_be_drawn(run):
-    for path in (run / "generate").glob("00000.*"):
+def test_first_samples_have_to_be_drawn(unmasked):
+    for path in (unmasked / "generate").glob("00000.*"):
         path.unlink()
     with pytest.raises(UserError, match="finish 'dsfactory generate' first"):
-        refine(run, **NET)
-    assert not (run / "refine" / FILE).exists()
+        refine(unmasked, **NET)
+    assert not (unmasked / "refine" / FILE).exists()
 
 
-def test_lost_or_damaged_network_is_named(run):
-    refine(run, **NET)
+def test_damaged_network_is_named_and_a_lost_one_trained_again(run, masked):
     path = run / "refine" / FILE
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(UserError, match="--redo"):
         load_net(path)
     with pytest.raises(UserError, match=r"affinity_net.*--redo"):
         refine(run, **NET)
-    path.unlink()
-    with pytest.raises(UserError, match=r"affinity_net.*--redo"):
-        refine(run, **NET)
     assert Run.open(run).finished("refine")
+    path.unlink()
+    with pytest.raises(UserError, match="--redo"):
+        load_net(path)
+    assert refine(run, **NET).stages[0].made == 0
+    assert tree(run) == tree(masked)
 
 
 @pytest.mark.parametrize("size", [(256, 160), (384, 384)])
@@ -150,8 +161,8 @@ def test_training_keeps_pictures_at_the_networks_size(size):
     assert torch.equal(net_input(example.image), net_input(scene.image))
 
 
-def test_unknown_affinity_is_refused(run):
-    done = command("refine", run.name, "--affinity", "magic", cwd=run.parent)
+def test_unknown_affinity_is_refused(unmasked):
+    done = command("refine", unmasked.name, "--affinity", "magic", cwd=unmasked.parent)
     assert done.returncode == 2
-    assert "refine.affinity" in done.stderr
-    assert not (run / "refine").exists()
+    assert "'--affinity': 'magic' is not one of 'net', 'self', 'none'" in done.stderr
+    assert not (unmasked / "refine").exists()

@@ -47,12 +47,12 @@ def refine(folder, records, config=RefineConfig()):  # noqa: B008 -- frozen
     stage, shard = RefineStage(config, CLASSES), ShardSpec(0, 0, len(records))
     (folder / "generate").mkdir(parents=True)
     (folder / "refine").mkdir()
-    with ShardWriter(folder / "generate", shard, GenerateStage.schema, "g") as writer:
+    with ShardWriter(folder / "generate", shard, GenerateStage.writes.schema, "g") as writer:
         for record in records:
             writer.add(record)
         writer.commit()
-    stage.prepare()
-    with ShardWriter(folder / "refine", shard, stage.schema, "r") as writer:
+    stage.load()
+    with ShardWriter(folder / "refine", shard, stage.writes.schema, "r") as writer:
         for record in stage.process(shard, ShardReader(folder / "generate", shard)):
             writer.add(record)
         writer.commit()
@@ -149,7 +149,7 @@ def test_missing_crf_backend_is_named(monkeypatch):
     monkeypatch.setattr("dsfactory.stages.refine.stage.find_spec", lambda name: None)
     with pytest.raises(UserError, match="pydensecrf is not installed"):
         RefineStage(RefineConfig(crf_backend="pydensecrf"), CLASSES)
-    RefineStage(RefineConfig(), CLASSES).prepare()
+    RefineStage(RefineConfig(), CLASSES).load()
 
 
 def test_row_that_names_a_foreign_class_fails_alone(tmp_path, scenes):

@@ -10,7 +10,7 @@ from dsfactory.core.run import CONFIG, Run, StageState
 from dsfactory.core.sample import VOID, Record, sample_key
 from dsfactory.core.shard import ShardWriter
 from dsfactory.core.stage import fingerprint
-from dsfactory.jobs.config import RunConfig
+from dsfactory.stages import RunConfig
 from dsfactory.stages.generate.evidence import Evidence
 from dsfactory.stages.generate.stage import GenerateStage
 from dsfactory.stages.refine.stage import RefineStage
@@ -49,7 +49,7 @@ def labelled_run(
     config = RunConfig(classes=classes, num=num, seed=7, shard_size=shard_size)
     with Run.claim(path, config.classes, config.seed) as run:
         run.grow(num * len(classes), shard_size)
-        (path / CONFIG).write_text(config.to_yaml())
+        (path / CONFIG).write_text(config.saved().to_yaml())
         label(run, side, rejected, objects)
     return path
 
@@ -59,12 +59,12 @@ def label(run: Run, side: int = 64, rejected: tuple[int, ...] = (), objects: int
     mark = ""
     for kind in (GenerateStage, RefineStage):
         stage, upstream = kind.name, mark
-        mark = fingerprint(kind, {}, upstream)
+        mark = fingerprint(kind.folder, kind.version, {}, upstream)
         run.begin_stage(StageState(stage=stage, version=kind.version, fingerprint=mark, upstream=upstream, identity={}))
         for spec in run.shards():
             if spec in run.finished(stage):
                 continue
-            with ShardWriter(run.stage_folder(stage), spec, kind.schema, mark) as writer:
+            with ShardWriter(run.stage_folder(stage), spec, kind.writes.schema, mark) as writer:
                 for number in range(spec.start, spec.stop):
                     writer.add(_record(run, stage, number, side, number not in rejected, objects))
                 writer.commit()

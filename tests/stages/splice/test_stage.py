@@ -5,15 +5,16 @@ import pytest
 from dsfactory.core.png import decode_index_png, decode_rgb_png, encode_index_png
 from dsfactory.core.run import Run
 from dsfactory.core.sample import VOID, sample_key
-from dsfactory.core.space import FIRST, SpliceSpace
-from dsfactory.dataset.corrections import changing_fixes, digest
+from dsfactory.core.space import Space
+from dsfactory.dataset.corrections import changing_corrections, digest
 from dsfactory.dataset.label_faults import instance_faults, mask_faults
+from dsfactory.dataset.split import split_of
 from dsfactory.errors import DamagedShard, UserError
-from dsfactory.formats.writer import split_of
-from dsfactory.jobs.splicing import splice_job
 from dsfactory.runner.progress import Silent
 from dsfactory.stages.splice.scene import resize
+from dsfactory.stages.splice.stage import SpliceStage
 from tests.command import tree
+from tests.making import make
 from tests.stages.splice.runs import label, labelled_run, shapes
 from tests.stages.splice.test_mosaic import agrees
 
@@ -29,11 +30,11 @@ class Notes(Silent):
 
 
 def splice(path, progress=None, redo=False, **settings):
-    return splice_job(path, None, {"splice": settings}, progress or Notes(), redo)
+    return make("splice", path, {"splice": settings}, progress=progress or Notes(), redo=redo)
 
 
 def records(path):
-    space = SpliceSpace.of(Run.open(path))
+    space = Space.of(Run.open(path), SpliceStage)
     return [record for spec in space.shards() for record in space.reader("splice", spec).records()]
 
 
@@ -47,7 +48,7 @@ def made(tmp_path_factory):
 
 def test_rows_describe_the_files(made):
     found = records(made)
-    assert [record.key for record in found] == [sample_key(FIRST + number) for number in range(42)]
+    assert [record.key for record in found] == [sample_key(1_000_000_000 + number) for number in range(42)]
     assert {record.row["kind"] for record in found} == {"1x2", "2x1", "2x2", "3x3", "5x5", "paste"}
     assert {name for record in found for name in record.row["augmentations"]} == {"blur", "occlusion", "perspective"}
     for record in found:
@@ -159,7 +160,7 @@ def test_labels_must_be_finished(tmp_path):
         splice(path, num=3)
     for file in (path / "refine").iterdir():
         file.unlink()
-    with pytest.raises(UserError, match="has no masks yet"):
+    with pytest.raises(UserError, match=f"{path} has no masks yet: run 'dsfactory refine {path}' first"):
         splice(path, num=3)
 
 
@@ -225,7 +226,7 @@ def test_labels_that_a_person_mended_win(tmp_path):
     )
     images = {record.key: record.files["image.png"] for spec in Run.open(path).shards()
               for record in Run.open(path).reader("generate", spec).records()}  # fmt: skip
-    with changing_fixes(path) as writer:
+    with changing_corrections(path) as writer:
         for number, image, mended in ((0, 0, files), (4, 4, files), (1, 1, None), (2, 3, None)):
             fix = {
                 "image_sha256": digest(images[sample_key(image)]),

@@ -1,0 +1,148 @@
+"""The samples that a run has to give: kept, with the labels that count."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from dsfactory.core.chain import Input
+from dsfactory.core.run import Run
+from dsfactory.core.sample import IMAGE, INSTANCES, MASK
+from dsfactory.core.shard import ShardSpec
+from dsfactory.core.space import Space
+from dsfactory.dataset.corrections import Corrections
+from dsfactory.dataset.labels import finished_shards
+from dsfactory.dataset.sample import ExportSample
+from dsfactory.dataset.split import Split, split_of
+from dsfactory.errors import UserError
+
+Check = Callable[[], None]
+"""Called between shards; raises when a signal came."""
+
+
+@dataclass(frozen=True)
+class KeptSamples:
+    """The samples of a run's own space that a dataset takes, as they were at one moment.
+
+    Attributes:
+        run: the run.
+        images: the stage that made the images.
+        labels: the stage whose labels count.
+        specs: shards that this stage had finished.
+        fingerprint: hash of all labels, which tells datasets apart.
+        corrections: labels that a person corrected; they win.
+    """
+
+    run: Run
+    images: Input
+    labels: Input
+    specs: list[ShardSpec]
+    fingerprint: str
+    corrections: Corrections
+
+    @classmethod
+    def of(cls, run: Run, images: Input, labels: Input) -> "KeptSamples":
+        """What a run has to give now.
+
+        Raises:
+            UserError: nothing is labelled yet.
+            DamagedShard: a shard with labels cannot be read.
+        """
+        specs = finished_shards(run, labels.kind.folder)
+        if not specs:
+            raise UserError(f"{run.path} has no masks yet: run 'dsfactory {labels.kind.name} {run.path}' first")
+        marks = [run.reader(labels.kind.folder, spec).mark for spec in specs]
+        content = json.dumps([[mark.fingerprint, mark.tar_sha256] for mark in marks])
+        corrections = Corrections.of(run.path)
+        fingerprint = hashlib.sha256(f"{content}{corrections.fingerprint}".encode()).hexdigest()[:32]
+        return cls(run, images, labels, specs, fingerprint, corrections)
+
+    def count(self) -> int:
+        """How many samples :meth:`samples` yields, unless the image of a corrected one has been made again."""
+        rows = (row for spec in self.specs for row in self.run.reader(self.labels.kind.folder, spec).rows)
+        keys = {row["key"] for row in rows if row["status"] == "ok"}
+        emptied = {key for key in self.corrections.entries if self.corrections.read(key) is None}
+        return len((keys | self.corrections.entries.keys()) - emptied)
+
+    def samples(self, check: Check) -> Iterator[ExportSample]:
+        """Every sample with status ok or a correction, its image beside its labels.
+
+        Raises:
+            DamagedShard: a shard cannot be read.
+            UserError: another process made a shard again with other settings.
+        """
+        for spec in self.specs:
+            check()
+            images = self.run.reader(self.images.kind.folder, spec)
+            labels = self.run.reader(self.labels.kind.folder, spec)
+            if (images.mark.fingerprint, labels.mark.fingerprint) != (self.images.mark, self.labels.mark):
+                raise UserError(f"{self.run.path} was made again while it was read: give the same command again")
+            for image, masks in zip(images.records(), labels.records(), strict=True):
+                found = self.corrections.labels_of(image, masks)
+                if found is not None:
+                    yield ExportSample(masks.key, masks.row, image.files[IMAGE], *found)
+
+
+@dataclass(frozen=True)
+class ComposedSamples:
+    """The samples of a stage's own space that a dataset takes, as they were at one moment.
+
+    Attributes:
+        space: where they are.
+        specs: finished shards.
+        mark: the fingerprint under which they were made.
+        val_share: share of the samples that goes to validation.
+    """
+
+    space: Space
+    specs: list[ShardSpec]
+    mark: str
+    val_share: float
+
+    @property
+    def name(self) -> str:
+        """Of the stage that made them."""
+        return self.space.kind.name
+
+    def combined(self, fingerprint: str) -> str:
+        """Fingerprint of a dataset that takes these beside samples with a fingerprint of their own."""
+        marks = [self.space.reader(self.space.kind.folder, spec).mark for spec in self.specs]
+        content = json.dumps([fingerprint, [[mark.fingerprint, mark.tar_sha256] for mark in marks]])
+        return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+    def count(self) -> int:
+        """How many samples :meth:`samples` yields."""
+        readers = (self.space.reader(self.space.kind.folder, spec) for spec in self.specs)
+        return sum(row["status"] == "ok" for reader in readers for row in reader.rows)
+
+    def samples(self, check: Check) -> Iterator[ExportSample]:
+        """Every sample with status ok, in the split of the samples that it was made of.
+
+        Raises:
+            DamagedShard: a shard cannot be read.
+            UserError: another process made a shard again, or a sample was made of both splits.
+        """
+        for spec in self.specs:
+            check()
+            reader = self.space.reader(self.space.kind.folder, spec)
+            if reader.mark.fingerprint != self.mark:
+                raise UserError(f"{self.space.path} was made again while it was read: give the same command again")
+            for record in reader.records():
+                if record.row["status"] == "ok":
+                    yield ExportSample(
+                        key=record.key,
+                        row=record.row,
+                        image_png=record.files[IMAGE],
+                        mask_png=record.files[MASK],
+                        instances_png=record.files[INSTANCES],
+                        split=self._split(record.key, record.row["sources"]),
+                    )
+
+    def _split(self, key: str, parents: list[str]) -> Split:
+        found: set[Split] = {split_of(parent, self.val_share) for parent in parents}
+        if len(found) != 1:
+            raise UserError(
+                f"{self.space.path}: {key} was made of samples of both splits at --val-share {self.val_share:g}: use "
+                f"the share of 'dsfactory {self.name}', or leave its samples out with --without {self.name}"
+            )
+        return found.pop()

@@ -1,0 +1,109 @@
+"""The samples of a run that exports and evaluations take."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from dsfactory.core.chain import Step, offers, serving
+from dsfactory.core.registry import Begun
+from dsfactory.core.run import Run
+from dsfactory.core.space import Space
+from dsfactory.dataset.labels import finished_shards, images_and_labels
+from dsfactory.dataset.sample import ExportSample
+from dsfactory.dataset.samples import ComposedSamples, KeptSamples
+from dsfactory.errors import UserError
+from dsfactory.jobs.settings import run_config
+from dsfactory.runner.signals import check_stop
+from dsfactory.stages import STAGES
+
+
+@dataclass(frozen=True)
+class RunSamples:
+    """What a run has to give.
+
+    Attributes:
+        kept: samples of the run's own space.
+        composed: those of stages with a space of their own.
+        given: the images are somebody's own.
+    """
+
+    kept: KeptSamples
+    composed: list[ComposedSamples]
+    given: bool
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all samples."""
+        found = self.kept.fingerprint
+        for item in self.composed:
+            found = item.combined(found)
+        return found
+
+    def samples(self) -> Iterator[ExportSample]:
+        """All samples, read from the disk."""
+        parts = (item.samples(check_stop) for item in self.composed)
+        return chain(self.kept.samples(check_stop), *parts)
+
+    def count(self) -> int:
+        """How many samples there are, as far as their rows say: no image is read."""
+        return self.kept.count() + sum(item.count() for item in self.composed)
+
+
+def samples_of(run_path: Path, val_share: float, without: Collection[str] = ()) -> RunSamples:
+    """The samples of a run as they are now.
+
+    Args:
+        run_path: the run's directory.
+        val_share: share of the samples that goes to validation.
+        without: names of stages that do not count: judges and labelers give way to the one before, and what a
+            composer made is left out.
+
+    Raises:
+        UserError: not a run, nothing labelled, a stage was made again since the next one was, or an unknown name.
+        DamagedShard: a shard with labels cannot be read.
+    """
+    if unknown := [name for name in without if name not in STAGES.names]:
+        raise UserError(f"--without {unknown[0]}: there is no such stage; there are {', '.join(STAGES.names)}")
+    run = Run.open(run_path)
+    begun = STAGES.begun(run)
+    images, labels = images_and_labels(run, begun, without)
+    composed = [
+        found
+        for item in begun
+        if item.kind.own_space and item.kind.name not in without
+        and (found := _composed(run, item, val_share)) is not None
+    ]  # fmt: skip
+    return RunSamples(KeptSamples.of(run, images, labels), composed, any(item.kind.given for item in begun))
+
+
+def _composed(run: Run, item: Begun, val_share: float) -> ComposedSamples | None:
+    """What a stage with a space of its own made; None when it has finished nothing.
+
+    Raises:
+        UserError: what it was made of has changed since, or would be on both sides of the split.
+    """
+    kind, state = item.kind, item.state
+    space = Space.of(run, kind)
+    specs = finished_shards(space, kind.folder)
+    if not specs:
+        return None
+    step = Step(kind.build(run_config(run.path), run.path), serving(kind, offers(run, STAGES.begun(run, before=kind))))
+    now = step.stage.identity()
+    if any(now.get(name) != state.identity.get(name) for name in kind.varying):
+        raise UserError(
+            f"{run.path}: the kept samples have changed since '{kind.name}' used them: run 'dsfactory {kind.name} "
+            f"{run.path} --redo', or leave its samples out with --without {kind.name}"
+        )
+    spared = state.identity.get("val_share", 1.0)
+    if not isinstance(spared, int | float):
+        raise UserError(
+            f"{run.path}: {kind.folder}/stage.json is not what {kind.name} writes: run 'dsfactory {kind.name} --redo'"
+        )
+    if val_share > spared:
+        raise UserError(
+            f"{run.path}: its {kind.name} samples keep clear of the val split up to --val-share {spared:g}, not "
+            f"{val_share:g}: run 'dsfactory {kind.name} {run.path} --val-share {val_share:g} --redo', or leave them "
+            f"out with --without {kind.name}"
+        )
+    return ComposedSamples(space, specs, state.fingerprint, val_share)

@@ -1,0 +1,80 @@
+"""What the filter says at its end: how many samples go, and why."""
+
+from collections import Counter, defaultdict
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+from dsfactory.core.stage import Conclusion, Reporter
+from dsfactory.stages.filter.files import SCORES
+from dsfactory.stages.filter.montage import draw_dropped
+from dsfactory.stages.filter.note import matching_note
+from dsfactory.stages.filter.plan import Plan
+from dsfactory.stages.filter.rules import REASONS, decide
+from dsfactory.stages.filter.scores import read_scores
+from dsfactory.stages.filter.scoring import judge_samples
+from dsfactory.storage.atomic import write_atomic
+from dsfactory.storage.disk import disk_errors
+
+HARDLY_LEARNT = 0.3
+"""Median IoU of a class with the out-of-fold predictions below which the user is told."""
+
+
+def preview_verdicts(plan: Plan, folder: Path, report: Reporter) -> Conclusion:
+    """What would be decided, without a byte written into the run.
+
+    Uses the networks that are in the run if they are of these settings; else they are trained and thrown away.
+    """
+    with TemporaryDirectory(prefix="dsfactory-filter-") as temporary:
+        if matching_note(plan, folder) is None:
+            folder = Path(temporary)
+            judge_samples(plan, folder, report)
+        return conclude_verdicts(plan, folder, "would be dropped")
+
+
+def conclude_verdicts(plan: Plan, folder: Path, verb: str = "are dropped") -> Conclusion:
+    """Count what was decided, show it, and say where the networks know too little to decide much.
+
+    Args:
+        plan: what was judged.
+        folder: that holds the scores.
+        verb: what happens to a sample that is not kept.
+    """
+    scores = read_scores(folder / SCORES)
+    verdicts = decide(scores, plan.config)
+    found = defaultdict(list)
+    for score in scores:
+        for name, iou in zip(score.classes, score.iou, strict=True):
+            if iou is not None:
+                found[name].append(iou)
+    learnt = {name: round(median(found[name]), 3) for name in plan.classes if found[name]}
+    judged = Counter(score.classes[0] for score in scores)
+    goes = [(score, verdict) for score, verdict in zip(scores, verdicts, strict=True) if not verdict.kept]
+    dropped = Counter(score.classes[0] for score, _ in goes)
+    reasons = Counter(verdict.reason for _, verdict in goes)
+    lines = [f"{dropped.total()} of {judged.total()} samples with a mask {verb}"]
+    lines += [f"  {count:>6}  {reason:<10} {REASONS[reason]}" for reason, count in reasons.most_common()]
+    for name, count in judged.items():
+        known = f" (median IoU {learnt[name]:.2f})" if name in learnt else ""
+        lines.append(f"  {name}: {count - dropped[name]} of {count} kept{known}")
+    pictures = Path(plan.config.pictures) if plan.config.pictures and dropped else None
+    if pictures is not None:
+        with disk_errors(pictures, "the verdicts stand"):
+            write_atomic(pictures, draw_dropped(plan, scores, verdicts))
+        lines.append(f"those that go, worst first: {pictures}")
+    classes = {
+        name: {"judged": count, "dropped": dropped[name], "iou": learnt.get(name)} for name, count in judged.items()
+    }
+    facts = {
+        "judged": judged.total(),
+        "dropped": dropped.total(),
+        "reasons": dict(reasons),
+        "classes": classes,
+        "pictures": str(pictures) if pictures else None,
+    }
+    unknown = [name for name, iou in learnt.items() if iou < HARDLY_LEARNT]
+    notes = (
+        f"filter: the networks hardly learnt {', '.join(unknown)} and judge little there: "
+        "draw more images, or train longer (--set filter.segment.steps=…)"
+    ) if unknown else ""  # fmt: skip
+    return Conclusion(tuple(lines), facts, (notes,) if notes else ())

@@ -1,0 +1,7 @@
+"""Files of the filter's folder beside its shards."""
+
+NOTE = "crossval.json"
+"""The done-mark of a cross-validation."""
+
+SCORES = "scores.parquet"
+"""What the networks say of each sample."""
