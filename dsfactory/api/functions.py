@@ -46,19 +46,12 @@ _SHARED = {
 
 
 def _sections(entry: Entry) -> list[Entry]:
-    """The stages whose settings a function takes: its own, and those of inline stages that serve it alone."""
-    kind = entry.kind
-    inline = [other for other in STAGES.entries.values() if other.kind.inline and serves(other, kind)]
-    return [*inline, entry]
-
-
-def serves(other: Entry, kind: Any) -> bool:
-    """Whether a stage writes what another one reads."""
-    return any(role in other.kind.writes.roles for role in kind.reads)
+    """The stages whose settings a function takes: its own, and those of the inline stages that serve it."""
+    return [*(STAGES.entries[name] for name in STAGES.facts(entry.name).serving), entry]
 
 
 def _is_source(entry: Entry) -> bool:
-    return entry.kind.kind == "source" and not entry.kind.own_space
+    return STAGES.facts(entry.name).begins
 
 
 def _signature(entry: Entry) -> inspect.Signature:

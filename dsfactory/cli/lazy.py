@@ -1,4 +1,4 @@
-"""Commands of which only the name is known until they are asked for: settings and plug-ins are slow to import."""
+"""Commands that are only a name until they are asked for: settings and plug-ins are slow to import."""
 
 import inspect
 import re

@@ -1,4 +1,4 @@
-"""Which stages of a run were made of which, and whether they still belong to each other."""
+"""Which stage of a run was made of which other, and whether the two still belong to each other."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

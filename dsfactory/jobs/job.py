@@ -187,7 +187,7 @@ def _make(
 ) -> None:
     """Make the stages in segments: those of one segment are made beside each other."""
     machines = EngineMachines(request.engine, progress)
-    segments = _segments(planned, run)
+    segments = segments_of(planned, run)
     with ExitStack() as early:  # workers that load a stage while the ones before are made
         for place, segment in enumerate(segments):
             first = _begun(run, config, segment[0], request.engine, progress, machines)
@@ -206,7 +206,7 @@ def _make(
             _conclude(space, steps, done, summary, progress)
 
 
-def _segments(planned: Sequence[Planned], run: Run) -> list[list[Planned]]:
+def segments_of(planned: Sequence[Planned], run: Run | None) -> list[list[Planned]]:
     """Stages that may be made beside each other, in order."""
     segments: list[list[Planned]] = []
     for item in planned:

@@ -3,15 +3,14 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from dsfactory.core.registry import names_in_words
 from dsfactory.core.run import Run
-from dsfactory.core.stage import Scope, Stage
+from dsfactory.core.stage import Stage
 from dsfactory.jobs.counting import RULE, Counting, StagePlan
-from dsfactory.jobs.job import EngineMachines, Request, open_matching
+from dsfactory.jobs.job import EngineMachines, Request, open_matching, segments_of
 from dsfactory.jobs.steps import Planned, appended, plan_steps
 from dsfactory.runner.executors import Engine
 from dsfactory.runner.progress import Progress, Reports
@@ -163,13 +162,7 @@ def _unasked(engine: Engine, stage: Stage) -> Engine:
 
 def _beside(planned: Sequence[Planned], run: Run | None) -> tuple[str, ...]:
     """Stages that are made beside each other."""
-    found: list[str] = []
-    for before, item in pairwise(planned):
-        reads = any(one.kind.folder == before.stage.folder for one in item.step.serving)
-        alone = before.stage.inline or item.stage.own_space or not reads
-        if not alone and item.stage.scope(run, item.redo) is Scope.SHARD:
-            found += [name for name in (before.stage.name, item.stage.name) if name not in found]
-    return tuple(found)
+    return tuple(item.stage.name for segment in segments_of(planned, run) if len(segment) > 1 for item in segment)
 
 
 def _previews(

@@ -90,7 +90,7 @@ def plan_steps(
 
 
 def _lacks(out: Path, kind: type[Stage], needed: type[Stage]) -> UserError:
-    """What to say of a stage of which another one has to come first."""
+    """What to say of a stage that cannot begin before another one."""
     what = "has no masks" if Role.LABEL in needed.writes.roles else f"has nothing to {kind.name}"
     place = f"--out {out}" if STAGES.facts(needed.name).begins else str(out)
     return UserError(f"{out} {what} yet: run 'dsfactory {needed.name} {place}' first")

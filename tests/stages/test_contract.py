@@ -18,7 +18,6 @@ import pytest
 import yaml
 
 from dsfactory.core.chain import Step
-from dsfactory.core.registry import Facts
 from dsfactory.core.run import Run
 from dsfactory.jobs.job import EngineMachines
 from dsfactory.jobs.settings import run_config
@@ -124,7 +123,7 @@ def test_own_stages_are_as_their_registry_line_says():
         assert (kind.name, kind.inline, kind.then) == (entry.name, entry.facts.inline, entry.facts.then)
         assert kind.Config is entry.section
         begins = not kind.own_space and bool(kind.wanted.__qualname__.partition(".")[0] != "Stage")
-        assert begins == entry.facts.begins or entry.facts == Facts()
+        assert begins == entry.facts.begins
 
 
 @pytest.mark.parametrize("name", COMMANDS)
