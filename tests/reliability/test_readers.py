@@ -1,5 +1,6 @@
 """Who reads a run while another process writes it sees finished shards, and nothing else."""
 
+import signal
 import time
 
 from dsfactory.jobs.export import export_job
@@ -29,10 +30,16 @@ def test_readers_of_a_run_that_is_written_see_finished_shards_only(tiny_model, t
     writer = run_tiny(tiny_model, "run", "--out", "a", "--num", str(SAMPLES // 2), "--shard-size", "2", "--set",
                       "refine.min_box=0", cwd=tmp_path, wait=False)  # fmt: skip
     run, looks = tmp_path / "a", []
-    while writer.poll() is None:
-        if (run / "refine" / "00000.parquet").exists():
+    for shards in (1, 3):  # the writer stands still for two looks, so that a slow machine has them too
+        while writer.poll() is None and len(list((run / "refine").glob("*.parquet"))) < shards:
+            time.sleep(0.005)
+        writer.send_signal(signal.SIGSTOP)
+        try:
             looks.append(look(run, tmp_path / f"look{len(looks)}"))
-        time.sleep(0.02)
+        finally:
+            writer.send_signal(signal.SIGCONT)
+    while writer.poll() is None:
+        looks.append(look(run, tmp_path / f"look{len(looks)}"))
     errors = writer.communicate()[1]
     assert writer.returncode == 0, errors
     partial = [seen for seen in looks if seen[0] < SAMPLES]
