@@ -5,9 +5,9 @@ from dsfactory.core.config import RunSettings, Section
 from dsfactory.core.flags import flag
 from dsfactory.core.png import decode_index_png, decode_rgb_png, encode_index_png, encode_rgb_png
 from dsfactory.core.run import Run
-from dsfactory.core.sample import EVIDENCE, IMAGE, INSTANCES, MASK, MASKS, Record
+from dsfactory.core.sample import EVIDENCE, IMAGE, INSTANCES, MASK, MASKS, Record, SampleId
 from dsfactory.core.shard import ShardReader, ShardSpec
-from dsfactory.core.space import SampleId, Space
+from dsfactory.core.space import Space
 from dsfactory.core.stage import Conclusion, Kind, Output, Reporter, Role, Scope, Stage
 from dsfactory.dataset.pool import COMPOSED, SamplePool, composed_record, open_pool, pool_fingerprint
 from dsfactory.errors import UserError

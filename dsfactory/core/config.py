@@ -285,6 +285,36 @@ def plain_classes(value: Any) -> Any:
     return value
 
 
+MAX_NUM = 10_000_000
+"""Most images of a class."""
+
+
+def check_num(value: Any) -> int | str:
+    """Images per class as a number or as ``"dog=300,bird=50"``, which may be given as a mapping, too.
+
+    Raises:
+        ValueError: one sentence for the user.
+    """
+    if isinstance(value, Mapping):
+        value = ",".join(f"{name}={count}" for name, count in value.items())
+    text = str(value)
+    counts = _per_class(text) if "=" in text else {"": text}
+    for count in counts.values():
+        if not str(count).strip().isdecimal() or not 1 <= int(count) <= MAX_NUM:
+            given = f"num {text[:60]!r}"
+            raise ValueError(f"{given}: give images per class from 1 to {MAX_NUM:,}, such as 100 or dog=300,bird=50")
+    return ",".join(f"{name}={count}" for name, count in counts.items()) if "=" in text else int(text)
+
+
+def _per_class(text: str) -> dict[str, Any]:
+    """``"dog=300,bird=50"`` by class name."""
+    counts: dict[str, Any] = {}
+    for part in text.split(","):
+        name, _, count = part.rpartition("=")
+        counts[name.strip()] = int(count) if count.strip().isdecimal() and len(count) < 20 else count
+    return counts
+
+
 class Document(Section):
     """A section that is saved as YAML."""
 
@@ -303,12 +333,14 @@ class RunSettings(Document):
     classes: Annotated[tuple[ClassSpec, ...], BeforeValidator(plain_classes), AfterValidator(check_classes)] = Field(
         (), validate_default=True, description="Class names in label order; each may have synonyms."
     )
-    num: int = Field(
+    num: Annotated[int | str, BeforeValidator(check_num)] = Field(
         100,
-        ge=1,
-        le=10_000_000,
-        description="Images per class.",
-        json_schema_extra=flag(Panel.WHAT, help="Images per class that the run is to have. What is there counts."),
+        description="Images per class: one number, or dog=300,bird=50.",
+        json_schema_extra=flag(
+            Panel.WHAT,
+            help="Images per class that the run is to have, or dog=300,bird=50. What is there counts.",
+            metavar="N",
+        ),
     )
     seed: int = Field(
         0, ge=0, lt=2**63, description="Seed of the run. Each image's seed follows from it.",
@@ -324,6 +356,25 @@ class RunSettings(Document):
     def _fill_null_sections(cls, values: Any) -> Any:
         """A section that is null has its defaults: older runs say ``annotate: null``."""
         return {k: v for k, v in values.items() if v is not None} if isinstance(values, Mapping) else values
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Images that each class is to have.
+
+        Raises:
+            UserError: ``num`` names a class that the run does not have, or leaves one out.
+        """
+        names = [item.name for item in self.classes]
+        if isinstance(self.num, int):
+            return dict.fromkeys(names, self.num)
+        counts = _per_class(self.num)
+        for name in counts:
+            if name not in names:
+                raise UserError(f"num: the run has no class {name!r}: it has {', '.join(names)}")
+        for name in names:
+            if name not in counts:
+                raise UserError(f"num: how many images of {name}? Write --num {self.num},{name}=100")
+        return counts
 
     def of(self, kind: type[SectionT]) -> SectionT:
         """The section of a class, such as ``settings.of(RefineConfig)``."""

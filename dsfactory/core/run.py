@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from dsfactory.core.config import ClassSpec, Section, check_classes, parse_section
-from dsfactory.core.sample import sample_key
+from dsfactory.core.numbering import Block, Numbering
+from dsfactory.core.sample import SampleId, sample_key
 from dsfactory.core.shard import ShardReader, ShardSpec, read_mark
 from dsfactory.errors import DamagedShard, UserError
 from dsfactory.storage.atomic import is_leftover, remove_leftovers, write_atomic
@@ -40,6 +41,7 @@ class Manifest(Section):
     classes: tuple[ClassSpec, ...] = Field(description="Classes in label order: the first has id 1.")
     seed: int = Field(description="Seed from which every sample's seed is derived.")
     shards: tuple[tuple[int, int], ...] = Field((), description="Sample numbers [start, stop) of each shard.")
+    blocks: tuple[Block, ...] = Field((), description="Numbers that one class has for itself: [start, stop), class.")
 
     _check_classes = field_validator("classes")(check_classes)
 
@@ -52,6 +54,32 @@ class Manifest(Section):
                 raise ValueError(f"a shard from {start} to {stop} cannot follow one that ends at {expected}")
             expected = stop
         return shards
+
+    @model_validator(mode="after")
+    def _check_blocks(self) -> Self:
+        expected = self.blocks[0][0] if self.blocks else 0
+        for start, stop, position in self.blocks:
+            if start != expected or not start < stop or not 0 <= position < len(self.classes):
+                raise ValueError(f"a block from {start} to {stop} cannot follow one that ends at {expected}")
+            expected = stop
+        if self.blocks and (expected != self.total or self.blocks[0][0] < 0):
+            raise ValueError(f"the blocks end at {expected}, the shards at {self.total}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_blocks(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Blocks are written where there are any: most runs have none."""
+        return {name: value for name, value in handler(self).items() if name != "blocks" or value}
+
+    @property
+    def total(self) -> int:
+        """Number of samples that the run is to have."""
+        return self.shards[-1][1] if self.shards else 0
+
+    @property
+    def numbering(self) -> Numbering:
+        """Which number is which sample."""
+        return Numbering(tuple(item.name for item in self.classes), self.total, self.blocks)
 
 
 class StageState(BaseModel):
@@ -144,7 +172,7 @@ class Run:
     @property
     def total(self) -> int:
         """Number of samples that the run is to have."""
-        return self.manifest.shards[-1][1] if self.manifest.shards else 0
+        return self.manifest.total
 
     def key(self, number: int) -> str:
         """The name of a sample, unique in the run."""
@@ -154,21 +182,37 @@ class Run:
         """The run as it is on the disk now."""
         return self.open(self.path)
 
+    def samples(self, spec: ShardSpec) -> Iterator[SampleId]:
+        """The samples of a shard, in order."""
+        return self.manifest.numbering.samples(spec.start, spec.stop, self.manifest.seed)
+
     def extend(self, wanted: Mapping[str, int], shard_size: int) -> None:
-        """Add shards until the run is to have this many samples in all; shards that exist keep their bounds."""
-        self.grow(sum(wanted.values()), shard_size)
+        """Add shards until the run is to have this many samples; shards that exist keep their bounds.
+
+        Args:
+            wanted: by class; or of all together, by ``""``.
+            shard_size: of new shards.
+        """
+        if "" in wanted:
+            self.grow(wanted[""], shard_size)
+        else:
+            self._grow(self.manifest.numbering.grown(wanted), shard_size)
 
     def planned(self, wanted: Mapping[str, int], redo: bool) -> int:
         """How many samples there will be once :meth:`extend` has been called; ``redo`` deletes none of them."""
-        return max(self.total, sum(wanted.values()))
+        return max(self.total, wanted[""]) if "" in wanted else self.manifest.numbering.grown(wanted).total
 
     def grow(self, total: int, shard_size: int) -> None:
-        """Add shards until the run has ``total`` samples; shards that exist keep their bounds."""
+        """Add shards until the run has ``total`` samples, classes taking turns; shards that exist keep their bounds."""
+        self._grow(Numbering(self.manifest.numbering.classes, max(total, self.total)), shard_size)
+
+    def _grow(self, numbering: Numbering, shard_size: int) -> None:
         bounds = list(self.manifest.shards)
-        while (start := bounds[-1][1] if bounds else 0) < total:
-            bounds.append((start, min(start + shard_size, total)))
+        while (start := bounds[-1][1] if bounds else 0) < numbering.total:
+            bounds.append((start, min(start + shard_size, numbering.total)))
         if len(bounds) > len(self.manifest.shards):
-            self.manifest = self.manifest.model_copy(update={"shards": tuple(bounds)})
+            update = {"shards": tuple(bounds), "blocks": numbering.blocks}
+            self.manifest = self.manifest.model_copy(update=update)
             self._write_manifest()
 
     def _write_manifest(self) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dsfactory.core.seeds import derive_seed
+
 BACKGROUND = 0
 VOID = 255
 IMAGE, EVIDENCE, MASK, INSTANCES = "image.png", "evidence.safetensors", "mask.png", "instances.png"
@@ -35,12 +37,37 @@ def sample_key(number: int) -> str:
     return f"{number:08d}"
 
 
-def sample_place(number: int, classes: int) -> tuple[int, int]:
-    """``(class position, index within the class)`` of a sample number.
+@dataclass(frozen=True)
+class SampleId:
+    """What a sample is in its space, before anything is made of it.
 
-    Classes are interleaved, so a larger target adds numbers at the end and moves none.
+    Attributes:
+        key: its name, unique in the run.
+        number: unique in the run, too.
+        cell: the part of the space that it belongs to.
+        index: its place in the cell, from 0.
+        seed: see :func:`sample_seed`.
     """
-    return number % classes, number // classes
+
+    key: str
+    number: int
+    cell: str
+    index: int
+    seed: int
+
+
+def sample_seed(run_seed: int, space: str, cell: str, index: int, attempt: int = 0) -> int:
+    """The seed of a sample, 63 bits: a hash of the run's seed and of what the sample is.
+
+    Args:
+        run_seed: of the run.
+        space: name of the stage that numbers it; empty for the run's own space.
+        cell: its class, or another part of the space.
+        index: its place in the cell.
+        attempt: 0 at first; each further try has the next number.
+    """
+    parts: list[str | int] = [*([space] if space else []), cell, index, *([attempt] if attempt else [])]
+    return derive_seed(run_seed, *parts)
 
 
 _KINDS: dict[str, type] = {

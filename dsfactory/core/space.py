@@ -8,15 +8,13 @@ the stage keeps apart; another attempt at the same sample is another number, so 
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, field_validator
 
 from dsfactory.core.config import Section, parse_section
 from dsfactory.core.run import MAX_SHARD, Run, read_json
-from dsfactory.core.sample import sample_key
-from dsfactory.core.seeds import derive_seed
+from dsfactory.core.sample import SampleId, sample_key, sample_seed
 from dsfactory.core.shard import ShardSpec
 from dsfactory.storage.atomic import write_atomic
 
@@ -29,43 +27,10 @@ _STRIDE = 1_000_000_000
 """Numbers of a space: no run makes as many samples of one kind."""
 
 
-def sample_seed(run_seed: int, space: str, cell: str, index: int, attempt: int = 0) -> int:
-    """The seed of a sample, 63 bits: a hash of the run's seed and of what the sample is.
-
-    Args:
-        run_seed: of the run.
-        space: name of the stage that numbers it; empty for the run's own space.
-        cell: its class, or another part of the space.
-        index: its place in the cell.
-        attempt: 0 at first; each further try has the next number.
-    """
-    parts: list[str | int] = [*([space] if space else []), cell, index, *([attempt] if attempt else [])]
-    return derive_seed(run_seed, *parts)
-
-
 def first_number(space: str) -> int:
     """The number from which a stage's space counts, so that no two samples of a run have the same number."""
     digest = hashlib.blake2b(space.encode(), digest_size=4, person=b"dsf-space").digest()
     return (2 + int.from_bytes(digest, "big") % 2**20) * _STRIDE
-
-
-@dataclass(frozen=True)
-class SampleId:
-    """A sample of a space.
-
-    Attributes:
-        key: its name, unique in the run.
-        number: unique in the run, too.
-        cell: the part of the space that it belongs to.
-        index: its place in the cell, from 0.
-        seed: see :func:`sample_seed`.
-    """
-
-    key: str
-    number: int
-    cell: str
-    index: int
-    seed: int
 
 
 class Layout(Section):
@@ -137,7 +102,7 @@ class Space(Run):
     def total(self) -> int:
         return sum(stop - start for start, stop, _ in self.layout.shards)
 
-    def samples(self, spec: ShardSpec) -> Iterator["SampleId"]:
+    def samples(self, spec: ShardSpec) -> Iterator[SampleId]:
         """The samples of a shard, in order."""
         first, _, cell = self.layout.shards[spec.index]
         for index, number in enumerate(range(spec.start, spec.stop), start=first):

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dsfactory.core.shard import ShardSpec
+from dsfactory.core.numbering import Numbering
 from dsfactory.errors import UserError
 from dsfactory.jobs.job import Request
 from dsfactory.stages.generate.config import GenerateConfig
@@ -55,10 +55,10 @@ def preview_prompts(out: Path | None, config_file: Path | None, flags: Mapping[s
 
     drawing = config.of(GenerateConfig)
     encoder = ModelEncoder(drawing.model, drawing.revision, drawing.device)
-    stage = PromptsStage(asked, config.classes, config.seed, encoder, None)
+    stage = PromptsStage(asked, config.classes, config.seed, encoder, None, config.counts)
     stage.load()
-    every = ShardSpec(0, 0, config.num * len(config.classes))
-    rows = [record.row for record in stage.process(every)]
+    every = Numbering(tuple(item.name for item in config.classes), 0).grown(config.counts)
+    rows = [record.row for record in stage.records_of(every.samples(0, every.total, config.seed))]
     sources: dict[str, Counter[str]] = {item.name: Counter() for item in config.classes}
     for row in rows:
         sources[row["class_name"]][row["source"].partition(":")[0].partition("#")[0]] += 1

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from dsfactory.core.chain import Input, Step, check_step, lacking, offers, serving
+from dsfactory.core.config import check_num
 from dsfactory.core.registry import names_in_words
 from dsfactory.core.run import Run, StageState
 from dsfactory.core.space import space_of
@@ -145,11 +146,6 @@ def settled_step(kind: type[Stage], config: RunConfig, run: Run, redo: bool, mac
     return Step(kind.build(config, run.path).settled(state, machines), serving(kind, before))
 
 
-def with_num(config: RunConfig, num: int) -> RunConfig:
-    """The settings with another number of images per class."""
-    return config.model_copy(update={"num": num})
-
-
 def appended(run: Run, config: RunConfig, append: int, source: str, note: Note) -> RunConfig:
     """The settings with a larger target: this many more images per class than the run is to have.
 
@@ -163,8 +159,10 @@ def appended(run: Run, config: RunConfig, append: int, source: str, note: Note) 
         source: folder of the stage that makes the images.
         note: told when the run is not finished yet.
     """
-    num = run.total // len(config.classes)
-    if len(run.finished(source)) == len(run.shards()):
-        return with_num(config, num + append)
-    note(f"{source}: {run.path} is not finished yet, its {run.total} samples come before any are added")
-    return with_num(config, num)
+    more = append
+    if len(run.finished(source)) < len(run.shards()):
+        note(f"{source}: {run.path} is not finished yet, its {run.total} samples come before any are added")
+        more = 0
+    counts = {name: count + more for name, count in run.manifest.numbering.counts().items()}
+    equal = len({*counts.values()}) == 1
+    return config.model_copy(update={"num": check_num(min(counts.values()) if equal else counts)})

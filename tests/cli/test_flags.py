@@ -16,7 +16,7 @@ from tests.cli.asked import asked
 @pytest.mark.parametrize(
     ("arguments", "settings"),
     [
-        ("generate --num 7", {"num": 7}),
+        ("generate --num 7", {"num": "7"}),
         ("generate --seed 3", {"seed": 3}),
         ("generate --shard-size 5", {"shard_size": 5}),
         ("generate --corpus parti", {"prompts": {"corpus": "parti"}}),
@@ -38,7 +38,7 @@ from tests.cli.asked import asked
         ("refine --crf pydensecrf", {"refine": {"crf_backend": "pydensecrf"}}),
         ("refine --affinity net", {"refine": {"affinity": "net"}}),
         ("run --crf off --steps 9", {"generate": {"steps": 9}, "refine": {"crf_iterations": 0}}),
-        ("run --num 2 --threshold auto", {"num": 2, "refine": {"threshold": "auto"}}),
+        ("run --num 2 --threshold auto", {"num": "2", "refine": {"threshold": "auto"}}),
         ("filter --folds 2", {"filter": {"folds": 2}}),
         ("filter --keep 0.3", {"filter": {"keep": "0.3"}}),
         ("filter --segmenter efficientnet-lite0", {"filter": {"segment": {"checkpoint": "efficientnet-lite0"}}}),

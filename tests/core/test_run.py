@@ -151,3 +151,26 @@ def test_the_newest_run_is_the_default(tmp_path):
         make(tmp_path / "runs" / name)
     (tmp_path / "runs" / "notes").mkdir()
     assert newest_run(tmp_path / "runs").name == "a"
+
+
+def test_a_class_may_have_more_samples_and_the_run_grows_in_any_proportion(tmp_path):
+    with Run.claim(tmp_path / "a", (DOG, BIRD), 0) as run:
+        run.extend({"dog": 2, "bird": 2}, 4)
+        assert "blocks" not in (run.path / "run.json").read_text()
+        assert run.planned({"dog": 5, "bird": 1}, False) == 7
+        run.extend({"dog": 5, "bird": 1}, 4)
+    opened = Run.open(tmp_path / "a")
+    assert opened.manifest.numbering.counts() == {"dog": 5, "bird": 2}
+    cells = [(sample.cell, sample.index) for spec in opened.shards() for sample in opened.samples(spec)]
+    assert cells == [("dog", 0), ("bird", 0), ("dog", 1), ("bird", 1), ("dog", 2), ("dog", 3), ("dog", 4)]
+
+
+def test_a_manifest_whose_blocks_and_shards_disagree_is_refused(tmp_path):
+    with Run.claim(tmp_path / "a", (DOG, BIRD), 0) as run:
+        run.extend({"dog": 5, "bird": 1}, 4)
+    text = (run.path / "run.json").read_text()
+    for old, new in (("6,\n   0\n", "5,\n   0\n"), ("6,\n   0\n", "6,\n   2\n")):
+        assert old in text
+        (run.path / "run.json").write_text(text.replace(old, new))
+        with pytest.raises(UserError, match="block"):
+            Run.open(run.path)

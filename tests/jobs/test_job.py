@@ -2,9 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 from contextlib import contextmanager
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dsfactory.core.run import Run
@@ -70,6 +73,39 @@ def test_an_append_counts_from_what_is_there_not_from_a_smaller_target(run_path)
     make(GENERATE, run_path, {"num": 1})
     make(GENERATE, run_path, append=1)
     assert Run.open(run_path).total == 6
+
+
+def test_classes_need_not_come_equally_often(run_path, flags, tmp_path):
+    before = tree(run_path)
+    make(GENERATE, run_path, {"num": "dog=4,bird=2"})
+    assert Run.open(run_path).manifest.numbering.counts() == {"dog": 4, "bird": 2}
+    after = tree(run_path)
+    assert all(after[path] == data for path, data in before.items() if path not in ("run.json", "config.yaml"))
+    make(GENERATE, run_path, append=1)
+    assert Run.open(run_path).manifest.numbering.counts() == {"dog": 5, "bird": 3}
+    table = read_table(run_path / "generate", "class_name", "index")
+    assert table == [("dog", 0), ("bird", 0), ("dog", 1), ("bird", 1), ("dog", 2), ("dog", 3), ("dog", 4), ("bird", 2)]
+
+
+@pytest.mark.parametrize(
+    ("num", "says"),
+    [
+        ("dog=4", "how many images of bird? Write --num dog=4,bird=100"),
+        ("dog=4,bird=1,cow=2", "the run has no class 'cow': it has dog, bird"),
+        ("dog=0,bird=3", "images per class from 1 to"),
+        ("many", "num 'many': give images per class"),
+    ],
+)
+def test_a_number_that_does_not_fit_the_classes_is_refused(run_path, num, says):
+    before = tree(run_path)
+    with pytest.raises(UserError, match=re.escape(says)):
+        make(GENERATE, run_path, {"num": num})
+    assert tree(run_path) == before
+
+
+def read_table(folder, *columns):
+    rows = pa.concat_tables(pq.read_table(path, columns=[*columns]) for path in sorted(folder.glob("*.parquet")))
+    return [tuple(row[name] for name in columns) for row in rows.to_pylist()]
 
 
 @pytest.mark.parametrize(

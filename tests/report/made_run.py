@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from dsfactory.core.config import ClassSpec
+from dsfactory.core.numbering import Numbering
 from dsfactory.core.png import encode_index_png, encode_rgb_png
 from dsfactory.core.run import CONFIG, Run, StageState
-from dsfactory.core.sample import Record, sample_key, sample_place
+from dsfactory.core.sample import Record, sample_key
 from dsfactory.core.shard import ShardWriter
 from dsfactory.stages import RunConfig
 from dsfactory.stages.filter.stage import FilterStage
@@ -65,7 +66,7 @@ def made_run(
 
 
 def _record(stage: str, columns: Sequence[str], number: int, classes: Sequence[str], total: int) -> Record:
-    place, index = sample_place(number, len(classes))
+    place, index = Numbering(tuple(classes), total).place(number)
     kind = number % 6
     names = [classes[place], *([classes[(place + 1) % len(classes)]] if kind == 2 and len(classes) > 1 else [])]
     several = len(names)

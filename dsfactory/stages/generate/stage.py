@@ -1,7 +1,7 @@
 """The generate stage: prompts in, images with attention evidence out."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -60,7 +60,7 @@ class GenerateStage(Stage):
     Args:
         config: what draws the images, and how.
         classes: the run's classes; the prompts stage's fingerprint holds their names and synonyms.
-        total: how many images the run is to have.
+        counts: how many images of each class the run is to have.
     """
 
     name: ClassVar[str] = "generate"
@@ -76,14 +76,16 @@ class GenerateStage(Stage):
         bytes_per_sample=20_000.0,
     )
 
-    def __init__(self, config: GenerateConfig, classes: Sequence[ClassSpec], total: int = 0) -> None:
-        self._config, self._total = config, total
+    def __init__(
+        self, config: GenerateConfig, classes: Sequence[ClassSpec], counts: Mapping[str, int] | None = None
+    ) -> None:
+        self._config, self._counts = config, dict(counts or {})
         self._classes = {item.name: item for item in classes}
         self._sampler: Sampler | None = None
 
     @classmethod
     def build(cls, settings: RunSettings, run: Path) -> Self:
-        return cls(settings.of(GenerateConfig), settings.classes, settings.num * len(settings.classes))
+        return cls(settings.of(GenerateConfig), settings.classes, settings.counts)
 
     @classmethod
     def made(cls, state: StageState) -> bool:
@@ -95,10 +97,10 @@ class GenerateStage(Stage):
 
     def settled(self, state: StageState | None, machines: Machines) -> "GenerateStage":
         config = settled_dtype(self._config, state, machines)
-        return self.served_as(GenerateStage(config, tuple(self._classes.values()), self._total))
+        return self.served_as(GenerateStage(config, tuple(self._classes.values()), self._counts))
 
     def wanted(self, run: Run | None) -> dict[str, int]:
-        return {"": self._total}
+        return self._counts
 
     def check(self, run: Run | None, redo: bool) -> list[str]:
         """Say so before the first image when a small model never learnt a class."""
@@ -153,7 +155,7 @@ class GenerateStage(Stage):
 
     def on_device(self, device: str) -> "GenerateStage":
         config = self._config.model_copy(update={"device": device})
-        return self.served_as(GenerateStage(config, tuple(self._classes.values()), self._total))
+        return self.served_as(GenerateStage(config, tuple(self._classes.values()), self._counts))
 
     def load(self) -> None:
         # Imported here so that asking what a stage is does not load PyTorch. The vocabulary is the one by which

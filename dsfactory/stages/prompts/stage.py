@@ -1,7 +1,7 @@
 """The prompts stage: a prompt, its source and a seed for every sample of the run."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -10,9 +10,8 @@ import pyarrow as pa
 
 from dsfactory.core.config import ClassSpec, RunSettings, Section, slug
 from dsfactory.core.run import Run, StageState
-from dsfactory.core.sample import Record, sample_key, sample_place
+from dsfactory.core.sample import Record, SampleId
 from dsfactory.core.shard import ShardReader, ShardSpec
-from dsfactory.core.space import sample_seed
 from dsfactory.core.stage import Download, Kind, Machines, Output, Role, Stage
 from dsfactory.errors import UserError
 from dsfactory.stages.generate.config import GenerateConfig
@@ -25,6 +24,8 @@ from dsfactory.stages.prompts.pool import choose, gather, load_pool, object_coun
 from dsfactory.stages.prompts.resources import data_file
 from dsfactory.stages.prompts.steer import ATTRIBUTE_FILE, Steering
 from dsfactory.stages.prompts.vocabulary import CLASSES_FILE, EXCLUDED_FILE, STOP_FILE, class_words, stop_matcher
+
+POOL = "pool.json"
 
 _SCHEMA = pa.schema(
     [
@@ -49,7 +50,9 @@ class PromptsStage(Stage):
         classes: the run's classes in label order.
         run_seed: seed of the run, from which the samples' seeds are derived.
         encoder: finds the text encoder that ranks captions; asked only for a fingerprint, or when a pool must be made.
-        pool_path: where the ranked captions are kept, so that a resumed run does not rank again; None keeps nothing.
+        run: folder of the run, where the ranked captions are kept, so that a resumed run does not rank again; None
+            keeps nothing.
+        counts: how many prompts each class is to have.
 
     Raises:
         UserError: the corpus, its column, a word list or the templates cannot be used, ``objects`` asks for more
@@ -70,15 +73,17 @@ class PromptsStage(Stage):
         classes: Sequence[ClassSpec],
         run_seed: int,
         encoder: Encoder,
-        pool_path: Path | None,
+        run: Path | None,
+        counts: Mapping[str, int],
     ) -> None:
         self._config = config
         self._specs = tuple(classes)
         self._classes = [class_words(spec) for spec in classes]
         self._run_seed = run_seed
-        self._total = 0
+        self._wanted = dict(counts)
         self._encoder = encoder
-        self._pool_path = pool_path
+        self._run = run
+        self._pool_path = run / self.folder / POOL if run is not None else None
         self._counts = object_counts(config, len(classes))
         if not self._counts:
             raise UserError(
@@ -94,12 +99,10 @@ class PromptsStage(Stage):
     @classmethod
     def build(cls, settings: RunSettings, run: Path) -> Self:
         drawing = settings.of(GenerateConfig)
-        stage = cls(
+        return cls(
             settings.of(PromptsConfig), settings.classes, settings.seed,
-            ModelEncoder(drawing.model, drawing.revision, drawing.device), run / cls.folder / "pool.json",
+            ModelEncoder(drawing.model, drawing.revision, drawing.device), run, settings.counts,
         )  # fmt: skip
-        stage._total = settings.num * len(settings.classes)
-        return stage
 
     @classmethod
     def missing(cls, settings: RunSettings) -> Download | None:
@@ -142,7 +145,7 @@ class PromptsStage(Stage):
         }
 
     def wanted(self, run: Run | None) -> dict[str, int]:
-        return {"": self._total}
+        return self._wanted
 
     def load(self) -> None:
         """Read the pool, or make and save it: one pass over the corpus and one over the text encoder."""
@@ -158,24 +161,34 @@ class PromptsStage(Stage):
 
     def process(self, shard: ShardSpec, *inputs: ShardReader) -> Iterator[Record]:
         """One record per sample, without files."""
-        for number in range(shard.start, shard.stop):
-            position, index = sample_place(number, len(self._classes))
-            name = self._classes[position].name
+        return self.records_of(self._numbered.samples(shard))
+
+    @cached_property
+    def _numbered(self) -> Run:
+        assert self._run is not None, "records_of is for samples that no run has"
+        return Run.open(self._run)
+
+    def records_of(self, samples: Iterable[SampleId]) -> Iterator[Record]:
+        """The records of any samples, whether a run has them or not."""
+        positions = {item.name: position for position, item in enumerate(self._classes)}
+        for sample in samples:
+            name, index = sample.cell, sample.index
             wishes = self._steering.draw(name, index)
-            prompt = choose(self._captions, self._expander, self._counts, position, index, self._steering, wishes)
-            key = sample_key(number)
+            prompt = choose(
+                self._captions, self._expander, self._counts, positions[name], index, self._steering, wishes
+            )
             row = {
-                "key": key,
-                "number": number,
+                "key": sample.key,
+                "number": sample.number,
                 "class_name": name,
                 "classes": list(prompt.classes),
                 "index": index,
                 "prompt": prompt.text,
                 "source": prompt.source,
                 **wishes,
-                "seed": sample_seed(self._run_seed, "", name, index),
+                "seed": sample.seed,
             }
-            yield Record(key, row)
+            yield Record(sample.key, row)
 
 
 def _sha256(path: Path) -> str:

@@ -12,9 +12,9 @@ import pyarrow as pa
 from dsfactory.core.config import ClassSpec, RunSettings, Section
 from dsfactory.core.png import decode_index_png
 from dsfactory.core.run import Run
-from dsfactory.core.sample import IMAGE, INSTANCES, MASK, MASKS, VOID, Record
+from dsfactory.core.sample import IMAGE, INSTANCES, MASK, MASKS, VOID, Record, SampleId
 from dsfactory.core.shard import ShardReader, ShardSpec
-from dsfactory.core.space import SampleId, Space
+from dsfactory.core.space import Space
 from dsfactory.core.stage import Kind, Output, Role, Scope, Stage
 from dsfactory.dataset.label_faults import TOLERANCE
 from dsfactory.dataset.pool import composed_record, open_pool, pool_fingerprint

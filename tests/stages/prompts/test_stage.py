@@ -16,8 +16,8 @@ import pyarrow as pa
 import pytest
 
 from dsfactory.core.config import ClassSpec
+from dsfactory.core.numbering import Numbering
 from dsfactory.core.seeds import derive_seed
-from dsfactory.core.shard import ShardSpec
 from dsfactory.core.stage import Machines
 from dsfactory.errors import UserError
 from dsfactory.stages.prompts.config import PromptsConfig
@@ -53,11 +53,13 @@ LETTERS, NEVER = Letters(), Letters(None)
 
 def make_stage(folder: Path, classes: str = "dog,bird", encoder: Letters = LETTERS, **settings: Any) -> PromptsStage:
     specs = [ClassSpec(name=name) for name in classes.split(",")]
-    return PromptsStage(PromptsConfig(**settings), specs, 7, encoder, folder / "pool.json")
+    (folder / "prompts").mkdir(parents=True, exist_ok=True)
+    return PromptsStage(PromptsConfig(**settings), specs, 7, encoder, folder, {})
 
 
 def rows(stage: PromptsStage, start: int, stop: int) -> list[dict[str, Any]]:
-    return [record.row for record in stage.process(ShardSpec(0, start, stop))]
+    names = tuple(item["name"] for item in stage.identity()["classes"])
+    return [record.row for record in stage.records_of(Numbering(names, stop).samples(start, stop, 7))]
 
 
 @pytest.fixture(scope="module")
@@ -109,23 +111,23 @@ def test_captions_then_templates_then_counted_reuse(tmp_path: Path) -> None:
 def test_a_finished_pool_is_read_and_not_made_again(tmp_path: Path, few: str) -> None:
     first = make_stage(tmp_path, corpus=few)
     first.load()
-    data = (tmp_path / "pool.json").read_bytes()
+    data = (tmp_path / "prompts" / "pool.json").read_bytes()
     again = make_stage(tmp_path, encoder=NEVER, corpus=few)
     again.load()
     assert rows(again, 0, 50) == rows(first, 0, 50)
-    assert (tmp_path / "pool.json").read_bytes() == data
-    assert [path.name for path in tmp_path.iterdir()] == ["pool.json"]
+    assert (tmp_path / "prompts" / "pool.json").read_bytes() == data
+    assert [path.name for path in (tmp_path / "prompts").iterdir()] == ["pool.json"]
 
 
 def test_a_pool_of_other_inputs_or_a_damaged_one_is_made_again(tmp_path: Path, few: str) -> None:
     make_stage(tmp_path, corpus=few).load()
-    data = (tmp_path / "pool.json").read_bytes()
+    data = (tmp_path / "prompts" / "pool.json").read_bytes()
     make_stage(tmp_path, corpus=few, mmr_lambda=1.0).load()
-    assert (tmp_path / "pool.json").read_bytes() != data
+    assert (tmp_path / "prompts" / "pool.json").read_bytes() != data
     for damaged in (data[:100], b"[]", b"{}"):
-        (tmp_path / "pool.json").write_bytes(damaged)
+        (tmp_path / "prompts" / "pool.json").write_bytes(damaged)
         make_stage(tmp_path, corpus=few).load()
-        assert (tmp_path / "pool.json").read_bytes() == data
+        assert (tmp_path / "prompts" / "pool.json").read_bytes() == data
 
 
 def test_identity_follows_contents_not_places(tmp_path: Path) -> None:
@@ -206,7 +208,7 @@ def test_bad_input_is_found_before_anything_is_written(tmp_path: Path, settings:
     with pytest.raises(UserError) as error:
         make_stage(tmp_path, **filled)
     assert "\n" not in str(error.value)
-    assert not (tmp_path / "pool.json").exists()
+    assert not (tmp_path / "prompts" / "pool.json").exists()
 
 
 PROCESS = """
@@ -227,7 +229,7 @@ def test_processes_with_other_hash_seeds_agree(tmp_path: Path, few: str) -> None
         command = [sys.executable, "-c", PROCESS, str(folder), few]
         environment = os.environ | {"PYTHONHASHSEED": seed}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        outputs.append((done.stdout, (folder / "pool.json").read_bytes()))
+        outputs.append((done.stdout, (folder / "prompts" / "pool.json").read_bytes()))
     assert outputs[0] == outputs[1]
     assert len(json.loads(outputs[0][0])) == 300
 
@@ -258,7 +260,9 @@ def test_with_a_real_clip_text_encoder(tmp_path: Path, few: str) -> None:
         (tmp_path / name).mkdir()
         stage = make_stage(tmp_path / name, "dog,bird", encoder=Letters(clip), corpus=few, pool=20)
         stage.load()
-    assert (tmp_path / "one" / "pool.json").read_bytes() == (tmp_path / "two" / "pool.json").read_bytes()
+    assert (tmp_path / "one" / "prompts" / "pool.json").read_bytes() == (
+        tmp_path / "two" / "prompts" / "pool.json"
+    ).read_bytes()
     prompts = [row["prompt"] for row in rows(stage, 0, 40)]
     vectors = clip(prompts[::2])
     ranked = vectors @ vectors.T
