@@ -105,4 +105,12 @@ ABLATION_FLAGS ?=
 ablation: setup $(STICKERS)/.installed ## what each step of the labels is worth, tested on an art style never seen (hours; resumes)
 	$(BIN)/python -m research.ablation --packages $(PACKAGES) --work $(ABLATION_WORK) --out docs/figures/ablation.json $(ABLATION_FLAGS)
 
-.PHONY: help setup demo test test-slow lint bench crash fuzz pocket measure consumers ablation
+BEDS_WORK ?= build/testbeds
+BED_MINUTES ?= 240
+testbeds: setup $(STICKERS)/.installed ## train the two models whose attention nobody taught (hours of two cores, minutes of a GPU; resumes)
+	@test -e $(BEDS_WORK)/captions.txt || $(BIN)/python -m research.testbeds.dataset --packages $(PACKAGES) \
+		--captions $(CAPTIONS) --work $(BEDS_WORK)
+	$(BIN)/python -m research.testbeds.train unet --work $(BEDS_WORK) --minutes $(BED_MINUTES) --out $(BEDS_WORK)/unet
+	$(BIN)/python -m research.testbeds.train joint --work $(BEDS_WORK) --minutes $(BED_MINUTES) --out $(BEDS_WORK)/joint
+
+.PHONY: help setup demo test test-slow lint bench crash fuzz pocket measure consumers ablation testbeds

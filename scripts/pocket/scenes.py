@@ -66,7 +66,7 @@ def _gradient(kind: str, rng: np.random.Generator, size: int) -> np.ndarray:
     return np.broadcast_to(top * (1 - ramp) + bottom * ramp, (size, size, 3)).copy()
 
 
-def _place(sticker: Sticker, rng: np.random.Generator, size: int, scale: float, centre_x: float) -> np.ndarray:
+def place_sticker(sticker: Sticker, rng: np.random.Generator, size: int, scale: float, centre_x: float) -> np.ndarray:
     """The sticker, jittered, turned and moved, as float32 premultiplied RGBA [size, size, 4] (RGB 0…255, alpha 0…1)."""
     art = sticker.image.astype(np.float32)
     alpha = art[..., 3:] / 255
@@ -108,7 +108,7 @@ def compose_scene(
         choices = stickers[class_name]
         sticker = choices[rng.integers(len(choices))]
         centre = rng.uniform(0.3, 0.7) if count == 1 else (slots[k] + 0.5) / count + rng.uniform(-0.06, 0.06)
-        layer = _place(sticker, rng, size, rng.uniform(low, high), centre)
+        layer = place_sticker(sticker, rng, size, rng.uniform(low, high), centre)
         image = image * (1 - layer[..., 3:]) + layer[..., :3]
         labels[layer[..., 3] > 0.5] = k + 1
     return Scene(np.clip(image + 0.5, 0, 255).astype(np.uint8), labels, classes)
