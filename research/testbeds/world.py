@@ -1,4 +1,4 @@
-"""The scenes that the test beds learn from and are asked about: the pocket's stickers, with touching twins and empty ones.
+"""The scenes of the test beds: the pocket's stickers, with twins that touch and with nothing at all.
 
 Scene n depends on (seed, n), the stickers and the captions alone. Masks are exact, and no training here reads them.
 """
@@ -18,8 +18,10 @@ EMPTY, TWINS = 0.1, 0.12
 GAP = (-0.10, 0.02)
 """Between the boxes of twins, as a share of the scene's side: below 0 they overlap."""
 
-_PLURALS = {"bus": "buses", "goose": "geese", "puppy": "puppies", "kitty": "kitties", "pony": "ponies",
-            "ferry": "ferries", "geese": "geese", "buses": "buses", "puppies": "puppies", "ponies": "ponies"}  # fmt: skip
+_PLURALS = {
+    "bus": "buses", "goose": "geese", "puppy": "puppies", "kitty": "kitties", "pony": "ponies", "ferry": "ferries",
+    **{word: word for word in ("geese", "buses", "puppies", "ponies")},
+}  # fmt: skip
 _NAMES = {"grass": "grass", "sky": "the sky", "sand": "sand", "snow": "snow", "water": "water", "road": "a road",
           "wall": "a wall", "night": "the night"}  # fmt: skip
 
