@@ -55,6 +55,9 @@ bench: setup ## speed and memory of everything, and a plot of it; results in bui
 	$(BIN)/python -m benchmarks.cost --json $(BENCH)/cost.json
 	$(BIN)/python -m benchmarks.plot --from $(BENCH) --out $(BENCH)/benchmarks.png
 
+gpu-check: setup ## what only a GPU can show: tests, chain, masks, memory; ten minutes, figures in docs/figures
+	$(BIN)/python -m benchmarks.gpu_check --json docs/figures/gpu-check.json
+
 CONSUMERS := build/consumers
 consumers: setup ## open every export format with its readers, installed in an environment of their own (2 GB)
 	$(PYTHON) -m venv $(CONSUMERS)
@@ -113,4 +116,4 @@ testbeds: setup $(STICKERS)/.installed ## train the two models whose attention n
 	$(BIN)/python -m research.testbeds.train unet --work $(BEDS_WORK) --minutes $(BED_MINUTES) --out $(BEDS_WORK)/unet
 	$(BIN)/python -m research.testbeds.train joint --work $(BEDS_WORK) --minutes $(BED_MINUTES) --out $(BEDS_WORK)/joint
 
-.PHONY: help setup demo test test-slow lint bench crash fuzz pocket measure consumers ablation testbeds
+.PHONY: help setup demo test test-slow lint bench gpu-check crash fuzz pocket measure consumers ablation testbeds

@@ -22,8 +22,8 @@ import torch
 
 from benchmarks.machine import describe, interleaved, machine, make_parser, now, summary, write_result
 from benchmarks.models import FAMILIES
-from dsfactory.core.config import ClassSpec
-from dsfactory.models.loading import DTYPES, choose_device
+from dsfactory.core.classes import ClassSpec
+from dsfactory.models.devices import DTYPES, choose_device
 from dsfactory.stages.generate.sampler import Request, Sampler
 from dsfactory.stages.prompts.vocabulary import find_mentions
 

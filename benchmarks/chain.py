@@ -35,7 +35,7 @@ from dsfactory.core.run import Run, StageState
 from dsfactory.core.sample import Record, sample_key
 from dsfactory.core.shard import ShardWriter
 from dsfactory.core.stage import fingerprint
-from dsfactory.models.loading import DTYPES, choose_device
+from dsfactory.models.devices import DTYPES, choose_device
 from dsfactory.runner.inline import Inline
 from dsfactory.runner.limits import UNLIMITED
 from dsfactory.runner.processes import Team
@@ -105,12 +105,17 @@ def write_prompts(run: Run) -> Input:
     return Input(PromptsStage, mark)
 
 
+def refine_config(place: str) -> RefineConfig:
+    """The masks' settings, computed on cores or on a GPU."""
+    return RefineConfig(min_box=0) if place == "cpu" else RefineConfig(min_box=0, crf_backend="torch", device=place)
+
+
 def chain(path: Path, sampler: Sampler, arguments: argparse.Namespace) -> tuple[float, float]:
     """Make a run; seconds until the last mask is there, and how many of these came after the last image."""
     with Run.claim(path, CLASSES, 0) as run:
         run.grow(arguments.images, arguments.batch_size)
         generate = Step(LoadedGenerate(sampler, arguments.size), (write_prompts(run),))
-        refine = Step(RefineStage(RefineConfig(min_box=0), CLASSES), (generate.as_input(),))
+        refine = Step(RefineStage(refine_config(arguments.refine_on), CLASSES), (generate.as_input(),))
         start = time.perf_counter()
         images, masks = works_of(run, [generate, refine], Silent(), UNLIMITED)
         slots = Pinned(images, masks, arguments.refine_core)
@@ -202,6 +207,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--draw-core", type=int, nargs="+", default=cores[:1], help="core that draws, or several")
     parser.add_argument("--refine-core", type=int, nargs="+", default=cores[-1:], help="core that refines, or several")
+    parser.add_argument("--refine-on", default="cpu", help="cpu, or the GPU on which masks are made: cuda, cuda:1 …")
     arguments = parser.parse_args()
     diffusers.utils.logging.set_verbosity_error()
     device = choose_device(arguments.device)

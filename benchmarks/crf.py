@@ -24,7 +24,7 @@ from benchmarks.synthetic import scene
 from dsfactory.crf.crf import Backend, dense_crf, dense_crf_batch
 from dsfactory.crf.crf_cpu import softmax
 from dsfactory.crf.kernels import Kernels
-from dsfactory.models.loading import choose_device
+from dsfactory.models.devices import choose_device
 from dsfactory.stages.refine.threshold import mask_iou
 
 OURS: Backend = "lattice"

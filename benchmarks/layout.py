@@ -17,7 +17,7 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from benchmarks.machine import describe, interleaved, machine, make_parser, now, summary, write_result
-from dsfactory.models.loading import DTYPES, choose_device
+from dsfactory.models.devices import DTYPES, choose_device
 
 FIRST, LAST = "channels first", "channels last"
 LAYOUTS = {FIRST: torch.contiguous_format, LAST: torch.channels_last}

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from benchmarks.machine import describe, make_parser, write_result
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.crf.crf import dense_crf
 from dsfactory.crf.crf_cpu import softmax
 from dsfactory.crf.kernels import Kernels

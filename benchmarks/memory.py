@@ -23,7 +23,7 @@ import torch
 from benchmarks.capture import add_drawing_flags, draw_bare, draw_captured, make_sampler
 from benchmarks.machine import describe, machine, make_parser, write_result
 from benchmarks.models import FAMILIES
-from dsfactory.models.loading import DTYPES, choose_device
+from dsfactory.models.devices import DTYPES, choose_device
 
 ARMS = ("bare", "capture")
 

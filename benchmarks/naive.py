@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from benchmarks.capture import CLASSES, GUIDANCE, PROMPT
 from benchmarks.machine import describe, machine, make_parser, now, summary, write_result
 from benchmarks.models import stable_diffusion_15
-from dsfactory.models.loading import DTYPES, choose_device
+from dsfactory.models.devices import DTYPES, choose_device
 from dsfactory.stages.generate.sampler import Request, Sampler
 from dsfactory.stages.prompts.vocabulary import find_mentions
 

@@ -33,6 +33,10 @@ class StopSignal(BaseException):
     """SIGINT or SIGTERM arrived: the shard in hand is discarded, finished ones stay.
 
     Not an ``Exception``, so that no ``except Exception`` on the way swallows it.
+
+    Attributes:
+        kept: what the user still has; who knows it says so.
     """
 
     exit_code = 5
+    kept = "what was finished is kept"

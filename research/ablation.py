@@ -33,7 +33,7 @@ from dsfactory.evaluate.config import EvaluateConfig
 from dsfactory.evaluate.results import Results
 from dsfactory.evaluate.sources import TrainingSet
 from dsfactory.evaluate.training import Training
-from dsfactory.models.loading import choose_device
+from dsfactory.models.devices import choose_device
 from dsfactory.models.locate import locate_model
 from dsfactory.runner.progress import Plain, Progress
 from dsfactory.segment.config import SegmentConfig

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.core.png import decode_rgb_png, encode_rgb_png
 from dsfactory.core.run import Run
 from dsfactory.core.sample import EVIDENCE, IMAGE

@@ -12,11 +12,11 @@ of noise):
 - `raw, Otsu`: the same map cut by Otsu's method.
 - `Dataset Diffusion`: cross-attention passed four times along self-attention, stretched, ≥ 0.6 is the class and 0.5 to
   0.6 is void (Nguyen et al. 2023, arXiv 2309.14303, section 3.3).
-- `refine`: this package's refine stage with its defaults, told the classes of each scene.
-- `refine, classes judged`: the same, where the model itself judges which of all classes a scene shows (`--judge`).
+- `refine`: this package's refine stage with its defaults.
+- `refine, untold`: the same, where the model itself judges which of all classes a scene shows (`--judge`).
 
-Where classes overlap the higher value wins. IoU is that of a class over all scenes together; void counts as background,
-and `iou_without_void` leaves void pixels out.
+All but the last are told the classes. Where classes overlap the higher value wins. IoU is that of a class over all
+scenes together; void counts as background, and `iou_without_void` leaves void pixels out.
 """
 
 import argparse
@@ -33,6 +33,7 @@ from dsfactory.core.seeds import derive_seed
 from dsfactory.models.loading import load_pipeline
 from dsfactory.stages.annotate.annotator import Annotator
 from dsfactory.stages.annotate.config import AnnotateConfig
+from dsfactory.stages.annotate.presence import Judge
 from dsfactory.stages.generate.evidence import Evidence
 from dsfactory.stages.refine.config import RefineConfig
 from dsfactory.stages.refine.fuse import fuse_maps, resize_maps, stretch
@@ -44,7 +45,7 @@ from scripts.pocket.scenes import Scene, group_by_class
 from scripts.pocket.stickers import CLASS_ICONS, TEST_STYLES, load_stickers
 
 Labels = NDArray[np.uint8]
-MIN_GAINS = (0.0005, 0.001, 0.002, 0.003, 0.004, 0.006, 0.01, 0.02)
+MIN_PRESENCES = (0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8)
 
 
 def cut(maps: NDArray[np.float32], thresholds: Sequence[float], void_from: float | None = None) -> Labels:
@@ -125,46 +126,48 @@ def measure_rules(
 def measure_judgement(
     annotator: Annotator, scenes: Iterator[Scene], names: Sequence[str], config: RefineConfig
 ) -> dict[str, Any]:
-    """How well the model tells which of all classes a scene shows, per `min_gain`, and the masks that follow."""
-    specs = class_specs(tuple(names))
-    gains, shown = [], []
-    default = AnnotateConfig(images="").min_gain
+    """How well the model tells which of all classes a scene shows, per `min_presence`, and the masks that follow."""
+    judge = Judge(annotator, class_specs(tuple(names)))
+    presence, shown = [], []
+    default = AnnotateConfig(images="").min_presence
     assert default is not None
     overlap = Overlap(names)
     for number, scene in enumerate(scenes):
-        noisy = annotator.noisy(scene.image, derive_seed(6, number))
-        gains.append(annotator.gains(noisy, specs))
+        seed = derive_seed(6, number)
+        presence.append(judge.presence(scene.image, seed))
         shown.append([name in scene.classes for name in names])
-        found = tuple(name for name, gain in zip(names, gains[-1], strict=True) if gain >= default)
+        found = tuple(name for name, sure in zip(names, presence[-1], strict=True) if sure >= default)
         labels = np.zeros(scene.labels.shape, np.uint8)
         if found:
-            evidence = annotator.evidence(noisy, class_specs(found))
+            evidence = annotator.evidence(annotator.noisy(scene.image, seed), class_specs(found))
             refined = refine_mask(scene.image, evidence.cross, evidence.affinity, range(1, len(found) + 1), config)
             labels = in_list(refined.labels, found, names)
         overlap.add(labels, in_list(scene.labels, scene.classes, names))
-    return {"min_gain": default, "masks": overlap.figures()} | judgement(np.stack(gains), np.array(shown))
+    return {"min_presence": default, "masks": overlap.figures()} | judgement(np.stack(presence), np.array(shown))
 
 
-def judgement(gains: NDArray[np.float32], shown: NDArray[np.bool_]) -> dict[str, Any]:
-    """How gains [scenes, classes] tell the classes that are shown from the others.
+def judgement(scores: NDArray[np.float32], shown: NDArray[np.bool_]) -> dict[str, Any]:
+    """How scores [scenes, classes] tell the classes that are shown from the others.
 
-    `auc`: chance that a shown class gains more than one that is not; `first_right`: share of scenes whose surest class
-    is shown; per `min_gain`, precision and recall of all decisions and the share of scenes judged without a mistake.
+    `auc`: chance that a shown class has more than one that is not; `first_right`: share of scenes whose surest class
+    is shown; per `min_presence`, see :func:`decided`.
     """
-    right, wrong = gains[shown], gains[~shown]
-    by_gain = {}
-    for limit in MIN_GAINS:
-        found = gains >= limit
-        hits = (found & shown).sum()
-        by_gain[str(limit)] = {
-            "precision": float(hits / max(1, found.sum())),
-            "recall": float(hits / shown.sum()),
-            "faultless": float((found == shown).all(axis=1).mean()),
-        }
+    right, wrong = scores[shown], scores[~shown]
     return {
         "auc": float((right[:, None] > wrong[None]).mean()),
-        "first_right": float(shown[np.arange(len(gains)), gains.argmax(axis=1)].mean()),
-        "by_min_gain": by_gain,
+        "first_right": float(shown[np.arange(len(scores)), scores.argmax(axis=1)].mean()),
+        "by_min_presence": {str(limit): decided(scores >= limit, shown) for limit in MIN_PRESENCES},
+    }
+
+
+def decided(found: NDArray[np.bool_], shown: NDArray[np.bool_]) -> dict[str, float]:
+    """Precision and recall of decisions [scenes, classes], their F1, and the share of scenes without a mistake."""
+    hits = (found & shown).sum()
+    return {
+        "precision": float(hits / max(1, found.sum())),
+        "recall": float(hits / shown.sum()),
+        "f1": float(2 * hits / (found.sum() + shown.sum())),
+        "faultless": float((found == shown).all(axis=1).mean()),
     }
 
 
@@ -230,16 +233,15 @@ def table(figures: dict[str, Any]) -> str:
     rows = dict(figures["rules"])
     judged = figures.get("classes_judged")
     if judged:
-        rows[f"refine, classes judged ({figures['judged_scenes']} scenes)"] = judged["masks"]
+        rows[f"refine, untold ({figures['judged_scenes']} scenes)"] = judged["masks"]
     for rule, row in rows.items():
         lines.append(f"| {rule} | {row['miou']:.3f} | {row['miou_without_void']:.3f} | {row['void']:.3f} |")
     if judged:
-        lines += ["", f"classes judged: AUC {judged['auc']:.3f}, surest class right {judged['first_right']:.3f}"]
-        for limit, row in judged["by_min_gain"].items():
-            lines.append(
-                f"min_gain {limit}: precision {row['precision']:.3f}, recall {row['recall']:.3f}, "
-                f"faultless {row['faultless']:.3f}"
-            )
+        lines += ["", f"untold: AUC {judged['auc']:.3f}, surest class right {judged['first_right']:.3f}"]
+        for limit, row in judged["by_min_presence"].items():
+            mark = " (default)" if float(limit) == judged["min_presence"] else ""
+            figures_of = ", ".join(f"{name} {value:.3f}" for name, value in row.items())
+            lines.append(f"min_presence {limit}{mark}: {figures_of}")
     return "\n".join(lines)
 
 

@@ -65,8 +65,8 @@ def chains(work: Path, model: str) -> list[list[list[str]]]:
     run, labels = f"out/{RUN}", f"out/{LABELS}"
     formats = ["--format", "coco,voc", "--val-share", "0.3"]
     small = ["--steps", "6", "--batch-size", "2", "--side", "32", "--device", "cpu"]
-    fast = ["--timesteps", "200", "--seeds", "1", "--min-gain", "off", "--shard-size", "2", "--set", "refine.min_box=0",
-            "--set", "generate.width=64", "--set", "generate.height=64"]  # fmt: skip
+    fast = ["--timesteps", "200", "--seeds", "1", "--min-presence", "off", "--shard-size", "2",
+            "--set", "refine.min_box=0", "--set", "generate.width=64", "--set", "generate.height=64"]  # fmt: skip
     following = [
         ["filter", run, *config],
         ["splice", run, *config],

@@ -15,12 +15,14 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["dsfactory"]):
-    from dsfactory.jobs.config import resolve_config
+    from dsfactory.jobs.settings import resolve_config
 
-    from dsfactory.core.config import ClassSpec, read_class_file, read_text
+    from dsfactory.core.classes import ClassSpec, read_class_file
+    from dsfactory.core.reading import read_text
     from dsfactory.errors import DsfactoryError
     from dsfactory.formats.coco.read import read_coco
     from dsfactory.formats.cvat.read import read_cvat
+    from dsfactory.formats.reading.labels import Expected
     from dsfactory.formats.reading.source import Source
     from dsfactory.formats.voc.layout import parse_labelmap
     from dsfactory.stages.annotate.pictures import read_image_classes
@@ -54,7 +56,7 @@ def _file(name: str, data: bytes) -> Iterator[Path]:
 
 def _labels(read: Callable[..., Iterator[object]], path: Path) -> None:
     with Source.open(path) as source:
-        for _ in read(source, CLASSES):
+        for _ in read(source, Expected(CLASSES)):
             pass
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
+from dsfactory.dataset.pictures import MAX_PIXELS, look_at, read_file
 from dsfactory.errors import DamagedShard
 from dsfactory.evaluate.classes import match_classes
 from dsfactory.formats.voc.folder import VocFolder
-from dsfactory.stages.annotate.images import MAX_PIXELS, find_images, read_image
+from dsfactory.stages.annotate.images import find_images
 from dsfactory.stages.annotate.pictures import read_image_classes, read_pictures
 from scripts.fuzz_bytes import SCALARS, WORDS, encode, mutate, mutate_value
 
@@ -30,7 +31,7 @@ def picture(rng: random.Random, folder: Path) -> None:
     path.write_bytes(mutate(rng, rng.choice([encoded_picture, bomb, _hollow])(rng), 0.5))
     assert find_images(folder, folder / "out") == [path.name]
     try:
-        pixels = read_image(path)
+        pixels = look_at(read_file(path)).pixels
     except ValueError as error:
         raise DamagedShard(str(error)) from error  # a failed sample with this reason
     assert pixels.dtype == np.uint8 and pixels.shape[2:] == (3,) and pixels.shape[0] * pixels.shape[1] <= MAX_PIXELS

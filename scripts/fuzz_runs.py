@@ -260,7 +260,7 @@ def run_folder(rng: random.Random, folder: Path) -> None:
             opened.begin_stage(StageState(stage="generate", version=1, fingerprint="g", upstream="", identity={}))
             opened.discard(GenerateStage)
             opened.grow(opened.total + 3, 4)
-            load_pool(stage / "stage.json", {})
+            load_pool(stage / "stage.json", {}, None)
     finally:
         assert {path: path.read_bytes() for path in outside.iterdir()} == before, "something outside the run changed"
 

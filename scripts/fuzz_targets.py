@@ -19,8 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from dsfactory.core.config import parse_class_list, parse_section, read_class_file
+from dsfactory.core.classes import parse_class_list, read_class_file
 from dsfactory.core.png import decode_rgb_png, encode_rgb_png
+from dsfactory.core.section import parse_section
 from dsfactory.errors import DamagedShard
 from dsfactory.jobs.settings import resolve_config
 from dsfactory.stages import RunConfig

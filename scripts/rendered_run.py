@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.core.png import encode_index_png, encode_rgb_png
 from dsfactory.core.run import CONFIG, Run, StageState
 from dsfactory.core.sample import EVIDENCE, IMAGE, INSTANCES, MASK, VOID, Record, sample_key
@@ -100,8 +100,7 @@ def _labelled(row: dict[str, Any], scene: LabelledScene, ids: list[int]) -> Reco
         "peak": [1.0] * len(ids), "area": [float(np.mean(scene.mask == number)) for number in ids],
         "components": [counts.get(number, 0) for number in ids], "void": float(np.mean(scene.mask == VOID)),
     }  # fmt: skip
-    found = scores["area"][0] > 0
-    status = {} if found else {"status": "rejected", "reason": f"no mask for {row['class_name']}"}
+    status = {} if any(scores["area"]) else {"status": "rejected", "reason": f"no mask for {row['class_name']}"}
     extra = {name: None for name in RefineStage.writes.schema.names if name not in row | scores}
     files = {MASK: encode_index_png(scene.mask), INSTANCES: encode_index_png(instances)}
     return Record(row["key"], {**row, **extra, **scores, **status}, files)

@@ -28,8 +28,9 @@ from dsfactory.jobs.settings import run_config
 from dsfactory.stages.filter.config import FilterConfig
 from dsfactory.stages.generate.evidence import Evidence
 from dsfactory.stages.refine.config import RefineConfig
+from dsfactory.stages.refine.contest import scaled_kernels
 from dsfactory.stages.refine.fuse import nominal_side
-from dsfactory.stages.refine.mask import coarse_masks, fused_maps, refine_mask, scaled_kernels
+from dsfactory.stages.refine.mask import coarse_masks, fused_maps, refine_mask
 from dsfactory.stages.refine.threshold import candidate_thresholds, soft_logits, sweep_agreement
 from dsfactory.stages.splice.stage import SpliceStage
 from scripts.montage import COLOURS, Sample, draw_labels

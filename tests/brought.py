@@ -10,11 +10,12 @@ import pyarrow as pa
 import pytest
 
 from dsfactory.core.chain import Step, offers, serving
-from dsfactory.core.config import RunSettings, Section
+from dsfactory.core.config import RunSettings
 from dsfactory.core.png import decode_rgb_png, encode_index_png, encode_rgb_png
 from dsfactory.core.registry import Entry, Registry
 from dsfactory.core.run import CONFIG, Run
 from dsfactory.core.sample import IMAGE, INSTANCES, MASK, MASKS, Record, sample_key
+from dsfactory.core.section import Section
 from dsfactory.core.shard import ShardReader, ShardSpec
 from dsfactory.core.space import Space, space_of
 from dsfactory.core.stage import Kind, Output, Role, Stage

@@ -37,7 +37,7 @@ def test_a_folder_of_pictures_becomes_a_run_and_a_dataset(tiny_model: Path, tmp_
     (tmp_path / "in" / "bad.jpg").write_bytes(b"no picture")
     (tmp_path / "in" / "notes.txt").write_text("passed over")
     before = tree(tmp_path / "in")
-    arguments = ["in", "--classes", "dog,bird", "--out", "out", "--min-gain", "off", "--format", "coco,voc"]
+    arguments = ["in", "--classes", "dog,bird", "--out", "out", "--min-presence", "off", "--format", "coco,voc"]
     done = annotate(tiny_model, *arguments, "--json", cwd=tmp_path)
     assert done.returncode == 3, done.stderr
     summary = json.loads(done.stdout)
@@ -58,6 +58,9 @@ def test_a_folder_of_pictures_becomes_a_run_and_a_dataset(tiny_model: Path, tmp_
     coco_val = json.loads((tmp_path / "out/export/coco/annotations/instances_val.json").read_text())
     listed = coco["images"] + coco_val["images"]
     assert {image["source"] for image in listed} <= {"a.png", "sub/a.png", "ü 図.png"} and listed
+    assert all(image["file_name"] == image["source"] for image in listed)
+    failures = (tmp_path / "out/generate/failures.csv").read_text().splitlines()
+    assert failures == ["file,status,reason", 'bad.jpg,failed,"not a picture, or of a kind that is not read here"']
     assert "drawn" not in coco["info"]["description"]
 
     assert called("verify", "out", cwd=tmp_path).returncode == 0
@@ -73,7 +76,7 @@ def test_labels_do_not_depend_on_names_neighbours_or_shards(tiny_model: Path, tm
     for number in range(3):
         draw(tmp_path / "in" / f"{number}.png", number)
     draw(tmp_path / "alone" / "other name.png", 2)
-    common = ["--classes", "dog", "--min-gain", "off"]
+    common = ["--classes", "dog", "--min-presence", "off"]
     annotate(tiny_model, "in", *common, "--out", "all", cwd=tmp_path)
     annotate(tiny_model, "alone", *common, "--out", "one", cwd=tmp_path)
     files = []
@@ -86,7 +89,7 @@ def test_labels_do_not_depend_on_names_neighbours_or_shards(tiny_model: Path, tm
 
 def test_pictures_that_are_added_are_labelled_by_the_same_command(tiny_model: Path, tmp_path: Path) -> None:
     draw(tmp_path / "in" / "m.png", 1)
-    arguments = ["in", "--classes", "dog", "--min-gain", "off", "--out", "in/labels", "--json"]
+    arguments = ["in", "--classes", "dog", "--min-presence", "off", "--out", "in/labels", "--json"]
     assert annotate(tiny_model, *arguments, cwd=tmp_path).returncode == 0
     draw(tmp_path / "in" / "a.png", 2)
     done = annotate(tiny_model, *arguments, cwd=tmp_path)
@@ -120,7 +123,7 @@ def test_classes_per_picture_are_taken_at_their_word(tiny_model: Path, tmp_path:
         (["broken"], "none of the 2 pictures in broken can be read (a.jpg: not a picture"),
         (["in", "--timesteps", "100,2000"], "less than or equal to 999"),
         (["in", "--timesteps", "few"], "timesteps"),
-        (["in", "--min-gain", "high"], "min_gain"),
+        (["in", "--min-presence", "high"], "min_presence"),
         (["in", "--image-classes", "none.csv"], "none.csv cannot be read"),
         (["in", "--image-classes", "lost.csv"], "names x.jpg, which is not in in"),
         (["in", "--set", "annotate.prompt=a photo"], "must hold {classes} once"),
@@ -150,7 +153,9 @@ def test_a_drawn_run_and_a_labelled_one_are_not_mixed(tiny_model: Path, tmp_path
     mixed = annotate(tiny_model, "in", "--classes", "dog", "--out", "drawn", cwd=tmp_path)
     assert mixed.returncode == 2 and "holds images that generate made: name another --out" in mixed.stderr
     assert (
-        annotate(tiny_model, "in", "--classes", "dog", "--min-gain", "off", "--out", "given", cwd=tmp_path).returncode
+        annotate(
+            tiny_model, "in", "--classes", "dog", "--min-presence", "off", "--out", "given", cwd=tmp_path
+        ).returncode
         == 0
     )
     other = called("generate", *drawing, "--out", "given", cwd=tmp_path)
@@ -160,7 +165,7 @@ def test_a_drawn_run_and_a_labelled_one_are_not_mixed(tiny_model: Path, tmp_path
 def test_a_broken_shard_is_made_again_from_the_pictures(tiny_model: Path, tmp_path: Path) -> None:
     for number in range(3):
         draw(tmp_path / "in" / f"{number}.png", number)
-    annotate(tiny_model, "in", "--classes", "dog", "--min-gain", "off", "--out", "out", cwd=tmp_path)
+    annotate(tiny_model, "in", "--classes", "dog", "--min-presence", "off", "--out", "out", cwd=tmp_path)
     before = tree(tmp_path / "out")
     tar = tmp_path / "out/generate/00001.tar"
     os.truncate(tar, tar.stat().st_size // 2)

@@ -94,6 +94,8 @@ def test_refine_again_with_other_settings_draws_nothing(copied):
         (["generate", "--classes", "dog", "--corpus", "none.csv"], "none.csv"),
         (["generate", "--classes", "dog", "--corpus", "captions.csv", "--column", "txt"], "text"),
         (["generate", "--classes", "dog", "--config", "bad.yaml"], "did you mean 'steps'?"),
+        (["run", "--config", "kitti.yaml"], "coco"),
+        (["generate", "--config", "plugin.yaml"], "install the package that brings the stage 'flip'"),
         (["generate", "--classes", "dog", "--set", "refine.thresold=0.4"], "did you mean 'threshold'?"),
         (["generate", "--classes", "dog", "--set", "nonsense"], "section.name=value"),
         (["generate", "--classes", "dog", "--set", "num=2001-99-99"], "not valid YAML"),
@@ -119,13 +121,21 @@ def test_a_mistake_is_one_clear_line_and_nothing_is_written(tmp_path, arguments,
     (tmp_path / "thesis" / "chapter1.txt").write_text("mine")
     (tmp_path / "captions.csv").write_text("id,text\n1,a dog on the grass\n")
     (tmp_path / "bad.yaml").write_text("generate: {stepz: 3}\n")
+    (tmp_path / "kitti.yaml").write_text("classes: dog\nformats: kitti\nout: a\n")
+    (tmp_path / "plugin.yaml").write_text("classes: dog\nflip: {num: 3}\n")
     before = tree(tmp_path)
     done = called(*arguments, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert says in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1 and done.stderr.startswith("dsfactory: ")
     assert tree(tmp_path) == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.yaml", "captions.csv", "thesis"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "bad.yaml",
+        "captions.csv",
+        "kitti.yaml",
+        "plugin.yaml",
+        "thesis",
+    ]
 
 
 def test_a_hub_that_cannot_be_reached(tmp_path):

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from dsfactory.core.config import read_yaml
+from dsfactory.core.reading import read_yaml
 from dsfactory.stages import RunConfig
 from tests.command import call_tiny, called, command, tree
 from tests.stages.splice.runs import labelled_run

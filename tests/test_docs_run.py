@@ -18,11 +18,12 @@ from tests.evaluate.folders import write_voc
 from tests.shown import PAGES, ROOT, shell_lines, words
 from tests.stages.splice.runs import labelled_run
 
-ELSEWHERE = ("--workers", "--devices", "--engine")
-"""Flags of lines that are not run here: they start other processes, or need GPUs or a cluster."""
+ELSEWHERE = ("--workers", "--devices", "--engine", "dsfactory trial", "--snap")
+"""Parts of lines that are not run here: they start other processes, need GPUs or a cluster, or have a test of their own
+(``tests/test_trial_command.py``, ``tests/stages/refine/test_stage.py``)."""
 COUNTS = {"--num": "2", "--append": "1", "--paste": "1"}
 DRAWING = ["--width", "64", "--height", "64", "--steps", "2"]
-QUICK = ["--timesteps", "200", "--seeds", "1", "--min-gain", "off"]
+QUICK = ["--timesteps", "200", "--seeds", "1", "--min-presence", "off"]
 ALL_PARTS = ["--set", "refine.min_box=0"]
 """A model that never learnt anything makes small parts."""
 SHORT_CHAIN = [

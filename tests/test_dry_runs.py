@@ -92,7 +92,7 @@ def test_annotate(tiny_model, tmp_path):
     for number in range(3):
         draw(tmp_path / "in" / f"{number}.png", number)
     there = tree(tmp_path)
-    arguments = ["in", "--classes", "dog", "--out", "a", "--min-gain", "off", "--json"]
+    arguments = ["in", "--classes", "dog", "--out", "a", "--min-presence", "off", "--json"]
     found = json.loads(annotate(tiny_model, *arguments, "--dry-run", "--format", "coco,voc", cwd=tmp_path).stdout)
     assert [(item["stage"], item["to_make"]) for item in found["stages"]] == [
         ("annotate", 3), ("refine", 3), ("coco", 3), ("voc", 3),

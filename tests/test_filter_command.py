@@ -27,7 +27,7 @@ def test_it_says_what_goes_and_why(folder):
     said = (folder / "said.txt").read_text()
     assert "of 16 samples with a mask are dropped" in said
     assert "iou        the label disagrees with what the other folds learnt" in said
-    assert "disc: " in said and "next: dsfactory export a" in said
+    assert "disc: " in said and "dsfactory export a --format coco" in said
 
 
 def test_killed_between_the_folds_it_goes_on_to_the_same_bytes(folder, tmp_path):

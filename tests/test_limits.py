@@ -2,6 +2,7 @@
 
 import json
 
+from dsfactory.jobs.status import status_of
 from tests.command import call_tiny, called
 
 
@@ -9,9 +10,11 @@ def test_a_stopped_run_says_how_to_go_on(tiny_model, tmp_path):
     arguments = ["run", "--out", "a", "--num", "60", "--set", "refine.min_box=0"]
     stopped = call_tiny(tiny_model, *arguments, "--budget", "1s", cwd=tmp_path)
     assert stopped.returncode == 5
-    assert stopped.stderr.splitlines()[-1] == (
-        "dsfactory: stopped, the budget of 1s is used up: finished shards are kept, run the same command again to go on"
-    )
+    kept = ("finished shards are kept, run the same command again to go on",
+            "no shard of images was finished, nothing was kept, run the same command again")  # fmt: skip
+    made = list((tmp_path / "a" / "generate").glob("*.parquet"))
+    last = f"dsfactory: stopped, the budget of 1s is used up: {kept[0 if made else 1]}"
+    assert stopped.stderr.splitlines()[-1] == last
     assert not (tmp_path / "a" / "export").exists()
 
 
@@ -38,3 +41,31 @@ def test_a_limit_that_cannot_be_read_writes_nothing(tmp_path):
 def test_an_append_beside_a_target_is_refused(tmp_path):
     done = called("generate", "--classes", "dog", "--append", "3", "--num", "3", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (2, "dsfactory: use --append or --num, not both\n")
+
+
+def test_nights_that_append_begin_the_run_and_are_quiet(tiny_model, tmp_path):
+    night = ["generate", "--classes", "dog", "--model", str(tiny_model), "--out", "a", "--append", "40", "--shard-size",
+             "4", "--steps", "2", "--width", "64", "--height", "64", "--budget", "1s", "--quiet"]  # fmt: skip
+    for _ in range(2):
+        done = called(*night, cwd=tmp_path)
+        assert (done.returncode, done.stdout, done.stderr) == (5, "", "")
+        assert status_of(tmp_path / "a")["samples"] == 40
+
+
+def test_a_file_says_where_to_what_and_how_long(tiny_model, tmp_path):
+    (tmp_path / "run.yaml").write_text(
+        f"classes: dog\nnum: 2\nout: runs/mine\nformats: [voc, yolo]\nbudget: 1h\nrefine: {{min_box: 0}}\n"
+        f"generate: {{model: {tiny_model}, steps: 1, width: 64, height: 64}}\n"
+    )
+    done = called("run", "--config", "run.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "runs" / "mine" / "export").iterdir()) == ["voc", "yolo"]
+    assert "budget" not in (tmp_path / "runs" / "mine" / "config.yaml").read_text()
+    ends = done.stdout.splitlines()[-2:]
+    assert ends[0].startswith("next: dsfactory report runs/mine ") and "dsfactory filter runs/mine " in ends[1]
+    again = called("run", "--config", "run.yaml", "--out", "other", "--format", "png", "--dry-run", cwd=tmp_path)
+    assert again.stdout.startswith("other: ") and "  png" in again.stdout and "voc" not in again.stdout
+    refined = called("refine", "--config", "run.yaml", cwd=tmp_path)
+    assert "in runs/mine" in refined.stdout
+    hints = [line.removeprefix("next:").split()[1] for line in refined.stdout.splitlines()[-3:]]
+    assert hints == ["report", "filter", "export"]

@@ -23,5 +23,5 @@ from dsfactory.runner.summary import StageSummary
 )
 def test_what_a_stage_did_and_did_not(capsys, facts, says):
     with pytest.raises(typer.Exit):
-        print_job(JobSummary(Path("a"), "tiny", [StageSummary("refine", **facts)], given=True), False, False, "")
+        print_job(JobSummary(Path("a"), "tiny", [StageSummary("refine", **facts)], given=True), False, False, [])
     assert says in capsys.readouterr().out

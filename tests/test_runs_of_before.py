@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dsfactory.core.stage import fingerprint
+from dsfactory.errors import UserError
 from dsfactory.jobs.export import export_job
 from dsfactory.jobs.job import Request, run_job
 from dsfactory.jobs.settings import merge_settings
@@ -19,7 +20,8 @@ from tests.command import tree
 FIXTURES = Path(__file__).parent / "fixtures"
 EXPECTED = json.loads((FIXTURES / "runs-2bf85d9.json").read_text())
 BASE = {"classes": [{"name": "dog"}, {"name": "bird", "synonyms": ["sparrow"]}], "seed": 7,
-        "generate": {"dtype": "fp32"}}  # fmt: skip
+        "generate": {"dtype": "fp32"}, "prompts": {"pool": 1000}}  # fmt: skip
+"""What their ``config.yaml`` says where the defaults are others today."""
 
 
 @pytest.fixture
@@ -65,16 +67,26 @@ def test_they_verify(name, runs):
     assert verify_path(runs / name, Silent()).faults == []
 
 
-def test_a_run_goes_on_unchanged(runs):
+def test_a_run_goes_on_generating_unchanged(runs):
     run, before = runs / "drawn", tree(runs / "drawn")
-    summary = run_job(Request(("prompts", "generate", "refine"), run, flags={"num": 3}), Silent())
-    assert [(stage.samples, stage.made) for stage in summary.stages] == [(6, 2)] * 3
+    summary = run_job(Request(("prompts", "generate"), run, flags={"num": 3}), Silent())
+    assert [(stage.samples, stage.made) for stage in summary.stages] == [(6, 2)] * 2
     after = tree(run)
     changed = {name for name, data in before.items() if after.get(name) != data}
     assert changed == {"run.json", "config.yaml"}
 
 
+@pytest.mark.parametrize(("name", "change"), [("refine", "algorithm version: 6 → 7"),
+                                              ("filter", "algorithm version: 3 → 4"),
+                                              ("splice", "min_object: null → 12.0")])  # fmt: skip
+def test_a_stage_whose_output_has_changed_refuses_and_says_how_to_go_on(name, change, runs):
+    before = tree(runs / "drawn")
+    with pytest.raises(UserError, match=rf"{name} was made with other settings .*{change}.*add --redo"):
+        run_job(Request((name,), runs / "drawn"), Silent())
+    assert tree(runs / "drawn") == before
+
+
 def test_pictures_that_were_labelled_before_are_known_and_refined_again(runs):
-    summary = run_job(Request(("refine",), runs / "given"), Silent())
-    assert [(stage.samples, stage.made) for stage in summary.stages] == [(2, 0)]
+    summary = run_job(Request(("refine",), runs / "given", redo=True), Silent())
+    assert [(stage.samples, stage.made) for stage in summary.stages] == [(2, 2)]
     assert summary.given

@@ -42,6 +42,7 @@ def test_in_a_long_batch(tiny_model, tmp_path):
     took = stop_after(child, tmp_path / "a" / "generate" / "stage.json", 4)
     assert took < PROMISED_S
     assert child.returncode == 5, child.errors
+    assert child.errors.endswith("no shard of images was finished, nothing was kept, run the same command again\n")
     assert [path.name for path in (tmp_path / "a" / "generate").iterdir()] == ["stage.json"]
 
 

@@ -39,7 +39,7 @@ def images(folder, split):
 def test_words_and_silence(folder):
     again = called("splice", "a", *SPLICE, cwd=folder)
     assert "splice    18 samples (nothing to do, all finished earlier)" in again.stdout
-    assert "next: dsfactory export a" in again.stdout
+    assert "dsfactory export a --format coco" in again.stdout
     quiet = called("splice", "a", *SPLICE, "--num", "13", "--quiet", cwd=folder)
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
     shown = json.loads(called("status", "a", "--json", cwd=folder).stdout)["stages"][-1]

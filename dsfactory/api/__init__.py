@@ -21,6 +21,7 @@ from dsfactory.api.run import Run, Sample
 
 if TYPE_CHECKING:
     from dsfactory.formats.exporter import ExportSummary
+    from dsfactory.formats.writer import Copy
 
 __all__ = ["Run", "Sample", "export", "load", "open_run", "stage_function"]
 
@@ -45,6 +46,8 @@ def export(
     val_share: float = 0.1,
     redo: bool = False,
     without: Sequence[str] = (),
+    keep_empty: bool = False,
+    copy: "Copy" = "copy",
 ) -> "list[ExportSummary]":
     """Write a run's kept samples as a dataset; see :func:`dsfactory.jobs.export.export_job`.
 
@@ -55,11 +58,15 @@ def export(
         val_share: share of the images that goes to the val split, 0 to 1.
         redo: replace an export that is there.
         without: names of stages that do not count.
+        keep_empty: keep images without objects as negatives.
+        copy: what becomes of your own pictures: ``"copy"``, ``"link"`` or ``"none"``.
     """
     from dsfactory.jobs.export import export_job
 
     target = Path(out) if out is not None else None
-    return export_job(Path(run), format, target, val_share, redo, without=tuple(without))
+    return export_job(
+        Path(run), format, target, val_share, redo, without=tuple(without), keep_empty=keep_empty, copy=copy
+    )
 
 
 def load(folder: str | os.PathLike[str]) -> Iterator[Sample]:
@@ -74,7 +81,7 @@ def load(folder: str | os.PathLike[str]) -> Iterator[Sample]:
     from dsfactory.errors import UserError
     from dsfactory.formats import IMPORT_FORMATS
     from dsfactory.formats.folder import FolderTarget
-    from dsfactory.formats.reading.labels import finished
+    from dsfactory.formats.reading.labels import Expected, Unread, finished
     from dsfactory.formats.reading.source import Source
 
     root = Path(folder)
@@ -85,8 +92,10 @@ def load(folder: str | os.PathLike[str]) -> Iterator[Sample]:
         raise UserError(f"{root} is a {manifest['format']} export: load reads {', '.join(sorted(IMPORT_FORMATS))}")
     images = {path.stem: path for top in IMAGE_FOLDERS for path in (root / top).rglob("*") if path.is_file()}
     with Source.open(root) as source:
-        for labels in IMPORT_FORMATS[manifest["format"]].reader()(source, manifest["classes"]):
+        for labels in IMPORT_FORMATS[manifest["format"]].reader()(source, Expected(manifest["classes"])):
+            if isinstance(labels, Unread):
+                raise UserError(f"{root}: {labels.name} {labels.reason}")
             image = images.get(labels.key)
             split = image.parent.name if image is not None and image.parent.name in ("train", "val") else None
-            data = image.read_bytes() if image is not None else labels.image or b""
+            data = image.read_bytes() if image is not None else b""
             yield Sample(labels.key, {}, split, data, finished(labels, None))

@@ -40,7 +40,7 @@ class Sample:
         """The image, uint8 ``(height, width, 3)``, RGB."""
         from dsfactory.formats.reading.images import decode, rgb_pixels
 
-        return rgb_pixels(decode(self._image, self.key))
+        return rgb_pixels(decode(self._image))
 
     @cached_property
     def mask(self) -> "NDArray[np.uint8] | None":

@@ -20,10 +20,12 @@ from dsfactory.cli.commands.importing import import_fixes
 from dsfactory.cli.commands.models import models_app
 from dsfactory.cli.commands.prompts import prompts_app
 from dsfactory.cli.commands.report import report
+from dsfactory.cli.commands.trial import PLACES, trial
 from dsfactory.cli.commands.view import view
-from dsfactory.cli.lazy import DELIVER, IMPROVE, LOOK_AFTER, FlagCommand, Group, flagged
+from dsfactory.cli.lazy import DELIVER, IMPROVE, LOOK_AFTER, MAKE, FlagCommand, Group, flagged
 from dsfactory.cli.places import whole_place
 from dsfactory.cli.stage_command import stage_commands
+from dsfactory.core.words import counted
 from dsfactory.errors import DamagedShard, DsfactoryError, StopSignal
 from dsfactory.runner.signals import stop_on_signals
 from dsfactory.storage.atomic import discard_unfinished
@@ -37,7 +39,11 @@ class _Commands(Group):
     """Those of the stages first."""
 
     def made(self) -> dict[str, FlagCommand]:
-        return {**stage_commands(), "init": flagged("init", init, ("num", "generate.model"), LOOK_AFTER)}
+        return {
+            **stage_commands(),
+            "init": flagged("init", init, ("num", "generate.model"), LOOK_AFTER),
+            "trial": flagged("trial", trial, PLACES, MAKE),
+        }
 
 
 app = typer.Typer(
@@ -58,9 +64,9 @@ app.command("import", rich_help_panel=IMPROVE)(import_fixes)
 @app.command(rich_help_panel=DELIVER)
 def export(
     run: o.RunPath = None, format: o.Format = "coco", out: o.ExportOut = None, val_share: o.ValShare = 0.1,
-    image_format: o.ImageFormat = None, rle: o.Rle = False, without: o.Without = None, no_splice: o.NoSplice = False,
-    no_filter: o.NoFilter = False, dry_run: o.DryRun = False, redo: o.Redo = False, as_json: o.Json = False,
-    quiet: o.Quiet = False,
+    image_format: o.ImageFormat = None, copy: o.Copy = "copy", rle: o.Rle = False, keep_empty: o.KeepEmpty = False,
+    without: o.Without = None, no_splice: o.NoSplice = False, no_filter: o.NoFilter = False,
+    dry_run: o.DryRun = False, redo: o.Redo = False, as_json: o.Json = False, quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Write the finished samples as a dataset that other tools read."""
     from dsfactory.jobs.export import export_job, plan_export
@@ -68,8 +74,9 @@ def export(
     path = _run_path(run)
     left_out = [*(without or []), *(["filter"] if no_filter else []), *(["splice"] if no_splice else [])]
     if dry_run:
-        output.print_plan(plan_export(path, format, out, val_share, redo, image_format, rle, left_out), as_json)
-    summaries = export_job(path, format, out, val_share, redo, image_format, rle, left_out)
+        plan = plan_export(path, format, out, val_share, redo, image_format, rle, left_out, keep_empty, copy)
+        output.print_plan(plan, as_json)
+    summaries = export_job(path, format, out, val_share, redo, image_format, rle, left_out, keep_empty, copy)
     if as_json:
         print(json.dumps([item.as_json() for item in summaries]))
     elif not quiet:
@@ -117,13 +124,15 @@ def status(run: o.RunPath = None, as_json: o.Json = False) -> None:
     if as_json:
         print(json.dumps(found))
         return
-    print(f"{found['run']}: {', '.join(found['classes'])}; {found['samples']} samples in {found['shards']} shards")
+    sizes = f"{counted(found['samples'], 'sample')} in {counted(found['shards'], 'shard')}"
+    print(f"{found['run']}: {', '.join(found['classes'])}; {sizes}")
     for stage in found["stages"]:
         print(f"  {stage['stage']:<9} {stage['samples']} of {stage['of']} finished{output.counts(stage)}")
         for line in stage["damaged"]:
             print(f"            damaged: {line}")
-    if found["fixes"]:
-        print(f"  fixes     {found['fixes']} samples mended by hand")
+    if found["corrections"]:
+        decided = "{keep} kept and {reject} rejected".format(**found["decisions"])
+        print(f"  by hand   {counted(found['corrections'], 'sample')} corrected or decided on ({decided})")
     if found["exports"]:
         print(f"  exports   {', '.join(found['exports'])}")
 
@@ -178,7 +187,7 @@ def main(arguments: list[str] | None = None, command: Callable[..., Any] = app) 
         _fail(f"{error.format_message().replace('Value error, ', '')} (see --help)", 2)
     except StopSignal as error:
         discard_unfinished()
-        _fail(f"stopped by {error}: finished shards are kept, {output.go_on(sys.argv)} to go on", error.exit_code)
+        _fail(f"stopped by {error}: {output.go_on(error.kept, sys.argv)}", error.exit_code)
     except DamagedShard as error:
         _fail(f"{error}: 'dsfactory verify RUN --repair' makes it again", error.exit_code)
     except DsfactoryError as error:

@@ -15,8 +15,9 @@ from pydantic.fields import FieldInfo
 from dsfactory.cli import options as o
 from dsfactory.cli.completion import offering
 from dsfactory.cli.places import on_disk
-from dsfactory.core.config import RunSettings, Section, is_saved
+from dsfactory.core.config import RunSettings
 from dsfactory.core.flags import Flag, Panel, flag_of
+from dsfactory.core.section import Section, is_saved
 from dsfactory.errors import UserError
 from dsfactory.stages import STAGES
 
@@ -73,6 +74,8 @@ class SettingFlag:
         """The type for Typer: text for whatever it cannot check; then the settings do."""
         if self.mark.file:
             return Path
+        if self.mark.repeated:
+            return list[str]
         one = kinds[0] if len(kinds) == 1 else str
         if get_origin(one) is Literal:
             return Literal[(*get_args(one), *([OFF] if self.mark.off else []))]
@@ -94,6 +97,8 @@ class SettingFlag:
             own = self.mark.off
         elif self.mark.file:
             own = {name: str(value.absolute() if is_saved(self.info) else value)}
+        elif self.mark.repeated:
+            own = {name: [*value]}
         elif isinstance(value, str) and any(
             get_origin(kind) in (tuple, list) for kind in _options(self.info.annotation)
         ):
@@ -169,7 +174,7 @@ class Flags:
 
         named = classes_of(given.pop("classes"), given.pop("classes_file")) if self._classes else {}
         values = [(item, given.pop(item.key)) for item in self.items.values()]
-        nested = [item.nested(value) for item, value in values if value is not None]
+        nested = [item.nested(value) for item, value in values if value not in (None, [])]
         return merge_settings(named, *nested, *[parse_setting(text) for text in given.pop("setting") or []])
 
 
@@ -179,7 +184,7 @@ def classes_of(classes: str | None, classes_file: Path | None) -> dict[str, Any]
     Raises:
         UserError: both are given, or they cannot be read.
     """
-    from dsfactory.core.config import parse_class_list, read_class_file
+    from dsfactory.core.classes import parse_class_list, read_class_file
 
     if classes is not None and classes_file is not None:
         raise UserError("use --classes or --classes-file, not both")
@@ -199,8 +204,8 @@ def taking(parameters: Iterable[inspect.Parameter], call: Callable[[dict[str, An
     def function(**given: Any) -> None:
         call(given)
 
-    panels = [*(panel.value for panel in Panel)]
-    placed = [_in_panel(item, panels[0]) for item in (*parameters, parameter("setting", o.Set))]
+    panels = [o.ARGUMENTS, *(panel.value for panel in Panel)]
+    placed = [_in_panel(item, panels[1]) for item in (*parameters, parameter("setting", o.Set))]
     ordered = sorted(placed, key=lambda item: panels.index(_looks(item).rich_help_panel))
     function.__signature__ = inspect.Signature(ordered)  # type: ignore[attr-defined]
     return function
@@ -215,10 +220,11 @@ def with_flags(function: Callable[..., None], flags: Flags) -> Callable[..., Non
 
 
 def _in_panel(item: inspect.Parameter, panel: str) -> inspect.Parameter:
-    """A parameter that stands in a panel of the help: its own, or this one."""
+    """A parameter that stands in a panel of the help: its own, or this one. Arguments stand apart, as Typer has it."""
     kind, looks = get_args(item.annotation)
     looks = copy(looks)
-    looks.rich_help_panel = looks.rich_help_panel or panel
+    is_argument = isinstance(looks, typer.models.ArgumentInfo)
+    looks.rich_help_panel = o.ARGUMENTS if is_argument else looks.rich_help_panel or panel
     return item.replace(annotation=Annotated[kind, looks])
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dsfactory.runner.executors import Engine as Executor
     from dsfactory.runner.limits import Limits
 
-OUTPUT = "Output"
+ARGUMENTS, OUTPUT = "Arguments", "Output"
 """A panel of the help; panels are those of :class:`dsfactory.core.flags.Panel`, which imports more than help may."""
 
 _where = partial(typer.Option, rich_help_panel="Where it runs")
@@ -31,10 +31,12 @@ Classes = Annotated[str | None, typer.Option(help="Class names, separated by com
 ClassesFile = Annotated[
     Path | None, typer.Option(help="A file with a class per line: 'name' or 'name: synonym, synonym'.")
 ]
-_APPEND = "Add this many images per class to a run that is there, with every call. A run that was stopped is finished"
+_APPEND = "Add this many images per class with every call; the first begins the run. A run that was stopped is finished"
 Append = Annotated[int | None, typer.Option(min=1, metavar="N", help=f"{_APPEND} first.")]
-_CONFIG = "A run.yaml. Flags win over it, it wins over the run's saved settings."
-Config = Annotated[Path | None, typer.Option(help=_CONFIG, callback=on_disk)]
+_CONFIG = (
+    "A run.yaml. Flags win over it, it wins over the run's saved settings. It may also hold out, formats and budget."
+)
+Config = Annotated[Path | None, typer.Option(help=_CONFIG, callback=on_disk, is_eager=True)]  # it may name the run
 _SET = "Any setting: --set refine.certainty=0.9 (may be repeated)."
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help=_SET, autocompletion=settings)]
 
@@ -60,12 +62,21 @@ _FORMAT = (
     "voc, webdataset, yolo."
 )
 Format = Annotated[str, _output(help=_FORMAT, autocompletion=formats)]
+RunFormat = Annotated[str | None, _output("--format", help=f"{_FORMAT} [default: coco]", autocompletion=formats)]
+"""Of a command whose ``--config`` may name formats too."""
 ValShare = Annotated[float, _output(min=0.0, max=1.0, help="Share of the images that goes to the val split.")]
 _EXPORT_OUT = "A folder, or s3://BUCKET/PATH; each of several formats gets a folder in it [default: RUN/export/FORMAT]"
 ExportOut = Annotated[Path | None, _output(help=_EXPORT_OUT, callback=new_place)]
 _IMAGES = "Of the images [default: what the format's readers expect: jpg for voc and png, png for the others]"
 ImageFormat = Annotated[Literal["jpg", "png"] | None, _output(help=_IMAGES)]
+_COPY = "Of your own pictures: a copy of each file as it is, a link to it, or nothing but the labels."
+Copy = Annotated[Literal["copy", "link", "none"], _output(help=_COPY)]
 Rle = Annotated[bool, _output("--rle", help="COCO segmentations as run lengths. Several loaders read polygons only.")]
+_KEEP_EMPTY = (
+    "Keep images without objects as negatives: those from which a person took all labels away, and own pictures that "
+    "show none of the classes."
+)
+KeepEmpty = Annotated[bool, _output("--keep-empty", help=_KEEP_EMPTY)]
 _WITHOUT = (
     "As if this stage were not there: filter takes what it dropped too, splice leaves its images out (may be repeated)."
 )
@@ -75,6 +86,8 @@ NoSplice = Annotated[bool, typer.Option("--no-splice", hidden=True)]
 
 _REDO = "Make it again with these settings. What was made of it is made again later."
 Redo = Annotated[bool, _output("--redo", help=_REDO)]
+_DEFAULTS = "Forget what earlier commands set for these stages: the defaults count, and the flags of this command."
+Defaults = Annotated[bool, _output("--defaults", help=_DEFAULTS)]
 _DRY_RUN = "Only say what would be done: samples, time, disk. Writes nothing."
 DryRun = Annotated[bool, _output("--dry-run", help=_DRY_RUN)]
 Json = Annotated[bool, _output("--json", help="Print one JSON summary instead of words.")]
@@ -95,6 +108,7 @@ class Shared:
     until: Until = None
     max_gb: MaxGb = None
     redo: Redo = False
+    defaults: Defaults = False
     dry_run: DryRun = False
     as_json: Json = False
     quiet: Quiet = False
@@ -104,11 +118,11 @@ class Shared:
         """Those of all the values that are given; they are taken out."""
         return cls(**{name: given.pop(name) for name in cls.__dataclass_fields__})
 
-    def limits(self) -> "Limits":
-        """When to stop."""
+    def limits(self, budget: str | None) -> "Limits":
+        """When to stop; the budget is that of the file where no flag says one."""
         from dsfactory.runner.limits import Limits
 
-        return Limits(self.budget, self.until, self.max_gb)
+        return Limits(self.budget or budget, self.until, self.max_gb)
 
     def executor(self) -> "Executor":
         """Who makes the shards."""

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 
 def run_place(context: typer.Context, path: Path | None) -> Path | None:
-    """A run."""
+    """A run; one that is not named is the one that the file of ``--config`` names."""
+    config = context.params.get("config")
+    if path is None and config is not None and not context.resilient_parsing:
+        from dsfactory.jobs.settings import read_run_file
+
+        out = read_run_file(config).out
+        path = Path(out) if out is not None else None
     return _open(context, path, "run")
 
 

@@ -18,6 +18,7 @@ from dsfactory.stages import STAGES
 
 if TYPE_CHECKING:
     from dsfactory.cli.flags import Flags
+    from dsfactory.formats.writer import Copy
     from dsfactory.jobs.job import Request
     from dsfactory.jobs.summary import JobSummary
 
@@ -42,6 +43,7 @@ class Command:
         begins: it begins a run, or goes on with one; otherwise the run has to be there.
         exports: an export follows.
         switches: stages that the user may add.
+        given: its images are the user's own.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Command:
     begins: bool
     exports: bool
     switches: tuple[str, ...] = ()
+    given: bool = False
 
     @classmethod
     def of(cls, name: str) -> "Command":
@@ -58,7 +61,7 @@ class Command:
             facts = STAGES.facts(name)
             following = (stage for stage in facts.then if stage != EXPORT)
             own = (*facts.serving, name)
-            return cls(name, (*own, *following), own, facts.begins, EXPORT in facts.then)
+            return cls(name, (*own, *following), own, facts.begins, EXPORT in facts.then, given=facts.given)
         base = (*STAGES.facts(BASE[0]).serving, *BASE)
         later = {stage: STAGES.facts(stage) for stage in STAGES.names[STAGES.names.index(BASE[-1]) + 1 :]}
         switches = tuple(stage for stage, facts in later.items() if not (facts.begins or facts.inline))
@@ -83,7 +86,9 @@ class Command:
         flags = self.flags()
         positional = parameter("out", o.Out) if self.begins else parameter("run", o.RunPath)
         shared = get_type_hints(o.Shared, include_extras=True)
-        export = [parameter("format", o.Format, "coco"), parameter("val_share", o.ValShare, 0.1)]
+        export = [parameter("format", o.RunFormat), parameter("val_share", o.ValShare, 0.1)]
+        if self.given:
+            export.append(parameter("copy", o.Copy, "copy"))
         parameters = [
             positional,
             *flags.parameters(),
@@ -100,9 +105,12 @@ class Command:
         from dsfactory.jobs.export import check_formats
         from dsfactory.jobs.job import Request, run_job
         from dsfactory.jobs.plan import plan_job
+        from dsfactory.jobs.settings import read_run_file
         from dsfactory.runner.progress import choose_progress
 
         shared = o.Shared.taken(given)
+        file = read_run_file(shared.config)
+        formats = given.get("format") or ",".join(file.formats) or "coco"
         place = given["out"] if self.begins else given["run"] or newest_run(Path("runs"))
         request = Request(
             stages=(*self.stages, *(name for name in self.switches if given[_key(name)])),
@@ -110,45 +118,57 @@ class Command:
             config_file=shared.config,
             flags=flags.settings(given),
             redo=shared.redo,
+            defaults=shared.defaults,
             append=given.get("append"),
-            limits=shared.limits(),
+            limits=shared.limits(file.budget),
             engine=shared.executor(),
-            formats=tuple(check_formats(given["format"])) if self.exports else (),
+            formats=tuple(check_formats(formats)) if self.exports else (),
             name=self.name,
         )
-        with choose_progress(shared.as_json or shared.quiet) as progress:
+        with choose_progress(shared.as_json, shared.quiet) as progress:
             if shared.dry_run:
                 output.print_plan(plan_job(request, progress), shared.as_json)
             summary = run_job(request, progress)
         if self.exports:
-            _export(summary, request, shared, given["val_share"])
-        output.print_job(summary, shared.as_json, shared.quiet, _following(request, summary.run))
+            _export(summary, request, shared, given["val_share"], given.get("copy", "copy"))
+        output.print_job(summary, shared.as_json, shared.quiet, _following(request, summary.run, exported=False))
 
 
-def _export(summary: "JobSummary", request: "Request", shared: o.Shared, val_share: float) -> None:
+def _export(summary: "JobSummary", request: "Request", shared: o.Shared, val_share: float, copy: "Copy") -> None:
     """Export a run that is finished, and end the command."""
+    from dsfactory.errors import UserError
     from dsfactory.jobs.export import export_job
 
     # What was made now belongs into the export.
     redo = shared.redo or any(stage.made for stage in summary.stages)
-    exports = [] if summary.stopped else export_job(summary.run, ",".join(request.formats), None, val_share, redo)
+    formats = ",".join(request.formats)
+    try:
+        exports = [] if summary.stopped else export_job(summary.run, formats, None, val_share, redo, copy=copy)
+    except UserError:
+        for line in summary.lines:  # why nothing is left to export
+            typer.echo(f"dsfactory: {line}", err=True)
+        raise
     if shared.as_json:
         print(json.dumps({**summary.as_json(), "exports": [item.as_json() for item in exports]}))
         raise typer.Exit(summary.exit_code)
     for item in exports if not shared.quiet else ():
         print(output.describe_export(item))
-    output.print_job(summary, False, shared.quiet, "")
+    output.print_job(summary, False, shared.quiet, _following(request, summary.run, exported=True))
 
 
-def _following(request: "Request", run: Path) -> str:
-    """What a person does next: make labels, or export them."""
-    from dsfactory.core.stage import Role
+def _following(request: "Request", run: Path, exported: bool) -> list[tuple[str, str]]:
+    """What a person does next, and what for: make labels; or look at them, have them judged, and export them."""
+    from dsfactory.core.stage import Kind, Role
 
     offered = {role for kind in request.kinds for role in kind.writes.roles}
-    if Role.LABEL in offered:
-        return f"next: dsfactory export {run} --format coco"
-    labelers = (kind for kind in STAGES if Role.LABEL in kind.writes.roles and {*kind.reads} <= offered)
-    return next((f"next: dsfactory {kind.name} {run}" for kind in labelers), "")
+    if Role.LABEL not in offered:
+        labelers = (kind for kind in STAGES if Role.LABEL in kind.writes.roles and {*kind.reads} <= offered)
+        return [(f"{kind.name} {run}", "") for kind in labelers][:1]
+    found = [(f"report {run}", "a page to look at")]
+    if not any(kind.kind in (Kind.JUDGE, Kind.COMPOSER) for kind in request.kinds):
+        judges = [kind for kind in STAGES if kind.kind is Kind.JUDGE]
+        found += [(f"{kind.name} {run}", "leaves out what is doubtful") for kind in judges]
+    return found if exported else [*found, (f"export {run} --format coco", "a dataset for other tools")]
 
 
 def _key(stage: str) -> str:

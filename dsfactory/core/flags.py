@@ -32,7 +32,9 @@ class Flag:
         off: settings of the same section that the value ``off`` stands for.
         offers: values that completion offers besides those of the field's type.
         file: it is a path. A setting that is kept with the run gets the absolute one.
+        path: it may be a path beside what it ``offers``.
         argument: it is no flag, but an argument without a name.
+        repeated: it may be given several times, each with one value; the setting is their list.
     """
 
     panel: Panel
@@ -44,6 +46,8 @@ class Flag:
     offers: Sequence[str] = ()
     file: bool = False
     argument: bool = False
+    repeated: bool = False
+    path: bool = False
 
 
 def flag(
@@ -57,6 +61,8 @@ def flag(
     offers: Sequence[str] = (),
     file: bool = False,
     argument: bool = False,
+    repeated: bool = False,
+    path: bool = False,
     affects_output: bool = True,
     saved: bool = True,
 ) -> dict[str, JsonValue]:
@@ -64,10 +70,10 @@ def flag(
 
     Args:
         panel: one of :class:`Panel`.
-        affects_output: another value gives another result; see :class:`dsfactory.core.config.Section`.
+        affects_output: another value gives another result; see :class:`dsfactory.core.section.Section`.
         saved: it is kept with the run; see there.
     """
-    marks = Flag(Panel(panel), name, help, metavar, default, off, [*offers], file, argument)
+    marks = Flag(Panel(panel), name, help, metavar, default, off, [*offers], file, argument, repeated, path)
     facts = {"affects_output": affects_output, "saved": saved}
     given = {key: value for key, value in asdict(marks).items() if value}
     return {"flag": given, **{key: False for key, value in facts.items() if not value}}

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 from dsfactory.errors import DsfactoryError, UserError
 
 if TYPE_CHECKING:
-    from dsfactory.core.config import RunSettings, Section
+    from dsfactory.core.config import RunSettings
     from dsfactory.core.run import Run, StageState
+    from dsfactory.core.section import Section
     from dsfactory.core.stage import Stage
 
 GROUP = "dsfactory.stages"
@@ -30,12 +31,14 @@ class Facts:
         inline: it has no command: it is made by those that read it.
         serving: the inline stages that it reads.
         then: see :attr:`dsfactory.core.stage.Stage.then`.
+        given: see :attr:`dsfactory.core.stage.Stage.given`.
     """
 
     begins: bool = False
     inline: bool = False
     serving: tuple[str, ...] = ()
     then: tuple[str, ...] = ()
+    given: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ class Registry:
     def facts_of(self, kind: "type[Stage]") -> Facts:
         """What the class of a stage says."""
         serving = tuple(one.name for one in self if one.inline and {*one.writes.roles} & {*kind.reads})
-        return Facts(kind.kind == "source" and not kind.own_space, kind.inline, serving, kind.then)
+        return Facts(kind.kind == "source" and not kind.own_space, kind.inline, serving, kind.then, kind.given)
 
     def __getitem__(self, name: str) -> "type[Stage]":
         return self.entries[name].kind

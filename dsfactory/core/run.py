@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
-from dsfactory.core.config import ClassSpec, Section, check_classes, parse_section
+from dsfactory.core.classes import ClassSpec, check_classes
 from dsfactory.core.numbering import Block, Numbering
 from dsfactory.core.sample import SampleId, sample_key
+from dsfactory.core.section import Section, parse_section
 from dsfactory.core.shard import ShardReader, ShardSpec, read_mark
 from dsfactory.errors import DamagedShard, UserError
 from dsfactory.storage.atomic import is_leftover, remove_leftovers, write_atomic

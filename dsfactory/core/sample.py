@@ -13,6 +13,14 @@ IMAGE, EVIDENCE, MASK, INSTANCES = "image.png", "evidence.safetensors", "mask.pn
 """Files of a sample by role: IMAGE, ATTENTION, and the two of LABEL."""
 MASKS = frozenset({MASK, INSTANCES})
 
+SHOWS_NONE = "shows none of"
+"""How the reason of a given picture begins in which none of the run's classes is seen."""
+VOID_NAMES = frozenset({"void", "ignore", "ignored", "unlabelled", "unlabeled"})
+"""What labelled sets call the label of pixels that count for nobody."""
+
+RESERVED = frozenset({"background", *VOID_NAMES})
+"""Names that no class of a new run can have: every mask has these labels anyway."""
+
 MAX_CLASSES = 254
 """Masks are 8-bit: 0 is background, 255 void, class ids 1 to 254 lie between."""
 

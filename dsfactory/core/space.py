@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, field_validator
 
-from dsfactory.core.config import Section, parse_section
 from dsfactory.core.run import MAX_SHARD, Run, read_json
 from dsfactory.core.sample import SampleId, sample_key, sample_seed
+from dsfactory.core.section import Section, parse_section
 from dsfactory.core.shard import ShardSpec
 from dsfactory.storage.atomic import write_atomic
 

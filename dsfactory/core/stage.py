@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 import pyarrow as pa
 
-from dsfactory.core.config import RunSettings, Section
+from dsfactory.core.config import RunSettings
 from dsfactory.core.sample import Record
+from dsfactory.core.section import Section
 from dsfactory.core.shard import ShardReader, ShardSpec
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Output:
         bytes_per_pixel: size on disk, a rule of thumb until the run has measured it.
         bytes_per_sample: what comes on top, whatever the image's size.
         own: columns that it fills itself though what it reads has them too; all others are handed on as they are.
+        added: columns that came later: shards that were made before lack them.
     """
 
     roles: tuple[Role, ...]
@@ -82,6 +84,7 @@ class Output:
     bytes_per_pixel: float = 0.0
     bytes_per_sample: float = 300.0
     own: frozenset[str] = frozenset({"status", "reason"})
+    added: frozenset[str] = frozenset()
 
 
 class Reporter(Protocol):
@@ -126,11 +129,13 @@ class Conclusion:
         lines: for a person, printed with the summary.
         facts: the same as JSON values.
         notes: what a person should look at.
+        kept: what a dry run has made and kept for the work itself; usually nothing.
     """
 
     lines: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    kept: str = ""
 
 
 class Stage(ABC):
@@ -169,6 +174,8 @@ class Stage(ABC):
     """Its shards may change under one fingerprint: when they are made again, what was made of them goes too."""
     given: ClassVar[bool] = False
     """Its images are somebody's own: exports say so."""
+    meanings: ClassVar[Mapping[str, str]] = {}
+    """What its scores mean, a sentence by column: the report page says it."""
     then: ClassVar[tuple[str, ...]] = ()
     """What its command does afterwards: names of stages, or ``"export"``."""
 
@@ -229,6 +236,13 @@ class Stage(ABC):
             redo: what the stage has made is made again.
         """
         return Scope.SHARD
+
+    @property
+    def unit(self) -> str:
+        """What a counter of its samples counts."""
+        if Role.IMAGE in self.writes.roles:
+            return "images"
+        return "masks" if self.kind is Kind.LABELER else "samples"
 
     @property
     def device(self) -> str | None:
@@ -298,7 +312,10 @@ class Stage(ABC):
         return Conclusion()
 
     def preview(self, run: "Run", report: Reporter) -> Conclusion:
-        """What the stage would say, for a dry run: where only doing the work tells. Writes nothing into the run."""
+        """What the stage would say, for a dry run: where only doing the work tells.
+
+        Changes nothing that is there. Artifacts that it had to make may stay for the work itself, and are named.
+        """
         return Conclusion()
 
     def load(self) -> None:  # noqa: B027 -- most stages have nothing heavy to load
@@ -313,6 +330,13 @@ class Stage(ABC):
             inputs: the same shard of each stage that it reads, in the order of ``reads``, each once. None for a
                 stage with a sample space of its own.
         """
+
+    def files(self) -> Mapping[str, Path]:
+        """The user's own files that its samples are made of, by sample key: exports bear their names and their bytes.
+
+        Its rows then have the columns of :mod:`dsfactory.dataset.own_files`.
+        """
+        return {}
 
     @classmethod
     def lost(cls, folder: Path) -> str:

@@ -22,7 +22,7 @@ from dsfactory.crf.lattice import PermutohedralLattice
 from dsfactory.crf.thumbnail import Thumbnail
 
 Float = NDArray[np.float32]
-Backend = Literal["lattice", "pydensecrf"]
+Backend = Literal["lattice", "pydensecrf", "torch"]
 
 SMALL_ENOUGH = 0.5
 """Thumbnails of this size or smaller, as a share of the picture's, stand for the picture."""
@@ -35,6 +35,7 @@ def dense_crf(
     iterations: int = 10,
     backend: Backend = "lattice",
     thumbnail: Thumbnail | None = None,
+    device: str = "cpu",
 ) -> Float:
     """Refine per-pixel label probabilities.
 
@@ -48,8 +49,9 @@ def dense_crf(
         backend: ``"lattice"`` (:mod:`dsfactory.crf.crf_cpu`, always there and the faster one) or ``"pydensecrf"``
             (C++, where it is installed). They agree but for rounding, the small kernel, which is exact here and a
             lattice there, pixels that are left alone here once they are certain, and large pictures, of which not
-            every pixel is asked here (:mod:`dsfactory.crf.crf_coarse`).
+            every pixel is asked here (:mod:`dsfactory.crf.crf_coarse`). ``"torch"`` asks every pixel, and is for GPUs.
         thumbnail: of this image with these kernels, if there is one already; it is as good for any probabilities.
+        device: where ``"torch"`` computes.
 
     Returns:
         float32 posterior of the same shape.
@@ -62,6 +64,10 @@ def dense_crf(
         raise ValueError(f"image {image.dtype} {image.shape} does not fit probabilities {probabilities.shape}")
     if backend == "pydensecrf":
         return _pydensecrf(image, energies(probabilities), kernels, iterations)
+    if backend == "torch":
+        images, starts = torch.from_numpy(image)[None].to(device), torch.from_numpy(probabilities)[None].to(device)
+        found = dense_crf_batch(images, starts, kernels, iterations)[0]
+        return np.asarray(found.cpu().numpy())
     thumbnail = thumbnail or Thumbnail(image, kernels)
     if iterations and thumbnail.factor <= SMALL_ENOUGH:
         return coarse_mean_field(image, probabilities, kernels, iterations, thumbnail)

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -42,6 +43,8 @@ class Correction:
         instances_sha256: of the mended instances; empty likewise.
         source: name of the file or folder that it came from.
         format: how that was written.
+        decision: ``"keep"`` or ``"reject"`` where a person decided on the sample as it is; empty where they mended it.
+            A rejected one leaves the dataset, and its corrected mask, if it has one, stays here.
     """
 
     image_sha256: str
@@ -50,6 +53,14 @@ class Correction:
     instances_sha256: str
     source: str
     format: str
+    decision: str = ""
+
+    @property
+    def in_words(self) -> str:
+        """What the person did."""
+        if self.decision:
+            return {"keep": "kept by hand", "reject": "rejected by hand"}[self.decision]
+        return "corrected by hand" if self.mask_sha256 else "all labels taken away by hand"
 
 
 @dataclass
@@ -85,11 +96,19 @@ class Corrections:
         except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(f"{folder / MANIFEST} cannot be read: restore it, or delete {folder}") from error
         for key, fix in entries.items():
-            if not _KEY.fullmatch(key) or not all(
-                _DIGEST.fullmatch(v) for n, v in asdict(fix).items() if "sha256" in n
+            if (
+                not _KEY.fullmatch(key)
+                or fix.decision not in ("", "keep", "reject")
+                or not all(_DIGEST.fullmatch(v) for n, v in asdict(fix).items() if "sha256" in n)
             ):
                 raise UserError(f"{folder / MANIFEST} has an entry {key[:40]!r} that is none: restore it")
         return cls(folder, entries)
+
+    @property
+    def decisions(self) -> dict[str, int]:
+        """How many samples a person kept and rejected as they are."""
+        counts = Counter(fix.decision for fix in self.entries.values())
+        return {name: counts[name] for name in ("keep", "reject")}
 
     @property
     def fingerprint(self) -> str:
@@ -102,13 +121,13 @@ class Corrections:
         return self.folder / _name(key, kind, fix.mask_sha256 if kind == "mask" else fix.instances_sha256)
 
     def read(self, key: str) -> tuple[bytes, bytes] | None:
-        """A fix's class mask and instances as PNGs, or None when the person took all labels away.
+        """A fix's class mask and instances as PNGs, or None when the person took all labels away or rejected it.
 
         Raises:
             UserError: a file is missing or is not what the list says.
         """
         fix = self.entries[key]
-        if not fix.mask_sha256:
+        if not fix.mask_sha256 or fix.decision == "reject":
             return None
         files = []
         for kind, expected in (("mask", fix.mask_sha256), ("instances", fix.instances_sha256)):
@@ -120,6 +139,15 @@ class Corrections:
             files.append(data)
         return files[0], files[1]
 
+    def is_corrected(self, image: Record) -> bool:
+        """Whether a person corrected the labels of an image, which is still the one that they saw."""
+        fix = self.entries.get(image.key)
+        return fix is not None and IMAGE in image.files and fix.image_sha256 == digest(image.files[IMAGE])
+
+    def decision_of(self, image: Record) -> str:
+        """What a person decided on a sample as it is: ``"keep"``, ``"reject"``, or nothing."""
+        return self.entries[image.key].decision if self.is_corrected(image) else ""
+
     def labels_of(self, image: Record, masks: Record) -> tuple[bytes, bytes] | None:
         """A sample's class mask and instances, mended if it was, or None when it is not to be used.
 
@@ -130,10 +158,9 @@ class Corrections:
             image: the sample with ``image.png``.
             masks: the sample with its row and, if it is kept, ``mask.png`` and ``instances.png``.
         """
-        fix = self.entries.get(masks.key)
-        if fix is not None and "image.png" in image.files:
-            if fix.image_sha256 == digest(image.files["image.png"]):
-                return self.read(masks.key)
+        if self.is_corrected(image):
+            return self.read(masks.key)
+        if masks.key in self.entries and IMAGE in image.files:
             self.refused.append(masks.key)
         if masks.row["status"] != "ok":
             return None
@@ -199,6 +226,9 @@ def _name(key: str, kind: str, sha256: str) -> str:
 
 def _as_json(entries: Mapping[str, Correction]) -> bytes:
     content: dict[str, Any] = {key: asdict(entries[key]) for key in sorted(entries)}
+    for entry in content.values():
+        if not entry["decision"]:  # as it was before there were decisions: their hash is in exports
+            del entry["decision"]
     return json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n"
 
 

@@ -59,8 +59,12 @@ def score_faults(row: dict[str, Any], mask: Labels, instances: Labels, class_ids
     found = [len(np.unique(instances[mask == number])) for number in class_ids]
     if list(row["components"]) != found:
         yield f"the column components says {row['components']}, the instances {found}"
-    if (row["status"] == "ok") != (area[0] > 0):
-        yield f"the status is {row['status']}, the first class has {area[0]:.6f} of the image"
+    reasons = row.get("missing")  # runs of before have none
+    if reasons and [not why for why in reasons] != [share > 0 for share in area]:
+        yield f"the column missing says {reasons}, the classes have {_listed(area)} of the image"
+    # A kept image shows one of its classes at least, one that is not kept lacks one.
+    if not any(area) if row["status"] == "ok" else all(area):
+        yield f"the status is {row['status']}, the classes have {_listed(area)} of the image"
 
 
 def verdict_faults(row: dict[str, Any], mask: Labels) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from dsfactory.core.chain import Input
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.core.png import decode_index_png, encode_index_png, encode_rgb_png
 from dsfactory.core.run import Run
 from dsfactory.core.sample import IMAGE, INSTANCES, MASK, VOID, Record
@@ -75,6 +76,9 @@ class SamplePool:
         samples: in the order of their keys.
         by_class: for each class of the run, the positions in ``samples`` of those that show it.
         model: who made the images.
+        shape: height and width of the first sample's image in pixels.
+        object_side: median of the labelled objects' sizes, each the side in pixels of a square as large; None where no
+            stage has measured them.
 
     Raises:
         DamagedShard: a row table cannot be read.
@@ -93,6 +97,8 @@ class SamplePool:
         self._indices: dict[tuple[str, int], dict[str, tuple[int, int]]] = {}
         self.samples: list[Source] = []
         self.model = ""
+        self.shape = (0, 0)
+        sides: list[float] = []
         positions = {name: position for position, name in enumerate(classes)}
         for spec in run.shards():
             for row in run.reader(labels, spec).rows:
@@ -105,16 +111,26 @@ class SamplePool:
                     if files is not None:
                         values = np.unique(decode_index_png(files[0]))
                         shown = tuple(int(value) - 1 for value in values if 0 < value <= len(classes))
-                        self.samples.append(Source(key, spec, shown))
+                        sides += _sides(decode_index_png(files[1]))
+                        self._add(Source(key, spec, shown), row)
                 elif row["status"] == "ok":
                     areas = row.get("area") or [1.0] * len(row["classes"])  # not every stage measures them
                     pairs = zip(row["classes"], areas, strict=True)
                     shown = tuple(positions[name] for name, area in pairs if area > 0)
-                    self.samples.append(Source(key, spec, shown))
+                    pixels = row["height"] * row["width"]
+                    counts = zip(areas, row.get("components") or (), strict=False)
+                    sides += [math.sqrt(area * pixels / count) for area, count in counts if count]
+                    self._add(Source(key, spec, shown), row)
+        self.object_side = float(np.median(sides)) if sides else None
         self.by_class = [
             np.array([index for index, source in enumerate(self.samples) if position in source.classes], dtype=np.int64)
             for position in range(len(classes))
         ]
+
+    def _add(self, source: Source, row: Mapping[str, Any]) -> None:
+        if not self.samples:
+            self.shape = (row["height"], row["width"])
+        self.samples.append(source)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -223,6 +239,12 @@ def composed_record(
     }
     files = {IMAGE: encode_rgb_png(image), MASK: encode_index_png(mask), INSTANCES: encode_index_png(instances)}
     return Record(row["key"], {**row, **columns}, files)
+
+
+def _sides(instances: Labels) -> list[float]:
+    """The side in pixels of a square as large, of each object of an instance image."""
+    numbers, pixels = np.unique(instances, return_counts=True)
+    return [math.sqrt(size) for number, size in zip(numbers, pixels, strict=True) if 0 < number < VOID]
 
 
 def _index(reader: ShardReader, path: Path) -> dict[str, tuple[int, int]]:

@@ -3,16 +3,39 @@
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dsfactory.core.png import decode_index_png
+from dsfactory.core.png import MAX_PIXELS, decode_index_png, encode_rgb_png
 from dsfactory.core.sample import BACKGROUND, VOID
+from dsfactory.dataset.pictures import look_at
 from dsfactory.dataset.split import Split
 from dsfactory.errors import DsfactoryError
+
+
+@dataclass(frozen=True)
+class Original:
+    """The user's own file that a sample was made of, unchanged since.
+
+    Attributes:
+        path: where it is.
+        suffix: what its name ends in, as the user wrote it: ``"JPG"``.
+        kind: what it is, one of :data:`dsfactory.dataset.pictures.KINDS`.
+        data: its bytes.
+        size: width and height, turned as its EXIF says.
+        scaled: the run's image is smaller than the file.
+    """
+
+    path: Path
+    suffix: str
+    kind: str
+    data: bytes
+    size: tuple[int, int]
+    scaled: bool
 
 
 @dataclass(frozen=True)
@@ -26,6 +49,11 @@ class ExportSample:
         mask_png: class ids 1…N, 0 background, 255 void, as a palette PNG with the VOC colour map.
         instances_png: instance ids 1…, 0 background, 255 void, as a palette PNG with the VOC colour map.
         split: where it belongs whatever its key: ``"train"`` for what was spliced of train samples.
+        corrected: a person corrected its labels.
+        stem: what its files are called, without extension, with the folders that they are in; empty for the key.
+        source: the user's own picture, relative to the folder of the pictures; empty for what has none.
+        original: that picture's file, whose size the masks have then; None where it is not to be had.
+        lost: it is not there any more as it was: the image is the run's copy.
     """
 
     key: str
@@ -34,6 +62,22 @@ class ExportSample:
     mask_png: bytes
     instances_png: bytes
     split: Split | None = None
+    corrected: bool = False
+    stem: str = ""
+    source: str = ""
+    original: Original | None = None
+    lost: bool = False
+
+    @property
+    def name(self) -> str:
+        """What its files are called, without extension: unique in the export, and may hold slashes."""
+        return self.stem or self.key
+
+    def upright_png(self) -> bytes:
+        """The RGB image in the size of the masks."""
+        if self.original is None or not self.original.scaled:
+            return self.image_png
+        return encode_rgb_png(look_at(self.original.data, MAX_PIXELS).pixels)
 
 
 @dataclass(frozen=True)
@@ -111,7 +155,8 @@ def read_labels(sample: ExportSample, classes: int) -> Labels:
     """
     labels = Labels(decode_index_png(sample.mask_png), decode_index_png(sample.instances_png))
     with Image.open(io.BytesIO(sample.image_png), formats=("PNG",)) as image:
-        sizes = {image.size, (labels.width, labels.height), labels.instances.shape[::-1]}
+        size = image.size if sample.original is None else sample.original.size
+    sizes = {size, (labels.width, labels.height), labels.instances.shape[::-1]}
     if len(sizes) > 1:
         raise DsfactoryError(f"sample {sample.key}: image, mask and instances differ in size: {sorted(sizes)}")
     largest = int(np.max(labels.mask, where=labels.mask != VOID, initial=BACKGROUND))

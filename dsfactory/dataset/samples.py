@@ -2,16 +2,21 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from dsfactory.core.chain import Input
+from dsfactory.core.png import encode_index_png
 from dsfactory.core.run import Run
-from dsfactory.core.sample import IMAGE, INSTANCES, MASK
+from dsfactory.core.sample import IMAGE, INSTANCES, MASK, SHOWS_NONE, Record
 from dsfactory.core.shard import ShardSpec
 from dsfactory.core.space import Space
 from dsfactory.dataset.corrections import Corrections
 from dsfactory.dataset.labels import finished_shards
+from dsfactory.dataset.own_files import OwnFiles
 from dsfactory.dataset.sample import ExportSample
 from dsfactory.dataset.split import Split, split_of
 from dsfactory.errors import UserError
@@ -31,6 +36,7 @@ class KeptSamples:
         specs: shards that this stage had finished.
         fingerprint: hash of all labels, which tells datasets apart.
         corrections: labels that a person corrected; they win.
+        keep_empty: samples that show none of the classes are taken too.
     """
 
     run: Run
@@ -39,9 +45,10 @@ class KeptSamples:
     specs: list[ShardSpec]
     fingerprint: str
     corrections: Corrections
+    keep_empty: bool = False
 
     @classmethod
-    def of(cls, run: Run, images: Input, labels: Input) -> "KeptSamples":
+    def of(cls, run: Run, images: Input, labels: Input, keep_empty: bool = False) -> "KeptSamples":
         """What a run has to give now.
 
         Raises:
@@ -54,18 +61,31 @@ class KeptSamples:
         marks = [run.reader(labels.kind.folder, spec).mark for spec in specs]
         content = json.dumps([[mark.fingerprint, mark.tar_sha256] for mark in marks])
         corrections = Corrections.of(run.path)
-        fingerprint = hashlib.sha256(f"{content}{corrections.fingerprint}".encode()).hexdigest()[:32]
-        return cls(run, images, labels, specs, fingerprint, corrections)
+        also = "empty" if keep_empty else ""
+        fingerprint = hashlib.sha256(f"{content}{corrections.fingerprint}{also}".encode()).hexdigest()[:32]
+        return cls(run, images, labels, specs, fingerprint, corrections, keep_empty)
 
     def count(self) -> int:
         """How many samples :meth:`samples` yields, unless the image of a corrected one has been made again."""
         rows = (row for spec in self.specs for row in self.run.reader(self.labels.kind.folder, spec).rows)
         keys = {row["key"] for row in rows if row["status"] == "ok"}
-        emptied = {key for key in self.corrections.entries if self.corrections.read(key) is None}
-        return len((keys | self.corrections.entries.keys()) - emptied)
+        fixes = self.corrections.entries
+        if self.keep_empty:
+            rejected = {key for key, fix in fixes.items() if fix.decision == "reject"}
+            rows = (row for spec in self.specs for row in self.run.reader(self.images.kind.folder, spec).rows)
+            return len((keys | fixes.keys() | {row["key"] for row in rows if shows_none(row)}) - rejected)
+        emptied = {key for key in fixes if self.corrections.read(key) is None}
+        return len((keys | fixes.keys()) - emptied)
 
-    def samples(self, check: Check) -> Iterator[ExportSample]:
+    def samples(self, check: Check, own: OwnFiles | None = None) -> Iterator[ExportSample]:
         """Every sample with status ok or a correction, its image beside its labels.
+
+        With ``keep_empty``, also those from which a person took all labels away, and given pictures that show none of
+        the classes: their labels are background.
+
+        Args:
+            check: called between shards.
+            own: the user's files that the samples were made of; None for samples as the run has them.
 
         Raises:
             DamagedShard: a shard cannot be read.
@@ -78,9 +98,26 @@ class KeptSamples:
             if (images.mark.fingerprint, labels.mark.fingerprint) != (self.images.mark, self.labels.mark):
                 raise UserError(f"{self.run.path} was made again while it was read: give the same command again")
             for image, masks in zip(images.records(), labels.records(), strict=True):
+                decision = self.corrections.decision_of(image)
+                corrected = self.corrections.is_corrected(image) and not decision
+                name = own.name(image.row) if own is not None else ""
                 found = self.corrections.labels_of(image, masks)
+                if found is None and self.keep_empty and decision != "reject" and (corrected or shows_none(image.row)):
+                    found = _blank(image)
                 if found is not None:
-                    yield ExportSample(masks.key, masks.row, image.files[IMAGE], *found)
+                    sample = ExportSample(masks.key, masks.row, image.files[IMAGE], *found, corrected=corrected)
+                    yield own.with_file(sample, image.row, name) if own is not None else sample
+
+
+def shows_none(row: Mapping[str, Any]) -> bool:
+    """Whether an image is one of the user's in which none of the classes is seen, by its row."""
+    return row["status"] == "ok" and str(row.get("reason", "")).startswith(SHOWS_NONE)
+
+
+def _blank(image: Record) -> tuple[bytes, bytes]:
+    """Class mask and instances without any object."""
+    blank = encode_index_png(np.zeros((image.row["height"], image.row["width"]), dtype=np.uint8))
+    return blank, blank
 
 
 @dataclass(frozen=True)

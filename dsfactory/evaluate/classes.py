@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dsfactory.core.config import ClassSpec, slug
+from dsfactory.core.classes import ClassSpec, slug
 from dsfactory.core.sample import BACKGROUND, VOID
 from dsfactory.errors import UserError
 from dsfactory.formats.voc.layout import VOID_NAMES
@@ -49,7 +49,7 @@ def match_classes(classes: Sequence[ClassSpec], names: Sequence[str], where: str
 
 
 def _plain(name: str) -> str:
-    return slug(name).replace("-", "")
+    return slug(name).replace("-", "") or name.casefold()
 
 
 def _missing(name: str, names: list[str], where: str) -> str:

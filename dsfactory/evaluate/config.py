@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from dsfactory.core.config import Section
+from dsfactory.core.section import Section
 from dsfactory.segment.config import SegmentConfig
 
 

@@ -1,7 +1,7 @@
 """Finished samples to datasets that other tools read, and back: one folder per format, one line for it here."""
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -10,12 +10,12 @@ from dsfactory.errors import UserError
 
 if TYPE_CHECKING:
     from dsfactory.formats.checker import ExportCheck
-    from dsfactory.formats.reading.labels import FixedLabels
+    from dsfactory.formats.reading.labels import Expected, FixedLabels, Unread
     from dsfactory.formats.reading.source import Source
     from dsfactory.formats.writer import DatasetWriter
 
-    Reader = Callable[[Source, Sequence[str]], Iterator[FixedLabels]]
-    """From what another tool wrote and the run's class names to labels, one per image."""
+    Reader = Callable[[Source, Expected], Iterator[FixedLabels | Unread]]
+    """From what another tool wrote, and what is known of the run, to labels, one per image, or why there are none."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dsfactory.errors import DsfactoryError, UserError
+from dsfactory.formats.checker import is_within
 from dsfactory.formats.manifest import MANIFEST, check_replaceable, files_of, manifest_bytes, parse_manifest
 from dsfactory.storage.lease import Lease
 from dsfactory.storage.remote import register, unregister
@@ -170,4 +171,4 @@ def _journals(store: Store) -> list[str]:
 def _named(journal: bytes | None) -> list[str]:
     """The names in a journal, none that could mean another object."""
     names = json.loads(journal or b"[]")
-    return [name for name in names if re.fullmatch(r"[A-Za-z0-9_./-]+", name)]
+    return [name for name in names if is_within(name)]

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 import numpy as np
+from PIL import ImageOps
 
 from dsfactory.dataset.sample import ExportSample
 from dsfactory.formats.reading.images import open_image, same_picture
@@ -15,7 +16,7 @@ from dsfactory.formats.writer import CHECKSUMS, encode_image
 Place = tuple[str, str]
 """A file of the export, and what is wrong with it."""
 
-_IMAGES = ("JPEG", "PNG")
+_IMAGES = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 
 
 class ExportCheck(ABC):
@@ -54,7 +55,7 @@ class ContentCheck(ExportCheck):
 
     Attributes:
         lists: the file or folder that names the images.
-        found: image file by sample key, which :meth:`faults` fills in.
+        found: image file by :meth:`place_of` its sample, which :meth:`faults` fills in.
     """
 
     lists: ClassVar[str]
@@ -71,17 +72,25 @@ class ContentCheck(ExportCheck):
     def compare(self, samples: Iterable[ExportSample]) -> Iterator[Place]:
         left = dict(self.found)
         for sample in samples:
-            name = left.pop(sample.key, "")
+            name = left.pop(self.place_of(sample), "")
             if not name:
                 yield self.lists, f"sample {sample.key} of the run is not there"
                 continue
-            if name in self._unreadable:
+            if name in self._unreadable or sample.lost:  # it may have been exported as it was, or as the run has it
                 continue
-            if not self._is_image_of(name, sample):
+            if not self.is_left_out(name) and not self._is_image_of(name, sample):
                 yield name, "is not the image of the run's sample"
             yield from self.label_faults(name, sample)
         for name in left.values():
             yield name, "is no sample of the run"
+
+    def place_of(self, sample: ExportSample) -> str:
+        """By what :attr:`found` knows a sample."""
+        return sample.name
+
+    def is_left_out(self, name: str) -> bool:
+        """Whether an image file is not there because the user's pictures were to stay where they are."""
+        return self.settings.get("copy") == "none" and not (self.root / name).exists()
 
     def read(self, name: str) -> bytes:
         """A file of the export.
@@ -103,14 +112,17 @@ class ContentCheck(ExportCheck):
         self._unreadable.add(name)
         data = self.read(name)
         try:
-            size = open_image(data, _IMAGES).size
+            size = ImageOps.exif_transpose(open_image(data, _IMAGES)).size
         except ValueError as error:
             raise ValueError(f"is not a readable image ({error})") from error
         self._unreadable.remove(name)
         return size
 
     def _is_image_of(self, name: str, sample: ExportSample) -> bool:
-        data, expected = self.read(name), encode_image(sample.image_png, self.settings["image_format"])
+        data = self.read(name)
+        if sample.original is not None and data == sample.original.data:
+            return True
+        expected = encode_image(sample.upright_png(), self.settings["image_format"])
         if data == expected or self.settings["image_format"] == "png":
             return data == expected
         found, wanted = (np.asarray(open_image(image, _IMAGES)) for image in (data, expected))
@@ -145,6 +157,11 @@ class ChecksumCheck(ExportCheck):
     def compare(self, samples: Iterable[ExportSample]) -> Iterator[Place]:
         """Nothing: the files are those that were written of these samples, or :meth:`faults` has said so."""
         return iter(())
+
+
+def is_within(name: str) -> bool:
+    """Whether a relative name, with slashes, stays in its folder."""
+    return bool(name) and not {"", ".", ".."} & {*name.split("/")}
 
 
 def _trouble(error: OSError) -> str:

@@ -11,8 +11,11 @@ from dsfactory.formats.writer import ExportPlan
 def describe_sample(sample: ExportSample, labels: Labels, plan: ExportPlan) -> dict[str, Any]:
     """Key, provenance, size, the names of the classes in the image, and its objects in the order of their ids.
 
+    In datasets of somebody's own pictures, ``file`` is which of them it was.
+
     ``objects`` is a dictionary of lists: ``id`` (the value in the instance mask), ``category`` (the value in the class
-    mask), ``bbox`` (x, y, width, height in pixels) and ``area`` (in pixels).
+    mask), ``bbox`` (x, y, width, height in pixels) and ``area`` (in pixels). Where a person corrected some samples,
+    ``corrected`` says of each whether it is one.
     """
     objects: dict[str, list[Any]] = {"id": [], "category": [], "bbox": [], "area": []}
     for instance in labels.objects():
@@ -22,6 +25,7 @@ def describe_sample(sample: ExportSample, labels: Labels, plan: ExportPlan) -> d
         objects["area"].append(instance.area)
     return {
         "key": sample.key,
+        **({} if plan.drawn else {"file": sample.source}),
         "prompt": sample.row.get("prompt", ""),
         "model": sample.row.get("model", plan.model),
         "image_seed": sample.row.get("image_seed"),
@@ -29,11 +33,12 @@ def describe_sample(sample: ExportSample, labels: Labels, plan: ExportPlan) -> d
         "height": labels.height,
         "classes": [plan.classes[number - 1] for number in sorted(set(objects["category"]))],
         "objects": objects,
+        **({"corrected": sample.corrected} if plan.corrected else {}),
     }
 
 
 def dataset_card(plan: ExportPlan) -> str:
-    """A Hugging Face dataset card (``README.md``): what is in the columns, and that no person checked the labels."""
+    """A Hugging Face dataset card (``README.md``): what is in the columns, and who checked the labels."""
     header = {
         "pretty_name": f"{'Synthetic segmentation' if plan.drawn else 'Segmentation'}: {', '.join(plan.classes)}"[:120],
         "license": "other",
@@ -51,7 +56,7 @@ def dataset_card(plan: ExportPlan) -> str:
         f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---\n\n"
         f"# {'Synthetic images' if plan.drawn else 'Images'} with segmentation masks\n\n"
         f"{origin}\n"
-        "No person checked the labels.\n\n"
+        f"{plan.checked}{f' {plan.remark}' if plan.remark else ''}\n\n"
         "`mask` holds a class id per pixel, `instances` an object id; in both 0 is background and 255 void, which\n"
         "training should ignore. `objects` lists the objects: `id` is the value in `instances`, `category` the value\n"
         "in `mask`, `bbox` is x, y, width, height in pixels.\n\n"

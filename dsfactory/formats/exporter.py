@@ -13,7 +13,7 @@ from dsfactory.dataset.split import SPLITS, split_of
 from dsfactory.errors import UserError
 from dsfactory.formats import find_format
 from dsfactory.formats.folder import FolderTarget
-from dsfactory.formats.writer import DatasetWriter, ExportPlan, ImageFormat
+from dsfactory.formats.writer import Copy, DatasetWriter, ExportPlan, ImageFormat
 from dsfactory.storage.disk import disk_errors
 from dsfactory.storage.remote import place_of
 
@@ -31,7 +31,11 @@ class ExportSummary:
         made: False when it was there already and nothing was done.
         images: images by split, ``{"train": …, "val": …}``.
         instances: instances by split.
+        val_share: share of the samples that was to go to validation.
         refused_fixes: keys of samples whose fix was left out, since their image has changed.
+        renamed: the user's own pictures whose name another one has, with the names that they got.
+        gone: those whose file is not there any more as it was: the run's copy was taken.
+        notes: what else a person should know.
     """
 
     format: str
@@ -39,7 +43,11 @@ class ExportSummary:
     made: bool
     images: dict[str, int]
     instances: dict[str, int]
+    val_share: float
     refused_fixes: list[str] = field(default_factory=list)
+    renamed: dict[str, str] = field(default_factory=dict)
+    gone: list[str] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {**self.__dict__, "out": str(self.out)}
@@ -58,6 +66,10 @@ def export(
     rle: bool = False,
     redo: bool = False,
     drawn: bool = True,
+    corrected: bool = False,
+    keep_empty: bool = False,
+    copy: Copy = "copy",
+    remark: str = "",
 ) -> ExportSummary:
     """Write samples as a dataset that appears at ``out`` in full or not at all.
 
@@ -76,6 +88,10 @@ def export(
         rle: segmentations as run lengths (COCO only).
         redo: replace an export of dsfactory that is there.
         drawn: see :class:`~dsfactory.formats.writer.ExportPlan`.
+        corrected: see there.
+        keep_empty: some samples have no object; another export than one without them.
+        copy: see there.
+        remark: see there.
 
     Raises:
         UserError: a setting or ``out`` cannot be used, there are no samples, or the disk is full.
@@ -84,16 +100,18 @@ def export(
     """
     writer_class, plan, identity = _plan(
         format, classes=classes, fingerprint=fingerprint, model=model, val_share=val_share, image_format=image_format,
-        rle=rle, drawn=drawn,
+        rle=rle, drawn=drawn, corrected=corrected, keep_empty=keep_empty, copy=copy, remark=remark,
     )  # fmt: skip
     target = _target(out)
+    if copy == "link" and not isinstance(target, FolderTarget):
+        raise UserError(f"{out}: a bucket holds no links: use --copy copy or --copy none")
     with disk_errors(out, "nothing was written"), target.writing() as place:
         present = _same_export(out, target, identity, redo)
         if present is not None:
-            return ExportSummary(format, out, False, **present["counts"])
+            return ExportSummary(format, out, False, **present["counts"], val_share=val_share)
         counts = _write(writer_class(place.staging, plan), samples, val_share)
         place.finish({**identity, "counts": counts})
-    return ExportSummary(format, out, True, counts["images"], counts["instances"])
+    return ExportSummary(format, out, True, counts["images"], counts["instances"], val_share)
 
 
 def is_there(format: str, out: Path, *, redo: bool = False, **settings: Any) -> bool:
@@ -128,10 +146,16 @@ def _plan(
     image_format: ImageFormat | None = None,
     rle: bool = False,
     drawn: bool = True,
+    corrected: bool = False,
+    keep_empty: bool = False,
+    copy: Copy = "copy",
+    remark: str = "",
 ) -> tuple[type[DatasetWriter], ExportPlan, dict[str, Any]]:
     """The writer, what it needs to know, and what tells this export from others."""
     writer_class = find_format(format).writer()
-    plan = ExportPlan(tuple(classes), model, image_format or writer_class.image_formats[0], rle, drawn)
+    convert = image_format is not None and not drawn
+    chosen = image_format or writer_class.image_formats[0]
+    plan = ExportPlan(tuple(classes), model, chosen, rle, drawn, corrected, copy, convert, remark)
     if not 0 <= val_share <= 1:
         raise UserError(f"the validation share {val_share} is not between 0 and 1")
     if plan.image_format not in writer_class.image_formats:
@@ -139,13 +163,22 @@ def _plan(
         raise UserError(f"{format} images cannot be {plan.image_format}: its readers look for {known}")
     if plan.rle and not writer_class.supports_rle:
         raise UserError(f"{format} has no run-length segmentations: they are for coco")
+    if copy not in writer_class.copies:
+        raise UserError(f"{format} holds its images: use --copy {' or --copy '.join(writer_class.copies)}")
+    own = {**({"copy": copy} if copy != "copy" else {}), **({"convert": True} if convert else {})}
     identity = {
         "format": format,
         "version": writer_class.version,
         "fingerprint": fingerprint,
         "classes": list(plan.classes),
         "model": plan.model,
-        "settings": {"val_share": val_share, "image_format": plan.image_format, "rle": plan.rle},
+        "settings": {
+            "val_share": val_share,
+            "image_format": plan.image_format,
+            "rle": plan.rle,
+            **({"keep_empty": True} if keep_empty else {}),
+            **own,
+        },
     }
     return writer_class, plan, identity
 
@@ -179,6 +212,7 @@ def _write(writer: DatasetWriter, samples: Iterable[ExportSample], val_share: fl
         for sample in samples:
             split = sample.split or split_of(sample.key, val_share)
             labels = read_labels(sample, len(writer.plan.classes))
+            writer.note_source(sample)
             writer.add(sample, labels, split)
             images[split] += 1
             instances[split] += labels.count()

@@ -1,6 +1,7 @@
 """What all export formats share: the plan, the files of a dataset under construction."""
 
 import contextlib
+import csv
 import hashlib
 import io
 import os
@@ -13,11 +14,17 @@ from typing import BinaryIO, ClassVar, Literal
 from PIL import Image
 
 from dsfactory.core.sample import BACKGROUND, VOID
-from dsfactory.dataset.sample import ExportSample, Labels
+from dsfactory.dataset.sample import ExportSample, Labels, Original
 from dsfactory.dataset.split import Split
 from dsfactory.storage.remote import published
 
 ImageFormat = Literal["jpg", "png"]
+
+Copy = Literal["copy", "link", "none"]
+"""What becomes of somebody's own pictures in an export: they are copied, linked to, or left where they are."""
+
+FILES = "files.csv"
+"""In exports of somebody's own pictures: which of them each sample was."""
 
 JPEG_QUALITY = 95
 
@@ -45,6 +52,11 @@ class ExportPlan:
         image_format: how images are stored.
         rle: COCO segmentations as run lengths instead of polygons.
         drawn: whether the model drew the images; otherwise they are someone's pictures, under terms of their own.
+        corrected: a person corrected the labels of some samples, which say so.
+        copy: what becomes of the files of these pictures.
+        convert: the user chose image_format: pictures of another format are converted. Otherwise they stay as they are
+            where the dataset's readers take them.
+        remark: a sentence on what was left out, for those who read about the dataset.
     """
 
     classes: tuple[str, ...]
@@ -52,6 +64,17 @@ class ExportPlan:
     image_format: ImageFormat
     rle: bool
     drawn: bool = True
+    corrected: bool = False
+    copy: Copy = "copy"
+    convert: bool = False
+    remark: str = ""
+
+    @property
+    def checked(self) -> str:
+        """A sentence on who checked the labels."""
+        if self.corrected:
+            return "A person corrected the labels of the images that say so (corrected); nobody checked the others."
+        return "No person checked the labels."
 
     @property
     def names(self) -> dict[int, str]:
@@ -66,6 +89,14 @@ class DatasetWriter(ABC):
     """Raised whenever the format's bytes change, so that an old export is not taken for a new one."""
     image_formats: ClassVar[tuple[ImageFormat, ...]] = ("png", "jpg")
     """Image formats that the dataset's readers open; the first is the default."""
+    keeps: ClassVar[tuple[str, ...]] = ("jpg", "png", "webp", "bmp", "tif")
+    """Kinds of somebody's own pictures that go into the dataset as they are; others are converted."""
+    uniform: ClassVar[bool] = False
+    """The dataset's readers look for images of one extension: only pictures of that kind go into it as they are."""
+    copies: ClassVar[tuple[Copy, ...]] = ("copy", "link", "none")
+    """What can become of the files of somebody's own pictures."""
+    says_files: ClassVar[bool] = False
+    """Its table says which of these pictures a sample was; other datasets get a file of its own for that."""
     supports_rle: ClassVar[bool] = False
     folders: ClassVar[tuple[str, ...]] = ()
     """Folders of the dataset, which are there even when nothing goes into them."""
@@ -77,6 +108,7 @@ class DatasetWriter(ABC):
         self.plan = plan
         self._streams = contextlib.ExitStack()
         self._checksums = contextlib.ExitStack()
+        self._sources: BinaryIO | None = None
         if self.has_checksums:
             self._sums = self._checksums.enter_context(_durable_file(root / CHECKSUMS))
         for folder in self.folders:
@@ -117,12 +149,61 @@ class DatasetWriter(ABC):
         self._sums.write(f"{hashing.sha256.hexdigest()}  {name}\n".encode())
 
     def image_name(self, sample: ExportSample) -> str:
-        """Name of the sample's image file."""
-        return f"{sample.key}.{self.plan.image_format}"
+        """Name of the sample's image file, with the folders that it is in."""
+        if self._stays(sample):
+            return sample.source
+        own = self._kept(sample)
+        suffix = own.suffix or own.kind if own is not None and not self.uniform else self.plan.image_format
+        return f"{sample.name}.{suffix}"
 
     def image(self, sample: ExportSample) -> bytes:
-        """The sample's image in the format that the dataset has."""
-        return encode_image(sample.image_png, self.plan.image_format)
+        """The sample's image: the user's own file where the dataset takes it, else in the dataset's format."""
+        own = self._kept(sample)
+        return own.data if own is not None else encode_image(sample.upright_png(), self.plan.image_format)
+
+    def write_image(self, folder: str, sample: ExportSample) -> str:
+        """Write the sample's image below a folder, or link to it, or leave it where it is; see :data:`Copy`.
+
+        Returns:
+            Its name, relative to the folder.
+        """
+        name, own = self.image_name(sample), self._kept(sample)
+        if not self._stays(sample):
+            if own is not None and self.plan.copy == "link":
+                self._link(f"{folder}/{name}", own)
+            else:
+                self.write(f"{folder}/{name}", self.image(sample))
+        return name
+
+    def note_source(self, sample: ExportSample) -> None:
+        """Say which of the user's pictures a sample was."""
+        if not sample.source or self.says_files:
+            return
+        if self._sources is None:
+            self._sources = self.stream(FILES)
+            self._sources.write(b"image,file,key\r\n")
+        line = io.StringIO(newline="")
+        csv.writer(line).writerow((self.image_name(sample), sample.source, sample.key))
+        self._sources.write(line.getvalue().encode())
+
+    def _kept(self, sample: ExportSample) -> Original | None:
+        """The user's own file, where it goes into the dataset as it is."""
+        own = sample.original
+        if own is None:
+            return None
+        one = self.uniform or self.plan.convert
+        return own if own.kind == self.plan.image_format or (not one and own.kind in self.keeps) else None
+
+    def _stays(self, sample: ExportSample) -> bool:
+        """Whether the sample's image is left where the user has it."""
+        return self.plan.copy == "none" and bool(sample.source)
+
+    def _link(self, name: str, own: Original) -> None:
+        place = self.root / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(own.path.absolute())
+        if self.has_checksums:
+            self._sums.write(f"{hashlib.sha256(own.data).hexdigest()}  {name}\n".encode())
 
     def write(self, name: str, data: bytes) -> None:
         """Write a new file of the dataset.
@@ -160,6 +241,7 @@ class HashingFile:
 
 @contextlib.contextmanager
 def _durable_file(path: Path) -> Iterator[BinaryIO]:
+    path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "x+b") as file:
         yield file
         file.flush()

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from dsfactory.core.classes import is_readable
 from dsfactory.stages import RunConfig
 
 _WIDTH = 110
@@ -15,6 +16,7 @@ _HEADER = """\
 # Settings of a dsfactory run: dsfactory run --config THIS_FILE
 # Flags win over this file, and this file wins over what an existing run was made with.
 # What you delete keeps its default. Values: null is none, true and false are yes and no.
+# It may also say what the command does: out: runs/mine, formats: [coco, voc], budget: 6h
 """
 
 
@@ -156,6 +158,9 @@ def reference_page() -> str:
         "`dsfactory init` writes a `run.yaml` with all of them, `--config run.yaml` takes it, "
         "`--set section.name=value` sets one, and `dsfactory config show RUN` prints what a run was made with. "
         "Flags win over the file, the file over the run's saved settings, those over the defaults.", "",
+        "Beside these settings, a `run.yaml` may say what its command does with them: `out: runs/mine`, "
+        "`formats: [coco, voc]` and `budget: 6h` stand for `--out`, `--format` and `--budget`. They are not kept with "
+        "the run.", "",
         "Settings marked ° change how fast or where the work is done, or how much of it, and no result.", "",
     ]  # fmt: skip
     for path, members in sections.items():
@@ -182,7 +187,8 @@ def _value_at(values: Mapping[str, Any], path: tuple[str, ...]) -> Any:
 def _line(setting: Setting, value: Any, indent: str) -> str:
     if setting.path == ("classes",):
         named = {item["name"]: item["synonyms"] for item in value}
-        value = named if any(named.values()) else [*named]
+        if not any(is_readable(item["name"]) and "only_label" in item for item in value):
+            value = named if any(named.values()) else [*named]
     text = _inline(value)
     return f"{indent}{setting.path[-1]}: {text}"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dsfactory import __version__
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.core.run import Run
 from dsfactory.errors import UserError
 from dsfactory.evaluate.config import EvaluateConfig
@@ -77,7 +77,7 @@ def evaluate_job(
     from dsfactory.evaluate.plot import draw_plot
     from dsfactory.evaluate.results import ARMS, Results
     from dsfactory.evaluate.training import Training, versions
-    from dsfactory.models.loading import choose_device
+    from dsfactory.models.devices import choose_device
 
     device = choose_device(config.device)
     target = out if out is not None else run_path / FOLDER

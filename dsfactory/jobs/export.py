@@ -8,12 +8,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from dsfactory.core.words import counted
+from dsfactory.dataset.exported import noting
+from dsfactory.dataset.own_files import OwnFiles
 from dsfactory.dataset.sample import ExportSample
 from dsfactory.errors import UserError
 from dsfactory.formats import find_format
 from dsfactory.formats.exporter import ExportSummary, export, is_there
-from dsfactory.formats.writer import ImageFormat
+from dsfactory.formats.writer import Copy, ImageFormat
 from dsfactory.jobs.counting import StagePlan
+from dsfactory.jobs.naming import standing_notes
 from dsfactory.jobs.plan import Plan
 from dsfactory.jobs.samples import RunSamples, samples_of
 from dsfactory.jobs.settings import run_config
@@ -46,6 +50,8 @@ def export_job(
     image_format: ImageFormat | None = None,
     rle: bool = False,
     without: Collection[str] = (),
+    keep_empty: bool = False,
+    copy: Copy = "copy",
 ) -> list[ExportSummary]:
     """Write a run's kept samples in one or more formats.
 
@@ -60,20 +66,25 @@ def export_job(
         image_format: ``"jpg"`` or ``"png"``; None for each format's own choice.
         rle: COCO segmentations as run lengths.
         without: names of stages that do not count; see :func:`dsfactory.jobs.samples.samples_of`.
+        keep_empty: images without any object too; see there.
+        copy: what becomes of the user's own pictures; see :data:`dsfactory.formats.writer.Copy`.
 
     Raises:
         UserError: not a run, not refined yet, nothing kept, an unknown format, or a target that is not ours.
     """
-    exports = plan_exports(run_path, formats, out, val_share, image_format, rle, without)
-    summaries = []
+    exports = plan_exports(run_path, formats, out, val_share, image_format, rle, without, keep_empty, copy)
+    summaries: list[ExportSummary] = []
     # The log belongs to the run; an export from a folder that may only be read works all the same.
     with run_log(run_path, "export") as ended:
         for name, target in exports.targets:
             refused = exports.found.kept.corrections.refused
             refused.clear()
             start = time.monotonic()
-            summary = exports.write(name, target, exports.found.samples(), redo)
-            summaries.append(replace(summary, refused_fixes=list(refused)))
+            own = OwnFiles(exports.found.files)
+            with noting(run_path, exports.found.fingerprint) as noted:
+                summary = exports.write(name, target, noted(exports.found.exported(own)), redo)
+            full = replace(summary, refused_fixes=list(refused), renamed=own.names.changed, gone=own.gone)
+            summaries.append(replace(full, notes=exports.notes if not summaries else ()))
             if summary.made:
                 images, seconds = sum(summary.images.values()), round(time.monotonic() - start, 3)
                 log_event("exported", format=name, samples=images, seconds=seconds)
@@ -89,11 +100,13 @@ class Exports:
         found: the run's samples.
         targets: format and folder of each export.
         settings: arguments of :func:`dsfactory.formats.exporter.export` that all of them share.
+        notes: what a person should know of what is exported.
     """
 
     found: RunSamples
     targets: list[tuple[str, Path]]
     settings: dict[str, Any]
+    notes: tuple[str, ...] = ()
 
     def write(self, format: str, target: Path, samples: Iterator[ExportSample], redo: bool) -> ExportSummary:
         """Write samples in one format.
@@ -112,6 +125,8 @@ def plan_exports(
     image_format: ImageFormat | None = None,
     rle: bool = False,
     without: Collection[str] = (),
+    keep_empty: bool = False,
+    copy: Copy = "copy",
 ) -> Exports:
     """Settle what :func:`export_job` writes with the same arguments. Writes nothing.
 
@@ -120,10 +135,12 @@ def plan_exports(
     """
     names = check_formats(formats)
     config = run_config(run_path)
-    found = samples_of(run_path, val_share, without)
+    found = samples_of(run_path, val_share, without, keep_empty)
+    if copy != "copy" and not found.given:
+        raise UserError(f"--copy {copy} is about your own pictures: the images of {run_path} were generated")
     folder = out if out is not None else run_path / "export"
     alone = out is not None and len(names) == 1
-    settings = {
+    settings: dict[str, Any] = {
         "classes": [item.name for item in config.classes],
         "fingerprint": found.fingerprint,
         "val_share": val_share,
@@ -131,8 +148,13 @@ def plan_exports(
         "image_format": image_format,
         "rle": rle,
         "drawn": not found.given,
+        "keep_empty": keep_empty,
+        "corrected": any(not fix.decision for fix in found.kept.corrections.entries.values()),
+        "copy": copy,
+        "remark": found.foreign(),
     }
-    return Exports(found, [(name, folder if alone else folder / name) for name in names], settings)
+    targets = [(name, folder if alone else folder / name) for name in names]
+    return Exports(found, targets, settings, (*standing_notes(config), *filter(None, [settings["remark"]])))
 
 
 def plan_export(
@@ -144,6 +166,8 @@ def plan_export(
     image_format: ImageFormat | None = None,
     rle: bool = False,
     without: Collection[str] = (),
+    keep_empty: bool = False,
+    copy: Copy = "copy",
 ) -> Plan:
     """What :func:`export_job` would do with the same arguments.
 
@@ -152,7 +176,7 @@ def plan_export(
     Raises:
         UserError: it would refuse.
     """
-    exports = plan_exports(run_path, formats, out, val_share, image_format, rle, without)
+    exports = plan_exports(run_path, formats, out, val_share, image_format, rle, without, keep_empty, copy)
     count = exports.found.count()
     if not count:
         raise UserError("there is no finished sample to export: see the reasons with 'dsfactory status'")
@@ -162,12 +186,12 @@ def plan_export(
             stages.append(StagePlan(name, count, 0, 0, True, 0.0))
         else:
             stages.append(_try_export(exports, name, count))
-    about = f"{count} images of {', '.join(exports.settings['classes'])}"
-    return Plan(run_path, exports.settings["model"], 0, None, None, stages, about)
+    about = f"{counted(count, 'image')} of {', '.join(exports.settings['classes'])}"
+    return Plan(run_path, exports.settings["model"], 0, None, None, stages, about, exports.notes)
 
 
 def _try_export(exports: Exports, name: str, count: int) -> StagePlan:
-    samples = list(islice(exports.found.samples(), PROBE))
+    samples = list(islice(exports.found.exported(OwnFiles(exports.found.files)), PROBE))
     with TemporaryDirectory(prefix="dsfactory-export-") as temporary:
         folder = Path(temporary) / name
         start = time.monotonic()

@@ -10,8 +10,9 @@ from dsfactory.core.chain import Step, check_step
 from dsfactory.core.run import CONFIG, Run, is_run
 from dsfactory.core.space import space_of
 from dsfactory.core.stage import Machines, Scope, Stage
-from dsfactory.errors import UserError
-from dsfactory.jobs.settings import RUNS, resolve_config, save_config
+from dsfactory.errors import StopSignal, UserError
+from dsfactory.jobs.naming import check_new, first_notes, standing_notes, with_understood
+from dsfactory.jobs.settings import RUNS, not_default, resolve_config, save_config
 from dsfactory.jobs.steps import Planned, appended, plan_steps, settled_step
 from dsfactory.jobs.summary import JobSummary
 from dsfactory.runner.executors import IN_PROCESS, Engine
@@ -21,7 +22,7 @@ from dsfactory.runner.progress import Progress, Reports
 from dsfactory.runner.summary import StageSummary
 from dsfactory.stages import STAGES, RunConfig
 from dsfactory.stages.generate.config import GenerateConfig
-from dsfactory.storage.disk import KEPT, disk_errors
+from dsfactory.storage.disk import KEPT, NOTHING_KEPT, disk_errors
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Request:
         config_file: a ``run.yaml``, or None.
         flags: nested settings from the command line; they win over the file.
         redo: make the stages again, even if they were made with other settings.
-        append: images per class to add to a run that is there; see :func:`dsfactory.jobs.steps.appended`.
+        defaults: forget what earlier commands set for these stages.
+        append: images per class to add to a run, or to begin it with; see :func:`dsfactory.jobs.steps.appended`.
         limits: when to stop before all is done.
         engine: who makes the shards.
         formats: exports that follow; only a plan reads them.
@@ -46,6 +48,7 @@ class Request:
     config_file: Path | None = None
     flags: Mapping[str, Any] = field(default_factory=dict)
     redo: bool = False
+    defaults: bool = False
     append: int | None = None
     limits: Limits = UNLIMITED
     engine: Engine = field(default_factory=lambda: IN_PROCESS)
@@ -62,6 +65,11 @@ class Request:
         """Whether the run may be made by this job: it begins with a source."""
         return bool(self.kinds[0].writes.roles) and not self.kinds[0].reads and not self.kinds[0].own_space
 
+    def settings_line(self, config: RunConfig) -> list[str]:
+        """What a person should know of settings that an earlier command may have made; nothing where there are none."""
+        found = not_default(config, self.stages)
+        return [f"settings  {', '.join(found)} (kept with the run; --defaults forgets them)"] if found else []
+
     def settle(self) -> tuple[Path, RunConfig]:
         """The run's folder, and its settings.
 
@@ -72,14 +80,24 @@ class Request:
             raise UserError(f"use --append or {'--redo' if self.redo else '--num'}, not both")
         if self.run is not None and not self.makes_run:
             Run.open(self.run)  # that it is not there is said before what its settings lack
-        config = resolve_config(self.run / CONFIG if self.run else None, self.config_file, self.flags)
+        config = self._resolved(self.run)
         out = self.run
         if out is None:
             out = RUNS / self.kinds[0].run_name(config)
-            config = resolve_config(out / CONFIG, self.config_file, self.flags)
+            config = self._resolved(out)
         if self.append is not None and not is_run(out):
-            raise UserError(f"{out} is not a run that could grow: begin it with --num instead of --append")
+            config = config.model_copy(update={"num": self.append})
         return out, config
+
+    def _resolved(self, out: Path | None) -> RunConfig:
+        forget = self.stages if self.defaults else ()
+        config = resolve_config(out / CONFIG if out is not None else None, self.config_file, self.flags, forget)
+        return with_understood(config, out) if self.makes_run else config
+
+    def notes(self, config: RunConfig, there: Run | None) -> list[str]:
+        """What is to be said of the classes' names before the work: some of it only when the run is begun."""
+        asked = resolve_config(None, self.config_file, self.flags).classes if there is None else ()
+        return [*(first_notes(asked, config) if there is None else ()), *standing_notes(config)]
 
 
 @dataclass(frozen=True)
@@ -104,6 +122,23 @@ def run_job(request: Request, progress: Progress) -> JobSummary:
         RunLocked: another process works on the run.
     """
     out, config = request.settle()
+    try:
+        return _run(request, out, config, progress)
+    except StopSignal as error:
+        error.kept = kept_of(out)
+        raise
+
+
+def kept_of(out: Path) -> str:
+    """What the user has of a run that a signal or a limit stopped."""
+    if not is_run(out):
+        return NOTHING_KEPT
+    run = Run.open(out)
+    made = (item.kind for item in STAGES.begun(run) if not item.kind.inline)
+    return KEPT if any(space_of(run, kind).has_finished(kind.folder) for kind in made) else NOTHING_KEPT
+
+
+def _run(request: Request, out: Path, config: RunConfig, progress: Progress) -> JobSummary:
     machines = EngineMachines(request.engine, progress)
     there = open_matching(request, out, config)
     planned = plan_steps(request.kinds, config, out, there, request.redo, machines)
@@ -118,13 +153,13 @@ def run_job(request: Request, progress: Progress) -> JobSummary:
             config = appended(run, config, request.append, planned[-1].stage.folder, progress.note)
         if there is not None:  # another process may have worked on it until the lock was ours
             planned = plan_steps(request.kinds, config, out, run, request.redo, machines)
-        for item in planned:
-            for line in item.notes:
-                progress.note(line)
+        for line in (*request.notes(config, there), *(line for item in planned for line in item.notes)):
+            progress.note(line)
         _make_room(run, config, planned, request.redo)
-        summary = JobSummary(out, config.of(GenerateConfig).model)
+        summary = JobSummary(out, config.of(GenerateConfig).model, lines=request.settings_line(config))
         _make(run, config, planned, request, progress, summary)
         summary.given = any(item.kind.given for item in STAGES.begun(run))
+        summary.kept = kept_of(out)
         ended |= summary.as_log()
         return summary
 
@@ -136,7 +171,12 @@ def open_matching(request: Request, out: Path, config: RunConfig) -> Run | None:
         UserError: it is not there and this job makes none, or it is one of other classes.
     """
     with disk_errors(out, KEPT):
-        return Run.open_matching(out, config.classes, config.seed) if request.makes_run else Run.open(out)
+        if not request.makes_run:
+            return Run.open(out)
+        run = Run.open_matching(out, config.classes, config.seed)
+        if run is None:
+            check_new(config.classes)
+        return run
 
 
 @contextmanager
@@ -258,4 +298,4 @@ def _conclude(
             summary.lines += said.lines
             summary.facts |= said.facts
             for line in said.notes:
-                progress.note(line)
+                progress.warn(line)

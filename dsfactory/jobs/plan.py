@@ -34,6 +34,7 @@ class Plan:
         notes: what else the user should know.
         beside: stages that are worked on at the same time.
         facts: what stages would conclude, as JSON values.
+        kept: what was made for the plan and stays in the run for the work itself.
     """
 
     run: Path
@@ -46,6 +47,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()
 
     def seconds(self) -> float | None:
         """How long all takes; None when there is nothing to do, or no pace was measured for a part of it."""
@@ -79,12 +81,13 @@ class Plan:
         if len(self.stages) > 1 and total:
             seconds = self.seconds()
             one = " of one worker" if any(stage.workers is None for stage in self.stages) else ""
-            time = f" and {_duration(seconds)}{one}" if seconds is not None else ""
+            time = f" and {duration(seconds)}{one}" if seconds is not None else ""
             lines.append(f"  {'in all':<{wide}} about {in_bytes(total)} of disk{time}")
         if total > (free := _free(self.run)):
             lines.append(f"  the disk has {in_bytes(free)} free: that is not enough")
         lines += [f"  {note}" for note in self.notes]
-        lines.append("nothing was written (--dry-run)")
+        kept = f" but {names_in_words(self.kept)}, which the work itself will use" if self.kept else ""
+        lines.append(f"nothing was written{kept} (--dry-run)")
         return lines
 
 
@@ -98,14 +101,14 @@ def plan_job(request: Request, progress: Progress) -> Plan:
     run = open_matching(request, out, config)
     kinds = request.kinds
     missing = next((item for kind in kinds if (item := kind.missing(config)) is not None), None)
-    notes: list[str] = []
+    notes = request.notes(config, run)
     planned: list[Planned] = []
     if missing is None:
         machines = EngineMachines(_unasked(request.engine, kinds[0].build(config, out)), progress)
         if run is not None and request.append is not None:
             config = appended(run, config, request.append, kinds[-1].folder, progress.note)
         planned = plan_steps(kinds, config, out, run, request.redo, machines)
-        notes = [line for item in planned for line in item.notes]
+        notes += [line for item in planned for line in item.notes]
     else:
         for kind in kinds:
             kind.build(config, out)  # refuses what does not need the model
@@ -114,7 +117,7 @@ def plan_job(request: Request, progress: Progress) -> Plan:
     stages = [counting.stage(kind, kind.name in beside) for kind in kinds]
     stages += [counting.export(name) for name in request.formats]
     width, height = (None, None) if any(kind.given for kind in kinds) else image_size(config.of(GenerateConfig))
-    lines, facts = _previews(planned, run, progress)
+    lines, facts, kept = _previews(planned, run, progress)
     return Plan(
         run=out,
         model=config.of(GenerateConfig).model,
@@ -123,9 +126,10 @@ def plan_job(request: Request, progress: Progress) -> Plan:
         height=height,
         stages=stages,
         about=_about(config, kinds, width, height),
-        notes=(*notes, *lines),
+        notes=(*notes, *request.settings_line(config), *lines),
         beside=beside,
         facts=facts,
+        kept=kept,
     )
 
 
@@ -167,16 +171,18 @@ def _beside(planned: Sequence[Planned], run: Run | None) -> tuple[str, ...]:
 
 def _previews(
     planned: Sequence[Planned], run: Run | None, progress: Progress
-) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """What stages would conclude, where what they read is there."""
+) -> tuple[tuple[str, ...], dict[str, Any], tuple[str, ...]]:
+    """What stages would conclude, where what they read is there; and what they keep of the work that this took."""
     lines: list[str] = []
+    kept: list[str] = []
     facts: dict[str, Any] = {}
     for item in planned:
         if item.certain and item.space is not None:
             said = item.stage.preview(item.space, Reports(progress))
             lines += [*said.lines, *said.notes]
             facts |= said.facts
-    return tuple(lines), facts
+            kept += filter(None, [said.kept])
+    return tuple(lines), facts, tuple(kept)
 
 
 def _free(path: Path) -> int:
@@ -190,10 +196,11 @@ def _time_words(stage: StagePlan) -> str:
     if stage.seconds is None:
         return "; time unknown, this run has measured none"
     crew = " of one worker" if stage.workers is None else f", {stage.workers} at once" if stage.workers > 1 else ""
-    return f"; about {_duration(stage.seconds)} at {stage.basis}{crew}"
+    return f"; about {duration(stage.seconds)} at {stage.basis}{crew}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """``"12 min"``."""
     minutes = seconds / 60
     return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 

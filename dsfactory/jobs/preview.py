@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dsfactory.core.numbering import Numbering
 from dsfactory.errors import UserError
 from dsfactory.jobs.job import Request
+from dsfactory.models.adapters import lora_triggers
 from dsfactory.stages.generate.config import GenerateConfig
 from dsfactory.stages.prompts.config import ATTRIBUTES, PromptsConfig
 from dsfactory.stages.prompts.encoder import ModelEncoder
@@ -47,7 +49,7 @@ def preview_prompts(out: Path | None, config_file: Path | None, flags: Mapping[s
     """
     out, config = Request(("prompts",), out, config_file, flags).settle()
     asked = config.of(PromptsConfig)
-    if asked.pool and (missing := PromptsStage.missing(config)) is not None:
+    if asked.most and (missing := PromptsStage.missing(config)) is not None:
         raise UserError(
             f"{missing.name} is not on this machine, and its text encoder ranks the captions: "
             "'generate' fetches it; --model pocket shows how another encoder ranks them"
@@ -55,10 +57,12 @@ def preview_prompts(out: Path | None, config_file: Path | None, flags: Mapping[s
 
     drawing = config.of(GenerateConfig)
     encoder = ModelEncoder(drawing.model, drawing.revision, drawing.device)
-    stage = PromptsStage(asked, config.classes, config.seed, encoder, None, config.counts)
+    stage = PromptsStage(
+        asked, config.classes, config.seed, encoder, None, config.counts, partial(lora_triggers, drawing.lora)
+    )
     stage.load()
     every = Numbering(tuple(item.name for item in config.classes), 0).grown(config.counts)
-    rows = [record.row for record in stage.records_of(every.samples(0, every.total, config.seed))]
+    rows = [record.row for record in stage.records_of([*every.samples(0, every.total, config.seed)])]
     sources: dict[str, Counter[str]] = {item.name: Counter() for item in config.classes}
     for row in rows:
         sources[row["class_name"]][row["source"].partition(":")[0].partition("#")[0]] += 1
@@ -68,5 +72,5 @@ def preview_prompts(out: Path | None, config_file: Path | None, flags: Mapping[s
         rows,
         {name: dict(counts.most_common()) for name, counts in sources.items()},
         {name: dict(counts.most_common()) for name, counts in wishes.items()},
-        supply(config.classes, asked) if asked.pool else [],
+        supply(config.classes, asked) if asked.most else [],
     )

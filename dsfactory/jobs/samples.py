@@ -1,7 +1,7 @@
 """The samples of a run that exports and evaluations take."""
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from dsfactory.core.registry import Begun
 from dsfactory.core.run import Run
 from dsfactory.core.space import Space
 from dsfactory.dataset.labels import finished_shards, images_and_labels
+from dsfactory.dataset.own_files import FOREIGN, OwnFiles
 from dsfactory.dataset.sample import ExportSample
 from dsfactory.dataset.samples import ComposedSamples, KeptSamples
 from dsfactory.errors import UserError
@@ -26,11 +27,13 @@ class RunSamples:
         kept: samples of the run's own space.
         composed: those of stages with a space of their own.
         given: the images are somebody's own.
+        files: these images' files, by sample key.
     """
 
     kept: KeptSamples
     composed: list[ComposedSamples]
     given: bool
+    files: Mapping[str, Path]
 
     @property
     def fingerprint(self) -> str:
@@ -41,16 +44,35 @@ class RunSamples:
         return found
 
     def samples(self) -> Iterator[ExportSample]:
-        """All samples, read from the disk."""
+        """All samples as the run has them, read from the disk."""
         parts = (item.samples(check_stop) for item in self.composed)
         return chain(self.kept.samples(check_stop), *parts)
+
+    def exported(self, own: OwnFiles) -> Iterator[ExportSample]:
+        """All samples as an export has them: with the names and the files of the user's own pictures.
+
+        Args:
+            own: of :attr:`files`, fresh; it notes what was renamed and what is gone.
+        """
+        yield from self.kept.samples(check_stop, own if self.given else None)
+        for item in self.composed:
+            for sample in item.samples(check_stop):
+                yield replace(sample, stem=own.names.of_key(sample.key))
+
+    def foreign(self) -> str:
+        """A sentence about pictures that were left out because the model draws nothing like them; empty for none."""
+        if not self.given:
+            return ""
+        run, folder = self.kept.run, self.kept.images.kind.folder
+        count = sum(row["reason"] == FOREIGN for spec in self.kept.specs for row in run.reader(folder, spec).rows)
+        return f"{count} pictures were left out as foreign: the model draws nothing like them." if count else ""
 
     def count(self) -> int:
         """How many samples there are, as far as their rows say: no image is read."""
         return self.kept.count() + sum(item.count() for item in self.composed)
 
 
-def samples_of(run_path: Path, val_share: float, without: Collection[str] = ()) -> RunSamples:
+def samples_of(run_path: Path, val_share: float, without: Collection[str] = (), keep_empty: bool = False) -> RunSamples:
     """The samples of a run as they are now.
 
     Args:
@@ -58,6 +80,7 @@ def samples_of(run_path: Path, val_share: float, without: Collection[str] = ()) 
         val_share: share of the samples that goes to validation.
         without: names of stages that do not count: judges and labelers give way to the one before, and what a
             composer made is left out.
+        keep_empty: take images without any object too; see :class:`dsfactory.dataset.samples.KeptSamples`.
 
     Raises:
         UserError: not a run, nothing labelled, a stage was made again since the next one was, or an unknown name.
@@ -74,7 +97,9 @@ def samples_of(run_path: Path, val_share: float, without: Collection[str] = ()) 
         if item.kind.own_space and item.kind.name not in without
         and (found := _composed(run, item, val_share)) is not None
     ]  # fmt: skip
-    return RunSamples(KeptSamples.of(run, images, labels), composed, any(item.kind.given for item in begun))
+    given = any(item.kind.given for item in begun)
+    files = images.kind.build(run_config(run.path), run.path).files() if given else {}
+    return RunSamples(KeptSamples.of(run, images, labels, keep_empty), composed, given, files)
 
 
 def _composed(run: Run, item: Begun, val_share: float) -> ComposedSamples | None:

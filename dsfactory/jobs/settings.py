@@ -1,14 +1,18 @@
 """The settings of a run: from files, flags and what it was made with; and where they are kept."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import BeforeValidator
+from pydantic.fields import FieldInfo
 
-from dsfactory.core.config import parse_section, read_yaml
+from dsfactory.core.flags import flag_of
+from dsfactory.core.reading import read_yaml
 from dsfactory.core.run import CONFIG, Run
+from dsfactory.core.section import Section, is_saved, parse_section
 from dsfactory.errors import UserError
 from dsfactory.stages import RunConfig
 from dsfactory.storage.atomic import write_atomic
@@ -20,22 +24,100 @@ _WHOLE = {"classes", "mix"}
 """Mappings that a later source replaces as a whole."""
 
 
-def resolve_config(saved: Path | None, file: Path | None, flags: Mapping[str, Any]) -> RunConfig:
+def _names(value: Any) -> Any:
+    """``"coco,voc"`` as a list."""
+    return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+
+
+class RunFile(RunConfig):
+    """A ``run.yaml``: the settings of a run, and what its command does with them. The latter is not kept with the run.
+
+    Attributes:
+        out: the run's folder, as ``--out`` takes it.
+        formats: what is exported, as ``--format`` takes it or as a list.
+        budget: the time after which the command stops, as ``--budget`` takes it.
+    """
+
+    out: str | None = None
+    formats: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
+    budget: str | None = None
+
+
+OF_COMMAND = tuple(name for name in RunFile.model_fields if name not in RunConfig.model_fields)
+
+
+def read_run_file(file: Path | None) -> RunFile:
+    """What ``--config`` names; the defaults without one.
+
+    Raises:
+        UserError: it cannot be read, or the first mistake in it.
+    """
+    return parse_section(RunFile, {"classes": ["any"], **(read_yaml(file) if file is not None else {})}, str(file))
+
+
+def resolve_config(
+    saved: Path | None, file: Path | None, flags: Mapping[str, Any], forget: Collection[str] = ()
+) -> RunConfig:
     """Merge defaults, the run's saved config, a config file and flags; the later wins.
+
+    Relative names of files become absolute ones where they are there, so that the run works from any folder.
 
     Args:
         saved: ``config.yaml`` of an existing run, or None.
         file: what ``--config`` names, or None.
         flags: nested values from the command line.
+        forget: sections of the saved config that do not count.
 
     Raises:
         UserError: the first mistake, in one line with its source.
     """
     merged: dict[str, Any] = read_yaml(saved) if saved is not None and os.path.exists(saved) else {}
+    merged = {name: value for name, value in merged.items() if name not in forget}
     if file is not None:
-        merged = _merge(merged, read_yaml(file))
-        parse_section(RunConfig, {"classes": ["any"], **merged}, str(file))
-    return parse_section(RunConfig, _merge(merged, flags), "settings")
+        merged = _merge(merged, _anchored(read_yaml(file)))
+        parse_section(RunFile, {"classes": ["any"], **merged}, str(file))
+        merged = {name: value for name, value in merged.items() if name not in OF_COMMAND}
+    return parse_section(RunConfig, _merge(merged, _anchored(flags)), "settings")
+
+
+def _anchored(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings in which files that are there are named from the root."""
+    anchored = dict(values)
+    for name, given in values.items():
+        info = RunConfig.model_fields.get(name)
+        section = info.annotation if info is not None else None
+        if isinstance(section, type) and issubclass(section, Section) and isinstance(given, Mapping):
+            fields = section.model_fields
+            anchored[name] = {
+                key: os.path.abspath(value) if key in fields and _names_file(fields[key], value) else value
+                for key, value in given.items()
+            }
+    return anchored
+
+
+def _names_file(info: FieldInfo, value: Any) -> bool:
+    """Whether the value of a setting is the relative name of something on this disk."""
+    mark = flag_of(info)
+    is_path = info.annotation == Path | None or (mark is not None and (mark.file or mark.path))
+    if not is_path or not is_saved(info) or not isinstance(value, str | Path):
+        return False
+    return str(value) not in (mark.offers if mark is not None else ()) and os.path.exists(value)
+
+
+def not_default(config: RunConfig, names: Sequence[str]) -> list[str]:
+    """Settings of these sections that decide what is made and are not the default, as ``--set`` takes them."""
+    found = []
+    for name in filter(type(config).model_fields.__contains__, names):
+        section: Section = getattr(config, name)
+        now, plain = section.identity(), type(section)().identity()
+        found += [f"{name}.{key}={_in_words(value)}" for key, value in now.items()
+                  if key not in plain or value != plain[key]]  # fmt: skip
+    return found
+
+
+def _in_words(value: Any) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6).split("\n")[0]
+    return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def parse_setting(text: str) -> dict[str, Any]:

@@ -31,12 +31,14 @@ def status_of(run_path: Path) -> dict[str, Any]:
         stages.append({"stage": folder, "samples": summary.samples, "of": space.total,
                        "statuses": dict(summary.statuses), "reasons": dict(summary.reasons),
                        "damaged": summary.damaged})  # fmt: skip
+    corrections = Corrections.of(run_path)
     return {
         "run": str(run_path),
         "classes": [item.name for item in run.manifest.classes],
         "samples": run.total,
         "shards": len(run.manifest.shards),
         "stages": stages,
-        "fixes": len(Corrections.of(run_path).entries),
+        "corrections": len(corrections.entries),
+        "decisions": corrections.decisions,
         "exports": sorted(path.name for path in (run_path / "export").glob("*") if not path.name.startswith(".")),
     }

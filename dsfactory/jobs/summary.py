@@ -7,6 +7,7 @@ from typing import Any
 
 from dsfactory.runner.limits import Stop
 from dsfactory.runner.summary import StageSummary
+from dsfactory.storage.disk import KEPT
 
 
 @dataclass
@@ -18,6 +19,7 @@ class JobSummary:
         model: who made the images, or looked at them.
         stages: one summary per stage that was looked at, in order.
         given: the images are somebody's own.
+        kept: what the user has of a run that a limit stopped.
         lines: what stages have to say at their end.
         facts: the same as JSON values.
     """
@@ -26,6 +28,7 @@ class JobSummary:
     model: str = ""
     stages: list[StageSummary] = field(default_factory=list)
     given: bool = False
+    kept: str = KEPT
     lines: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
 

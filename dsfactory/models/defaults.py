@@ -15,6 +15,14 @@ ORIGIN = "dsfactory_model.json"
 
 _STEPS = re.compile(r"num_inference_steps\s*=\s*(\d{1,3})\b")
 _GUIDANCE = re.compile(r"guidance_scale\s*=\s*(\d{1,2}(?:\.\d+)?)\b")
+_USUAL = {
+    "zimage": Defaults(steps=8, guidance=0.0),
+    "qwen": Defaults(steps=50, guidance=4.0),
+    "pixart": Defaults(steps=20, guidance=4.5),
+    "sana": Defaults(steps=2, guidance=4.5),
+}
+"""Of families that are not drawn with as Stable Diffusion is."""
+
 _CACHED = re.compile(r"models--([\w.-]+?)--([\w.-]+)")
 
 
@@ -34,7 +42,7 @@ def repository_defaults(path: Path, layout: PipelineFolder, card: bool) -> Defau
     """Size, steps and guidance by a pipeline's own files; the scheduler is its own.
 
     Distilled models are told by their configuration. Of others, the example on the model's card names steps and
-    guidance; where there is none, they are those of Stable Diffusion.
+    guidance; where there is none, they are those of the family.
 
     Args:
         path: the pipeline's folder.
@@ -42,10 +50,13 @@ def repository_defaults(path: Path, layout: PipelineFolder, card: bool) -> Defau
         card: whether its ``README.md`` counts.
     """
     width, height = default_size(path)
-    usual = Defaults(width, height)
+    usual = replace(_USUAL.get(layout.family, Defaults()), width=width, height=height)
     if layout.family == "flux":
         guided = read_config(path / "transformer").get("guidance_embeds")
         return replace(usual, steps=28, guidance=3.5) if guided else replace(usual, steps=4, guidance=0.0)
+    if layout.family == "flux2":
+        distilled = _read(path / "model_index.json").get("is_distilled")
+        return replace(usual, steps=4, guidance=1.0) if distilled else replace(usual, steps=50, guidance=4.0)
     if layout.family == "sd" and read_config(path / "unet").get("time_cond_proj_dim"):
         return replace(usual, steps=4, guidance=8.5)  # a latent consistency model: guidance is a number that it reads
     scheduler = _read(path / "scheduler" / "scheduler_config.json")

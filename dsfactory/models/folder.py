@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dsfactory.errors import UserError
-from dsfactory.models.presets import FAMILIES
+from dsfactory.models.families import PIPELINES
 from dsfactory.models.weights import read_header
 
 _WEIGHTS = {
@@ -25,24 +25,6 @@ _WEIGHTS = {
 }
 """Parts with weights, and how diffusers and transformers name the files."""
 
-_PARTS = {
-    "sd": ("unet", "vae", "text_encoder", "tokenizer", "scheduler"),
-    "sdxl": ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler"),
-    "sd3": ("transformer", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler"),
-    "flux": ("transformer", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler"),
-}
-
-_OPTIONAL = {"sd3": ("text_encoder_3", "tokenizer_3")}
-"""Parts that a pipeline may come without: Stable Diffusion 3 draws without its T5 too."""
-
-_DENOISERS = {
-    "sd": ("unet", "UNet2DConditionModel"),
-    "sdxl": ("unet", "UNet2DConditionModel"),
-    "sd3": ("transformer", "SD3Transformer2DModel"),
-    "flux": ("transformer", "FluxTransformer2DModel"),
-}
-"""The part that draws, and the class that it has to be."""
-
 _VARIANTS = (("fp16", True), (None, True), ("fp16", False), ("bf16", False))
 """Kinds of weight files in order of preference, and whether all parts have to be of the kind.
 
@@ -50,6 +32,10 @@ float16 files are half the download and draw the same. Where no kind is complete
 from the plain ones, as diffusers does.
 """
 
+_SENTENCEPIECE = "spiece.model"
+"""T5's tokenizer in repositories that have no ``tokenizer.json``."""
+
+_OF_TOKENIZERS = (".json", ".txt", ".jinja")
 _LIBRARIES = ("diffusers", "transformers")
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 _SAMPLE = 4096
@@ -62,7 +48,7 @@ class PipelineFolder:
 
     Attributes:
         pipeline: diffusers class name.
-        family: ``"sd"``, ``"sdxl"``, ``"sd3"`` or ``"flux"``.
+        family: a name of :data:`dsfactory.models.families.FAMILIES`.
         variant: the weight files to read where a part has them: ``"fp16"``, ``"bf16"``, or None for the plain ones.
         files: what has to be there to load it, relative to the folder.
         missing: those that are not.
@@ -95,23 +81,20 @@ def read_layout(model_index: dict[str, Any], names: Iterable[str], shown: str) -
     """
     there = set(names)
     pipeline = str(model_index.get("_class_name"))
-    if pipeline not in FAMILIES:
-        raise UserError(f"model {shown} is a {pipeline}, which is not supported: use {' or '.join(FAMILIES)}")
-    family = FAMILIES[pipeline]
-    for part in _PARTS[family]:
+    if pipeline not in PIPELINES:
+        raise UserError(f"model {shown} is a {pipeline}, which is not supported: use {' or '.join(PIPELINES)}")
+    family = PIPELINES[pipeline]
+    for part in family.parts:
         library, kind = (model_index.get(part) or (None, None))[:2]
         if library is None:
             raise UserError(f"model {shown} has no {part}: it is not a complete {pipeline}")
         if library not in _LIBRARIES:
             raise UserError(f"model {shown} needs code of its own for its {part} ({library}), which is never run")
-        if part == _DENOISERS[family][0] and kind != _DENOISERS[family][1]:
+        if part == family.denoiser_part and kind != family.denoiser:
             name = "UNet" if part == "unet" else part
-            raise UserError(
-                f"model {shown} has a {kind} as {name}, which is not supported: use a {_DENOISERS[family][1]}"
-            )
-    optional = [part for part in _OPTIONAL.get(family, ()) if (model_index.get(part) or [None])[0] is not None]
-    parts = (*_PARTS[family], *optional)
-    candidates = [_layout(pipeline, family, parts, there, variant, pure) for variant, pure in _VARIANTS]
+            raise UserError(f"model {shown} has a {kind} as {name}, which is not supported: use a {family.denoiser}")
+    parts = (*family.parts, *(part for part in family.optional if (model_index.get(part) or [None])[0] is not None))
+    candidates = [_layout(pipeline, family.name, parts, there, variant, pure) for variant, pure in _VARIANTS]
     return min(
         candidates, key=lambda layout: (len(layout.missing), bool(layout.missing) and layout.variant is not None)
     )
@@ -220,7 +203,9 @@ def _layout(
         elif part.startswith("tokenizer"):
             pieces = {f"{part}/vocab.json", f"{part}/merges.txt"}
             needed = sorted(pieces if pieces & there else {f"{part}/tokenizer.json"})
-            extra = {name for name in there if name.startswith(f"{part}/") and name.endswith((".json", ".txt"))}
+            if not set(needed) <= there and f"{part}/{_SENTENCEPIECE}" in there:
+                needed = [f"{part}/{_SENTENCEPIECE}"]
+            extra = {name for name in there if name.startswith(f"{part}/") and name.endswith(_OF_TOKENIZERS)}
             needed += sorted(extra.difference(needed))
         else:
             weights = _weight_files(part, there, variant)

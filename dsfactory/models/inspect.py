@@ -1,6 +1,5 @@
 """What is known of a model without loading it: the lines of ``dsfactory models list`` and ``models check``."""
 
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,8 @@ from dsfactory.models.defaults import origin
 from dsfactory.models.folder import PipelineFolder, default_size, read_folder
 from dsfactory.models.known import known_model
 from dsfactory.models.locate import cached_snapshot, find_model, locate_model, resolve_name
+from dsfactory.models.memory import OFFLOADS, Offload, gpu_gb, network_billions
 from dsfactory.models.presets import PRESETS
-from dsfactory.models.weights import parameters
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class ModelReport:
     Attributes:
         name: as it was asked for.
         source: ``"comes with dsfactory"``, the hub id, or the folder.
-        family: ``"sd"``, ``"sdxl"``, ``"sd3"`` or ``"flux"``; None for a hub model that was never fetched.
+        family: a name of :data:`dsfactory.models.families.FAMILIES`; None for a hub model that was never fetched.
         draws: what its pictures look like; None for models without a preset.
         licence: name of the weights' licence; None when it is not known here (the model's page says it).
         licence_url: where to read it.
@@ -33,6 +32,7 @@ class ModelReport:
         commit: the hub commit on this machine.
         gated: whether its terms have to be agreed to on its page first; None when that is not known here.
         gpu_gb: GPU memory for one image of its default size, in GB, reckoned; None when nothing is known.
+        offloaded_gb: the same with ``generate.offload``, by its values.
         damaged: the line about a file that cannot be read.
     """
 
@@ -50,7 +50,14 @@ class ModelReport:
     commit: str | None
     gated: bool | None
     gpu_gb: int | None
+    offloaded_gb: dict[Offload, int]
     damaged: str | None
+
+    def fits(self, there_gb: float) -> str:
+        """What a GPU's free memory is enough for, in words."""
+        ways = {"none": self.gpu_gb, **self.offloaded_gb}
+        fitting = next((way for way, gb in ways.items() if gb is not None and gb <= there_gb), None)
+        return f"{there_gb:.0f} GB are free: " + (f"generate.offload={fitting} fits" if fitting else "too few")
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"path": str(self.path) if self.path else None}
@@ -88,16 +95,18 @@ def check_model(name: str, revision: str | None = None) -> ModelReport:
     )
     known = known_model(hub_id) if hub_id else None
     size = preset.size_mb or None if preset else None
-    gpu_gb, damaged = preset.gpu_gb if preset else None, None
+    billions, damaged = preset.billions if preset else None, None
     ready = path is not None and layout is not None and not layout.missing
     if path is not None and layout is not None and ready:
         size = round(sum((path / file).stat().st_size for file in layout.files) / 1e6)
         try:
-            reckoned = _gpu_gb(path, layout)
+            billions = network_billions(path, layout.files)
         except UserError as error:
             ready, damaged = False, str(error)
-        else:
-            gpu_gb = gpu_gb or reckoned
+    width, height = preset.defaults.width if preset else None, preset.defaults.height if preset else None
+    if path is not None and ready and width is None:
+        width, height = default_size(path)
+    memory = {way: gpu_gb(billions, width, height, way) for way in OFFLOADS} if billions and width and height else {}
     return ModelReport(
         name=name,
         source=place,
@@ -112,20 +121,10 @@ def check_model(name: str, revision: str | None = None) -> ModelReport:
         size_mb=size,
         commit=path.name if path is not None and source.hub_id is not None and source.file is None else None,
         gated=known.gated if known else False if source.folder is not None else None,
-        gpu_gb=gpu_gb,
+        gpu_gb=memory.get("none"),
+        offloaded_gb={way: memory[way] for way in OFFLOADS[1:] if way in memory},
         damaged=damaged,
     )
-
-
-def _gpu_gb(path: Path, layout: PipelineFolder) -> int:
-    """GPU memory for one image, in GB: weights in 16 bit, 4 KB per pixel while it is decoded, and CUDA's own half GB.
-
-    Raises:
-        UserError: a file is damaged.
-    """
-    weights = 2 * sum(parameters(path / name) for name in layout.files if name.endswith(".safetensors"))
-    width, height = default_size(path)
-    return math.ceil((weights + 4200 * width * height) / 1e9 + 0.5)
 
 
 def model_identity(name: str, revision: str | None = None, allow_download: bool = True) -> dict[str, Any]:

@@ -26,7 +26,7 @@ _SDXL = PRESETS["sdxl"].defaults
 _RAIL, _RAIL2 = PRESETS["sd15"].licence, PRESETS["sd21"].licence
 _STABILITY = PRESETS["sd35"].licence
 _FLAWS = _SD15.negative_prompt
-_FLUX_DEV = "FLUX.1 [dev] Non-Commercial License"
+_FLUX_DEV = PRESETS["flux-dev"].licence
 
 KNOWN: dict[str, Known] = {
     # Stable Diffusion 1
@@ -61,10 +61,13 @@ KNOWN: dict[str, Known] = {
     "segmind/SSD-1B": Known(Defaults(1024, 1024, 25, 9.0, None, _FLAWS), "Apache-2.0"),
     # Stable Diffusion 3 and FLUX
     "stabilityai/stable-diffusion-3-medium-diffusers": Known(Defaults(1024, 1024, 28, 7.0), _STABILITY, gated=True),
-    "stabilityai/stable-diffusion-3.5-large": Known(Defaults(1024, 1024, 28, 3.5), _STABILITY, gated=True),
-    "stabilityai/stable-diffusion-3.5-large-turbo": Known(Defaults(1024, 1024, 4, 0.0), _STABILITY, gated=True),
-    "black-forest-labs/FLUX.1-dev": Known(Defaults(1024, 1024, 28, 3.5), _FLUX_DEV, gated=True),
     "black-forest-labs/FLUX.1-Krea-dev": Known(Defaults(1024, 1024, 28, 4.5), _FLUX_DEV, gated=True),
+    "black-forest-labs/FLUX.2-klein-9B": Known(Defaults(1024, 1024, 4, 1.0), "FLUX Non-Commercial License", gated=True),
+    # Others
+    "Tongyi-MAI/Z-Image": Known(Defaults(1024, 1024, 50, 4.0), "Apache-2.0"),
+    "Efficient-Large-Model/Sana_Sprint_0.6B_1024px_diffusers": Known(
+        PRESETS["sana-sprint"].defaults, PRESETS["sana-sprint"].licence
+    ),
 }
 """By hub id; the hub compares ids without regard to case."""
 

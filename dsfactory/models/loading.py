@@ -1,26 +1,32 @@
 """Loading models: safetensors only, no code from the hub, no safety checker."""
 
-import atexit
 import gc
-import os
+import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from importlib.util import find_spec
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from dsfactory.errors import UserError
+from dsfactory.models.adapters import Adapter
+from dsfactory.models.devices import GPUS, choose_device, choose_dtype, free_gb
+from dsfactory.models.families import DRAWN_AS, FAMILIES
 from dsfactory.models.locate import Model, locate_model
-from dsfactory.models.presets import DRAWN_AS
+from dsfactory.models.lora import merge
+from dsfactory.models.memory import Offload, choose_offload, network_billions
+from dsfactory.models.textual_inversion import teach
+from dsfactory.models.vae import load_vae, locate_vae
 from dsfactory.models.weights import require_whole
 
 Pipeline: TypeAlias = Any
-"""A pipeline of a class in :data:`dsfactory.models.presets.FAMILIES`; diffusers does not type their parts."""
+"""A pipeline of a class in :data:`dsfactory.models.families.PIPELINES`; diffusers does not type their parts."""
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+OffloadChoice: TypeAlias = Literal["none", "model", "sequential", "auto"]
 
 SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
     "dpm++": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++", "use_karras_sigmas": True}),
@@ -28,55 +34,13 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
     "euler": ("EulerDiscreteScheduler", {}),
     "euler-ancestral": ("EulerAncestralDiscreteScheduler", {}),
     "pndm": ("PNDMScheduler", {}),
+    "unipc": ("UniPCMultistepScheduler", {}),
     "lcm": ("LCMScheduler", {}),
 }
 """Sampling methods by short name: diffusers class, and what it is set to beyond the model's own configuration."""
 
-FLOW_FAMILIES = ("sd3", "flux")
-"""Families trained with flow matching, which none of the other sampling methods can follow."""
-
 _TEXT_BATCH = 64
-
-# PyTorch asks Linux for pages of 2 MB for large tensors: on a CPU a good part of decoding is page faults otherwise.
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-
-# Else Python looks through all that these libraries hold before it ends, for more than a second.
-atexit.register(gc.freeze)
-
-
-def choose_device(device: str) -> torch.device:
-    """``"auto"`` is CUDA where there is one, else the CPU; anything else is taken by its name.
-
-    Raises:
-        UserError: no such device here.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device {device} cannot be used on this machine: try --device auto or cpu") from error
-    return chosen
-
-
-def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    """A number format by name; ``"auto"`` is float32 on a CPU, bfloat16 on a GPU that has it, else float16."""
-    if dtype != "auto":
-        return DTYPES[dtype]
-    if device.type != "cuda":
-        return torch.float32
-    return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
-
-
-def auto_dtype(device: str) -> str:
-    """The number format that ``auto`` stands for on a device of this machine, by its name in :data:`DTYPES`.
-
-    Raises:
-        UserError: no such device here.
-    """
-    chosen = choose_dtype("auto", choose_device(device))
-    return next(name for name, kind in DTYPES.items() if kind == chosen)
+_LONGEST_CAPTION = 128
 
 
 def load_pipeline(
@@ -86,16 +50,24 @@ def load_pipeline(
     revision: str | None = None,
     scheduler: str | None = None,
     allow_download: bool = True,
+    offload: OffloadChoice = "none",
+    vae: str | None = None,
+    loras: Sequence[Adapter] = (),
+    embeddings: Sequence[Adapter] = (),
 ) -> Pipeline:
     """Load a text-to-image pipeline onto a device, ready to draw.
 
     Args:
         name: preset, hub id, folder, or a model already located.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` …
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``, ``"xpu"`` …
         dtype: ``"auto"``, ``"fp32"``, ``"bf16"`` or ``"fp16"``; see :func:`choose_dtype`.
         revision: branch, tag or commit of a hub model.
         scheduler: a name of :data:`SCHEDULERS`; None for the preset's or the model's own.
         allow_download: whether a hub model that is not on disk may be fetched.
+        offload: which networks wait in the machine's memory until they are needed; ``"auto"`` for what fits.
+        vae: folder or hub id of an autoencoder that takes the place of the model's own.
+        loras: merged into its weights; see :mod:`dsfactory.models.lora`.
+        embeddings: new words for its text encoders; see :mod:`dsfactory.models.textual_inversion`.
 
     Returns:
         A pipeline of a supported class in evaluation mode.
@@ -110,18 +82,20 @@ def load_pipeline(
     model = name if isinstance(name, Model) else locate_model(name, revision, allow_download)
     place = choose_device(device)
     family = model.layout.family
-    if scheduler is not None and family in FLOW_FAMILIES:
+    if scheduler is not None and FAMILIES[family].own_scheduler:
         raise UserError(
-            f"generate.scheduler={scheduler} does not suit {model.name}, which has a flow-matching one: leave it out"
+            f"generate.scheduler={scheduler} does not suit {model.name}, which has one of its own kind: leave it out"
         )
-    own: dict[str, Any] = {}
+    if any(name.endswith("/spiece.model") for name in model.layout.files) and not find_spec("sentencepiece"):
+        raise UserError(f"model {model.name} has its tokenizer as spiece.model: pip install sentencepiece protobuf")
+    own: dict[str, Any] = {"image_encoder": None} if family in ("sd", "sdxl", "sd3", "flux") else {}
     if family == "sd":
-        own = {"safety_checker": None, "requires_safety_checker": False, "feature_extractor": None}
+        own |= {"safety_checker": None, "requires_safety_checker": False, "feature_extractor": None}
     elif family == "sdxl":
         # A watermark would depend on whether an optional package happens to be installed.
-        own = {"add_watermarker": False}
+        own |= {"add_watermarker": False}
     elif family == "sd3":
-        own = {"feature_extractor": None}
+        own |= {"feature_extractor": None}
         if "text_encoder_3/config.json" not in model.layout.files:
             own |= {"text_encoder_3": None, "tokenizer_3": None}
     with quiet(), _readable(model), _no_collection():
@@ -132,16 +106,37 @@ def load_pipeline(
             variant=model.layout.variant,
             use_safetensors=True,
             local_files_only=True,
-            image_encoder=None,
             **own,
         )
+    with quiet():
+        merge(pipeline, model, loras)
+        teach(pipeline, model, embeddings)
     method = scheduler or model.defaults.scheduler
     if method is not None:
         kind, settings = SCHEDULERS[method]
         pipeline.scheduler = getattr(diffusers, kind).from_config(pipeline.scheduler.config, **settings)
-    _place(pipeline, place, model)
+    if vae is not None:
+        with quiet():
+            pipeline.register_modules(vae=load_vae(locate_vae(vae), pipeline.vae))
+    if offload == "auto":
+        there, (width, height) = free_gb(place), (model.defaults.width or 0, model.defaults.height or 0)
+        billions = network_billions(model.path, model.layout.files)
+        weight_bytes = pipeline.vae.dtype.itemsize
+        offload = "none" if there is None else choose_offload(billions, width, height, there, weight_bytes)
+    if offload == "none" or place.type not in GPUS:
+        _place(pipeline, place, model)
+    else:
+        offload_to(pipeline, place, offload)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def offload_to(pipeline: Pipeline, place: torch.device, offload: Offload) -> None:
+    """Let a pipeline's networks, or their layers, take turns on a device; diffusers' own."""
+    if offload == "model":
+        pipeline.enable_model_cpu_offload(device=place)
+    else:
+        pipeline.enable_sequential_cpu_offload(device=place)
 
 
 def use_xformers(pipeline: Pipeline) -> None:
@@ -196,7 +191,7 @@ def compile_blocks(pipeline: Pipeline, backend: str = "inductor") -> None:
 def load_text_embedder(
     name: str | Model, revision: str | None = None, device: str = "auto", allow_download: bool = True
 ) -> Callable[[Sequence[str]], NDArray[np.float32]]:
-    """Load a model's own CLIP text encoder as a sentence embedder, without the rest of the model.
+    """Load a model's own text encoder as a sentence embedder, without the rest of the model: its CLIP where it has one.
 
     Args:
         name: preset, hub id, folder, or a model already located.
@@ -206,22 +201,26 @@ def load_text_embedder(
 
     Returns:
         A function from texts to their pooled embeddings: float32 of shape ``(texts, features)`` and unit norm. What
-        lies beyond the encoder's 77 tokens is not read.
+        lies beyond CLIP's 77 tokens is not read. Of T5, Gemma and Qwen it is the mean over the last layer's tokens.
 
     Raises:
         UserError: as :func:`load_pipeline`.
     """
     with _no_collection():
-        from transformers import CLIPTextModel, CLIPTokenizer
+        import transformers
 
     model = name if isinstance(name, Model) else locate_model(name, revision, allow_download)
     place = choose_device(device)
+    index = json.loads((model.path / "model_index.json").read_text(encoding="utf-8"))
+    clip = index["text_encoder"][1].startswith("CLIP")
     with quiet(), _readable(model):
-        tokenizer = CLIPTokenizer.from_pretrained(str(model.path / "tokenizer"), local_files_only=True)
-        encoder: Any = CLIPTextModel.from_pretrained(
+        kinds = ("CLIPTokenizer", "CLIPTextModel") if clip else (index["tokenizer"][1], index["text_encoder"][1])
+        tokenizer_class, encoder_class = (getattr(transformers, kind) for kind in kinds)
+        tokenizer = tokenizer_class.from_pretrained(str(model.path / "tokenizer"), local_files_only=True)
+        encoder: Any = encoder_class.from_pretrained(
             str(model.path / "text_encoder"),
             variant=model.layout.variant_of("text_encoder"),
-            dtype=torch.float32,
+            dtype=torch.float32 if clip else torch.bfloat16,
             use_safetensors=True,
             local_files_only=True,
         )
@@ -229,16 +228,23 @@ def load_text_embedder(
 
     @torch.no_grad()
     def embed(texts: Sequence[str]) -> NDArray[np.float32]:
-        parts = [np.zeros((0, encoder.config.hidden_size), dtype=np.float32)]
+        parts = [np.zeros((0, encoder.config.get_text_config().hidden_size), dtype=np.float32)]
         for start in range(0, len(texts), _TEXT_BATCH):
             tokens = tokenizer(
                 list(texts[start : start + _TEXT_BATCH]),
-                padding="max_length",
-                max_length=tokenizer.model_max_length,
+                padding=True,  # to the longest of them: nothing after its end enters the embedding of a text
+                max_length=tokenizer.model_max_length if clip else _LONGEST_CAPTION,
                 truncation=True,
                 return_tensors="pt",
-            )
-            pooled = encoder(tokens.input_ids.to(place)).pooler_output
+            ).to(place)
+            if clip:
+                pooled = encoder(tokens.input_ids).pooler_output
+            else:
+                found = encoder(
+                    input_ids=tokens.input_ids, attention_mask=tokens.attention_mask, output_hidden_states=True
+                ).hidden_states[-1]
+                kept = tokens.attention_mask[..., None]
+                pooled = (found.float() * kept).sum(1) / kept.sum(1)
             parts.append(torch.nn.functional.normalize(pooled, dim=-1).cpu().numpy())
         return np.concatenate(parts)
 
@@ -266,7 +272,7 @@ def _readable(model: Model) -> Iterator[None]:
 
     try:
         yield
-    except (OSError, ValueError, LookupError, RuntimeError, SafetensorError) as error:
+    except (ImportError, OSError, ValueError, LookupError, RuntimeError, SafetensorError) as error:
         require_whole(model.path, model.layout.files)
         first = str(error).strip().split("\n")[0][:200]
         raise UserError(f"model {model.name} in {model.path} cannot be loaded: {first}") from error

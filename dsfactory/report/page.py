@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 from markupsafe import Markup
 
 from dsfactory import __version__
+from dsfactory.core.png import decode_index_png
+from dsfactory.core.sample import IMAGE, MASK
+from dsfactory.dataset.corrections import digest
 from dsfactory.report.composed import read_sections
 from dsfactory.report.evaluation import read_measured
-from dsfactory.report.facts import about, class_table, describe_choice, notices
+from dsfactory.report.facts import about, class_table, describe_choice, notices, score_meanings
 from dsfactory.report.pictures import COLOURS, Picture, draw_picture
 from dsfactory.report.plots import draw_plots
 from dsfactory.report.sample import STATES, Sample
@@ -26,8 +30,12 @@ MARK = "made by dsfactory report"
 """Stands near the top of every page, so that no other file is ever overwritten."""
 
 LAYERS = ("image", "evidence", "mask", "void")
+"""What a reader switches on and off; the outline of a mask goes with it."""
 SHORTCUTS = (
     ("1234", "image, evidence, mask, void on or off"),
+    ("+-", "masks more or less opaque"),
+    ("k", "keep the sample, or take that back"),
+    ("r", "reject the sample, or take that back"),
     ("←→↑↓", "from picture to picture"),
     (("Enter",), "open a picture"),
     (("Esc",), "close"),
@@ -64,6 +72,8 @@ def build_page(source: Source, max_samples: int, progress: Progress) -> tuple[st
     samples = list(_gallery(source, chosen, progress))
     measured = read_measured(source.run.path)
     sections = read_sections(source)
+    shown = dict.fromkeys(name for sample in samples for name in (*sample["perClass"], *sample["scores"]))
+    meanings = score_meanings(source, shown)
     context = {
         **about(source, statistics, measured),
         "mark": MARK,
@@ -81,6 +91,7 @@ def build_page(source: Source, max_samples: int, progress: Progress) -> tuple[st
         "measured": measured,
         "sections": [section for section in sections if section.total],
         "plots": draw_plots(statistics),
+        "meanings": meanings,
         "data": {
             "classes": [
                 {"name": name, "colour": f"rgb{COLOURS[index % len(COLOURS)]}"}
@@ -88,6 +99,7 @@ def build_page(source: Source, max_samples: int, progress: Progress) -> tuple[st
             ],
             "states": STATES,
             "scores": _score_ranges(samples),
+            "meanings": dict(meanings),
             "samples": samples,
             "sections": {
                 section.name: [
@@ -128,7 +140,7 @@ def _source_hash(text: str) -> str:
 
 def _gallery(source: Source, chosen: Chosen, progress: Progress) -> Iterator[dict[str, Any]]:
     """The chosen samples as JSON values, in order."""
-    progress.begin("report", len(chosen), 0)
+    progress.begin("report", len(chosen), 0, "images")
     names = {item.name: index for index, item in enumerate(source.run.manifest.classes)}
     with ThreadPoolExecutor(THREADS) as pool:
         for spec, keys in chosen.keys.items():
@@ -137,7 +149,23 @@ def _gallery(source: Source, chosen: Chosen, progress: Progress) -> Iterator[dic
             for key, picture in zip(keys, pool.map(draw_picture, [files[key] for key in keys]), strict=True):
                 progress.advance()
                 if key in rows:
-                    yield {**_as_json(rows[key], names, picture), "corrected": key in source.corrected}
+                    yield _as_json(rows[key], names, picture) | _by_hand(source, key, files[key], len(names))
+
+
+def _by_hand(source: Source, key: str, files: dict[str, bytes], classes: int) -> dict[str, Any]:
+    """What a decision about a sample names, and what changes for one that a person has seen to."""
+    found: dict[str, Any] = {"image": digest(files[IMAGE]) if IMAGE in files else "", "byHand": ""}
+    if said := source.by_hand.get(key):
+        entry = source.corrections.entries[key]
+        gone = entry.decision == "reject" or not entry.mask_sha256
+        labels = [] if gone else [int(label) - 1 for label in np.unique(decode_index_png(files[MASK]))]
+        found |= {
+            "byHand": said,
+            "state": "rejected" if gone else "kept",
+            "why": said if gone else "",
+            "labels": [label for label in labels if 0 <= label < classes],
+        }
+    return found
 
 
 def _as_json(sample: Sample, names: dict[str, int], picture: Picture | None) -> dict[str, Any]:
@@ -151,8 +179,11 @@ def _as_json(sample: Sample, names: dict[str, int], picture: Picture | None) -> 
         "key": sample.key,
         "number": sample.number,
         "classes": [names[name] for name in sample.classes],
+        "labels": [names[name] for name in sample.labelled],
+        "present": list(sample.present),
         "state": sample.state,
         "why": sample.why,
+        "details": sample.details,
         "prompt": sample.prompt,
         "source": sample.source,
         "wishes": " · ".join(value for value in (sample.style, sample.scene, sample.weather) if value),
@@ -165,7 +196,7 @@ def _as_json(sample: Sample, names: dict[str, int], picture: Picture | None) -> 
 
 
 def _layers(picture: Picture) -> dict[str, str]:
-    layers = ((name, getattr(picture, name)) for name in LAYERS)
+    layers = ((name, getattr(picture, name)) for name in (*LAYERS, "edge"))
     return {name: base64.b64encode(data).decode() for name, data in layers if data is not None}
 
 

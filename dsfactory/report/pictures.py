@@ -1,4 +1,4 @@
-"""The layers of a gallery picture: image, evidence, mask and void, as small WebP files of one size."""
+"""The layers of a gallery picture: image, evidence, mask, its outline and void, as small WebP files of one size."""
 
 import io
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ COLOURS = (
 )  # fmt: skip
 """Colours of the classes, in label order and from the start again after the last."""
 
-FILL, EDGE = 110, 255
-"""Opacity of a mask's inside and of its outline, of 255."""
+TONES = (255, 255, 255), (16, 16, 24)
+"""Outer and inner line of an outline: one of them shows on any colour."""
 
 Size = tuple[int, int]
 """Width and height in pixels."""
@@ -43,7 +43,8 @@ class Picture:
         size: of the image; the other layers have the same shape.
         image: the RGB image.
         evidence: attention as a heat map, opaque.
-        mask: the classes in :data:`COLOURS` with outlines, else transparent.
+        mask: the classes in :data:`COLOURS`, opaque, else transparent; the page says how much shows through.
+        edge: the outlines of the objects in :data:`TONES`, else transparent.
         void: void pixels hatched, else transparent; None also where there is none.
     """
 
@@ -51,6 +52,7 @@ class Picture:
     image: bytes | None = None
     evidence: bytes | None = None
     mask: bytes | None = None
+    edge: bytes | None = None
     void: bytes | None = None
 
 
@@ -68,39 +70,43 @@ def draw_picture(files: dict[str, bytes]) -> Picture | None:
     try:
         pixels = decode_rgb_png(files["image.png"])
         size = _fit((pixels.shape[1], pixels.shape[0]), SIDE)
-        mask = void = None
+        mask = edge = void = None
         if "mask.png" in files and "instances.png" in files:
             labels, instances = decode_index_png(files["mask.png"]), decode_index_png(files["instances.png"])
             factor = max(1, round(MASK_SIDE / max(size)))
-            mask, void = _mask_layers(labels, instances, (size[0] * factor, size[1] * factor))
+            mask, edge, void = _mask_layers(labels, instances, (size[0] * factor, size[1] * factor))
         evidence = _evidence_layer(files["evidence.safetensors"], size) if "evidence.safetensors" in files else None
         image = _webp(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS), quality=QUALITY)
-        return Picture(size, image, evidence, mask, void)
+        return Picture(size, image, evidence, mask, edge, void)
     except (ValueError, KeyError, SafetensorError, cv2.error):
         return None
 
 
-def _mask_layers(labels: NDArray[np.uint8], instances: NDArray[np.uint8], size: Size) -> tuple[bytes, bytes | None]:
+def _mask_layers(
+    labels: NDArray[np.uint8], instances: NDArray[np.uint8], size: Size
+) -> tuple[bytes, bytes, bytes | None]:
     labels, instances = _shrink(labels, size), _shrink(instances, size)
     palette = np.zeros((256, 4), dtype=np.uint8)
     for label in range(1, VOID):
-        palette[label] = (*COLOURS[(label - 1) % len(COLOURS)], FILL)
-    layer = palette[labels]
-    width = max(2, round(max(size) / 96))
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width - 1, 2 * width - 1))
+        palette[label] = (*COLOURS[(label - 1) % len(COLOURS)], 255)
+    layer = _webp(Image.fromarray(palette[labels]), lossless=True)
     # Void is no border: objects end where they touch something else.
     solid = np.where(labels == VOID, BACKGROUND, instances).astype(np.uint8)
-    inside = cv2.erode(solid, kernel) == cv2.dilate(solid, kernel)
-    layer[..., 3][(labels != BACKGROUND) & (labels != VOID) & ~inside] = EDGE
+    edge = np.zeros((*labels.shape, 4), dtype=np.uint8)
+    width = max(1, round(max(size) / 128))
+    for tone, reach in zip(TONES[::-1], (2 * width, width), strict=True):  # the outer line over the inner one
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+        edge[(solid != BACKGROUND) & (cv2.erode(solid, kernel) != cv2.dilate(solid, kernel))] = (*tone, 255)
+    outline = _webp(Image.fromarray(edge), lossless=True)
     unknown = labels == VOID
     if not unknown.any():
-        return _webp(Image.fromarray(layer), lossless=True), None
+        return layer, outline, None
     rows, columns = np.indices(unknown.shape)
     hatch = np.zeros((*unknown.shape, 4), dtype=np.uint8)
     stripe = (rows + columns) // 3 % 2 == 0
     hatch[unknown] = (255, 255, 255, 90)
     hatch[unknown & stripe] = (20, 20, 28, 150)
-    return _webp(Image.fromarray(layer), lossless=True), _webp(Image.fromarray(hatch), lossless=True)
+    return layer, outline, _webp(Image.fromarray(hatch), lossless=True)
 
 
 def _evidence_layer(data: bytes, size: Size) -> bytes:

@@ -13,7 +13,7 @@ State = Literal["kept", "dropped", "rejected", "failed", "drawn", "planned"]
 STATES: dict[State, str] = {
     "kept": "has a mask and is in the dataset",
     "dropped": "has a mask and was filtered out",
-    "rejected": "no mask was found",
+    "rejected": "no mask was found, or a person rejected it",
     "failed": "could not be drawn or read",
     "drawn": "has an image and no mask yet",
     "planned": "has a prompt and no image yet",
@@ -41,6 +41,8 @@ class Sample(BaseModel):
 
     Attributes:
         reached: what it is as long as nothing is wrong with it.
+        decided: the score for which it was left out, and its limit.
+        missing: per class why it has no mask; empty for one that has.
         others: scores that have no field here, by name.
     """
 
@@ -59,6 +61,8 @@ class Sample(BaseModel):
     image_seed: int | None = None
     status: Literal["ok", "rejected", "failed", "dropped"] | None = None
     reason: str | None = None
+    decided: str | None = None
+    missing: tuple[str, ...] | None = None
     agreement: PerClass = None
     area: PerClass = None
     threshold: PerClass = None
@@ -85,9 +89,29 @@ class Sample(BaseModel):
         return self.reason or ""
 
     @property
+    def details(self) -> list[str]:
+        """What there is to say beyond :attr:`why`: the score that decided, and classes that have no mask."""
+        absent = zip(self.classes, self.missing or (), strict=False)
+        notes = [f"no mask for {name}: {why}" for name, why in absent if why]
+        return [*filter(None, [self.decided]), *(note for note in notes if note not in self.why)]
+
+    @property
     def score(self) -> float | None:
-        """Agreement of the class that agrees least; None before there is a mask."""
+        """Agreement of the class in the mask that agrees least; None without a mask."""
         return self.scores().get("agreement")
+
+    @property
+    def present(self) -> tuple[bool, ...]:
+        """Whether each class has a part in the mask; all have where no stage measured areas."""
+        return tuple(bool(area) for area in self.area) if self.area is not None else (True,) * len(self.classes)
+
+    @property
+    def labelled(self) -> tuple[str, ...]:
+        """Classes in the mask of a sample that has one; those that were asked for, before it is labelled."""
+        if self.state in ("drawn", "planned"):
+            return self.classes
+        there = self.present if self.state in ("kept", "dropped") else ()
+        return tuple(name for name, is_there in zip(self.classes, there, strict=False) if is_there)
 
     def per_class(self) -> dict[str, tuple[float | None, ...]]:
         """The scores that have a value per class."""
@@ -95,10 +119,13 @@ class Sample(BaseModel):
         return {name: values for name, values in {**own, **self.others}.items() if isinstance(values, tuple)}
 
     def scores(self) -> dict[str, float]:
-        """A number per score that it has: of the weakest class where there is one per class, the sum for the area."""
+        """A number per score that it has: of the weakest class where there is one per class, the sum for the area.
+
+        A class that is not in the mask has no say: its scores are those of nothing.
+        """
         found: dict[str, float] = {}
         for name, values in self.per_class().items():
-            known = [value for value in values if value is not None]
+            known = [value for value, there in zip(values, self.present, strict=True) if value is not None and there]
             if known:
                 found[name] = sum(known) if name == "area" else min(known)
         return found | {name: value for name, value in self.others.items() if isinstance(value, float)}

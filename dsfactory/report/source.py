@@ -33,7 +33,7 @@ class Source:
         shards: by folder the indices of the finished shards of the stages about the run's own samples.
         outdated: names of stages that were made of something that has been replaced since.
         corrections: masks that a person corrected; they win, as in an export.
-        corrected: keys of samples whose corrected mask was read; filled while reading.
+        by_hand: what a person did to a sample, in words, by its key; filled while reading.
         damaged: a line per shard that could not be read; filled while reading.
     """
 
@@ -43,7 +43,7 @@ class Source:
     shards: dict[str, set[int]]
     outdated: list[str]
     corrections: Corrections
-    corrected: set[str] = field(default_factory=set)
+    by_hand: dict[str, str] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -123,15 +123,17 @@ class Source:
         return files
 
     def _correct(self, key: str, files: dict[str, bytes]) -> None:
-        image = files.get(IMAGE)
-        if image is None or digest(image) != self.corrections.entries[key].image_sha256:
+        image, entry = files.get(IMAGE), self.corrections.entries[key]
+        if image is None or digest(image) != entry.image_sha256:
             return  # the image was made again since
         try:
             corrected = self.corrections.read(key)
         except UserError as error:
             self._note(error)
             return
-        self.corrected.add(key)
+        self.by_hand[key] = entry.in_words
+        if entry.decision == "reject":
+            return  # what was rejected is shown as it was
         for name in MASKS:
             files.pop(name, None)
         if corrected is not None:

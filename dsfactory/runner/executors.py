@@ -102,7 +102,7 @@ class Local:
         carry_out([work], self._slots([work]) if place_of(run.path) is None else Inline(work))
 
     def auto_dtype(self, device: str, progress: Progress) -> str:
-        from dsfactory.models.loading import auto_dtype
+        from dsfactory.models.devices import auto_dtype
 
         return auto_dtype(device)
 

@@ -1,4 +1,4 @@
-"""Progress: a live bar on a terminal, plain lines in a pipe or under cron, silence with ``--json``."""
+"""Progress: a live bar on a terminal, plain lines in a pipe or under cron, silence with ``--json`` and ``--quiet``."""
 
 import sys
 import time
@@ -27,7 +27,10 @@ class Progress(Protocol):
         """So many more samples of a stage are through; by default of the stage that began last."""
 
     def note(self, line: str) -> None:
-        """Something a person should read."""
+        """Something a person may want to know."""
+
+    def warn(self, line: str) -> None:
+        """Something that someone should look at, even with ``--quiet``."""
 
     def __enter__(self) -> Self: ...
 
@@ -48,6 +51,9 @@ class Silent:
     def note(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
+    def warn(self, line: str) -> None:
+        self.note(line)
+
     def __enter__(self) -> Self:
         return self
 
@@ -55,6 +61,16 @@ class Silent:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         pass
+
+
+class Quiet(Silent):
+    """Only what someone should look at, for cron."""
+
+    def note(self, line: str) -> None:
+        pass
+
+    def warn(self, line: str) -> None:
+        super().note(line)
 
 
 class Plain(Silent):
@@ -65,7 +81,7 @@ class Plain(Silent):
 
     def begin(self, stage: str, total: int, done: int, unit: str = "samples") -> None:
         self._paces.pop(stage, None)
-        self._paces[stage] = _Pace(total, done)
+        self._paces[stage] = _Pace(total, done, unit)
         self.note(f"{stage}: {total} {unit}" + (f", {done} finished earlier" if done else ""))
 
     def advance(self, stage: str | None = None, samples: int = 1) -> None:
@@ -76,12 +92,12 @@ class Plain(Silent):
         if now - pace.told >= PLAIN_EVERY_S and pace.done < pace.total:
             pace.told = now
             left = (now - pace.start) / (pace.done - pace.before) * (pace.total - pace.done)
-            self.note(f"{name}: {pace.done} of {pace.total}, about {_duration(left)} left")
+            self.note(f"{name}: {pace.done} of {pace.total} {pace.unit}, about {_duration(left)} left")
 
 
 class _Pace:
-    def __init__(self, total: int, done: int) -> None:
-        self.total, self.done, self.before = total, done, done
+    def __init__(self, total: int, done: int, unit: str) -> None:
+        self.total, self.done, self.before, self.unit = total, done, done, unit
         self.start = self.told = time.monotonic()
 
 
@@ -97,6 +113,7 @@ class Bar(Silent):
             TextColumn("{task.description:<9}"),
             BarColumn(),
             MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]:<7}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -108,7 +125,7 @@ class Bar(Silent):
 
     def begin(self, stage: str, total: int, done: int, unit: str = "samples") -> None:
         self._tasks.pop(stage, None)
-        self._tasks[stage] = self._bar.add_task(stage, total=total, completed=done)
+        self._tasks[stage] = self._bar.add_task(stage, total=total, completed=done, unit=unit)
 
     def advance(self, stage: str | None = None, samples: int = 1) -> None:
         self._bar.advance(self._tasks[stage or next(reversed(self._tasks))], samples)
@@ -152,9 +169,15 @@ class Reports:
             self._done[name] = done
 
 
-def choose_progress(silent: bool) -> Progress:
-    """The progress that fits where the output goes; none with ``--json`` and ``--quiet``."""
-    chosen = Silent() if silent else Bar() if sys.stderr.isatty() else Plain()
+def choose_progress(silent: bool, quiet: bool = False) -> Progress:
+    """The progress that fits where the output goes.
+
+    Args:
+        silent: none, as with ``--json``; notes are still told.
+        quiet: neither progress nor notes, only what someone should look at.
+    """
+    silent = silent or quiet
+    chosen = Quiet() if quiet else Silent() if silent else Bar() if sys.stderr.isatty() else Plain()
     show_downloads(silent, chosen.aside if isinstance(chosen, Bar) else nullcontext)
     return chosen
 

@@ -143,7 +143,7 @@ def _check_versions(wanted: dict[str, str]) -> None:
 
 def dtype_here(device: str) -> str:
     """The number format that ``auto`` stands for on this node, by its short name."""
-    from dsfactory.models.loading import auto_dtype
+    from dsfactory.models.devices import auto_dtype
 
     return auto_dtype(device)
 

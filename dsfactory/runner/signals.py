@@ -1,6 +1,7 @@
 """SIGINT and SIGTERM end a command at once, and finished shards stay."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,7 +11,12 @@ _received: list[str] = []
 
 
 def stop_on_signals() -> None:
-    """From here on SIGINT and SIGTERM raise :class:`StopSignal` wherever the main thread is."""
+    """From here on SIGINT and SIGTERM raise :class:`StopSignal` wherever the main thread is.
+
+    Inside a destructor Python drops it with a traceback, which is not printed: :func:`check_stop` raises it again.
+    """
+    said = sys.unraisablehook
+    sys.unraisablehook = lambda dropped: None if isinstance(dropped.exc_value, StopSignal) else said(dropped)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
 

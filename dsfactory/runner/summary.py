@@ -85,7 +85,7 @@ def survey(run: Run, step: Step, progress: Progress) -> tuple[StageSummary, list
         except DamagedShard as error:
             rows = None
             log_event("damaged", stage=name, shard=spec.index, reason=str(error))
-            progress.note(f"{name}: shard {spec.name} is made again: {error}")
+            progress.warn(f"{name}: shard {spec.name} is made again: {error}")
         if rows is None:
             pending.append(spec)
         else:

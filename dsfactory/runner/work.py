@@ -99,8 +99,8 @@ class Work:
             self._progress.note(f"{self.name} goes on later: {error}")
 
     def note(self, line: str) -> None:
-        """Something about the work that a person should read."""
-        self._progress.note(f"{self.name}: {line}")
+        """Something about the work that someone should look at."""
+        self._progress.warn(f"{self.name}: {line}")
 
     def limited(self) -> bool:
         """Whether a limit forbids to begin another job; looks at it."""
@@ -214,7 +214,8 @@ class Shards(Work):
         return self._stopped is not None
 
     def _announce(self) -> None:
-        self._progress.begin(self.name, self.run.total - self.summary.waiting, self.summary.samples)
+        total, unit = self.run.total - self.summary.waiting, self.step.stage.unit
+        self._progress.begin(self.name, total, self.summary.samples, unit)
 
     def finish(self) -> StageSummary:
         """Sum up.

@@ -2,8 +2,8 @@
 
 from pydantic import Field
 
-from dsfactory.core.config import Section
 from dsfactory.core.flags import Panel, flag
+from dsfactory.core.section import Section
 
 BUNDLED = "efficientnet-lite0"
 """Name of the checkpoint that comes with dsfactory, see :mod:`dsfactory.segment.lite`."""

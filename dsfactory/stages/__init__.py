@@ -16,7 +16,7 @@ def _own(name: str, kind: str, facts: Facts = Facts()) -> Entry:  # noqa: B008 -
 STAGES = Registry(
     _own("prompts", "Prompts", Facts(begins=True, inline=True)),
     _own("generate", "Generate", Facts(begins=True, serving=("prompts",))),
-    _own("annotate", "Annotate", Facts(begins=True, then=("refine", "export"))),
+    _own("annotate", "Annotate", Facts(begins=True, then=("refine", "export"), given=True)),
     _own("refine", "Refine"),
     _own("filter", "Filter"),
     _own("splice", "Splice"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from dsfactory.errors import UserError
 from dsfactory.storage.remote import mirror_of
 
-KEPT = "finished shards are kept"
+KEPT, NOTHING_KEPT = "finished shards are kept", "no shard of images was finished, nothing was kept"
 """What the user still has when a stage ends early."""
 
 OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT}

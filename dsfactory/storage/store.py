@@ -6,6 +6,7 @@ the protocol's package finds them, and are neither read nor kept here.
 """
 
 import contextlib
+import glob
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -144,9 +145,14 @@ class Store:
     def delete(self, names: Iterable[str]) -> None:
         """Delete objects; those that are gone already do not matter."""
         paths = [self._path(name) for name in names]
-        with self._errors(), contextlib.suppress(FileNotFoundError):
-            if paths:
-                self._files.rm(paths)
+        patterns = [path for path in paths if glob.has_magic(path)]  # a list of them would delete what they match
+        with self._errors():
+            for path in patterns:
+                with contextlib.suppress(FileNotFoundError):
+                    self._files.rm_file(path)
+            if plain := [path for path in paths if path not in patterns]:
+                with contextlib.suppress(FileNotFoundError):
+                    self._files.rm(plain)
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}" if name else self._root

@@ -5,10 +5,12 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, combinations
 from pathlib import Path
+from typing import Any
 
 from dsfactory.core.findings import Fault, Findings
 from dsfactory.core.run import Run, is_run
 from dsfactory.core.stage import Kind
+from dsfactory.dataset.own_files import OwnFiles
 from dsfactory.errors import DsfactoryError, UserError
 from dsfactory.formats import FORMATS
 from dsfactory.formats.checker import ExportCheck, Place
@@ -54,16 +56,16 @@ def _count_faults(folder: Path, expected: dict[str, int]) -> Iterator[Place]:
 
 def _compare(run: Path, fingerprint: str, check: ExportCheck, found: Findings) -> None:
     try:
-        samples = _samples(run, fingerprint, check.settings["val_share"])
+        samples = _samples(run, fingerprint, check.settings)
         if samples is None:
             found.notes.append("the run's samples have changed since: 'dsfactory export --redo' takes the new ones")
             return
-        found.faults += [Fault(place, text) for place, text in check.compare(samples.samples())]
+        found.faults += [Fault(place, text) for place, text in check.compare(samples.exported(OwnFiles(samples.files)))]
     except DsfactoryError as error:
         found.notes.append(f"could not be compared with the run: {error}")
 
 
-def _samples(run: Path, fingerprint: str, val_share: float) -> RunSamples | None:
+def _samples(run: Path, fingerprint: str, settings: dict[str, Any]) -> RunSamples | None:
     """The samples that an export was made of, whichever stages it left out; None when they have changed since.
 
     Raises:
@@ -74,7 +76,7 @@ def _samples(run: Path, fingerprint: str, val_share: float) -> RunSamples | None
     problem: DsfactoryError | None = None
     for without in chain.from_iterable(combinations(optional, count) for count in range(len(optional) + 1)):
         try:
-            samples = samples_of(run, val_share, without)
+            samples = samples_of(run, settings["val_share"], without, settings.get("keep_empty") is True)
             if samples.fingerprint == fingerprint:
                 return samples
         except DsfactoryError as error:

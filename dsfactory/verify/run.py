@@ -7,6 +7,7 @@ from dsfactory.core.findings import Fault, Findings
 from dsfactory.core.lineage import Member
 from dsfactory.core.run import CONFIG, Run
 from dsfactory.core.shard import ShardSpec
+from dsfactory.core.words import counted
 from dsfactory.errors import UserError
 from dsfactory.runner.progress import Progress
 from dsfactory.stages import STAGES, RunConfig
@@ -61,7 +62,8 @@ def _notes(space: Run, group: Sequence[Member]) -> Iterator[str]:
             yield f"{lost} are gone or changed: 'dsfactory {name} {space.path}' makes them again"
         missing = len(space.shards()) - len(space.finished(member.folder))
         if missing:
-            yield f"{missing} shards of {member.folder} are not finished yet: 'dsfactory {name}' goes on"
+            shards = f"{counted(missing, 'shard')} of {member.folder} {'is' if missing == 1 else 'are'}"
+            yield f"{shards} not finished yet: 'dsfactory {name}' goes on"
 
 
 def _check_spec(space: Run, group: Sequence[Member], spec: ShardSpec, found: Findings, progress: Progress) -> None:

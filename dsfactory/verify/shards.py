@@ -43,7 +43,7 @@ def check_shard(space: Run, member: Member, spec: ShardSpec, inputs: Sequence[Ro
         if reader.mark.fingerprint != member.state.fingerprint:
             fault(f"{place}.parquet", "was made with other settings than its stage.json says")
         rows = reader.rows
-        for text in _row_faults(member.kind, rows, inputs):
+        for text in _row_faults(member, rows, inputs):
             fault(f"{place}.parquet", text)
         if not faults:
             for record in reader.records():
@@ -56,8 +56,12 @@ def check_shard(space: Run, member: Member, spec: ShardSpec, inputs: Sequence[Ro
     return faults, rows
 
 
-def _row_faults(kind: type[Stage], rows: Rows, inputs: Sequence[Rows]) -> Iterator[str]:
-    expected = kind.writes.schema.names
+def _row_faults(member: Member, rows: Rows, inputs: Sequence[Rows]) -> Iterator[str]:
+    kind = member.kind
+    added = kind.writes.added - {*rows[0]} if rows else frozenset()
+    expected = [name for name in kind.writes.schema.names if name not in added]
+    if member.state.version < kind.version and rows:  # an older version may have had fewer columns
+        expected = [name for name in expected if name in rows[0]]
     if any(list(row) != expected for row in rows):
         yield f"has the columns {', '.join(rows[0])} instead of {', '.join(expected)}"
         return

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "aeroplane": ("aeroplane", "airplane", "plane", "jet", "airliner"),

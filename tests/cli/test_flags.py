@@ -6,8 +6,8 @@ import pytest
 from pydantic import Field
 
 from dsfactory.cli.flags import Flags, SettingFlag
-from dsfactory.core.config import Section
 from dsfactory.core.flags import flag, flag_of
+from dsfactory.core.section import Section
 from dsfactory.errors import UserError
 from dsfactory.runner.executors import IN_PROCESS
 from tests.cli.asked import asked
@@ -55,8 +55,8 @@ from tests.cli.asked import asked
         ("annotate --seed 1 --shard-size 2", {"seed": 1, "shard_size": 2}),
         ("annotate --timesteps 100,200", {"annotate": {"timesteps": ["100", "200"]}}),
         ("annotate --seeds 2", {"annotate": {"seeds": 2}}),
-        ("annotate --min-gain 0.1", {"annotate": {"min_gain": "0.1"}}),
-        ("annotate --min-gain off", {"annotate": {"min_gain": None}}),
+        ("annotate --min-presence 0.1", {"annotate": {"min_presence": "0.1"}}),
+        ("annotate --min-presence off", {"annotate": {"min_presence": None}}),
         ("refine --set refine.certainty=0.9 --set num=3", {"num": 3, "refine": {"certainty": 0.9}}),
         ("refine --threshold 0.4 --set refine.threshold=auto", {"refine": {"threshold": "auto"}}),
         ("generate --classes dog,bird", {"classes": [{"name": "dog"}, {"name": "bird"}]}),
@@ -107,6 +107,7 @@ def test_the_flags_of_all_stages_reach_the_job(tmp_path):
     plain = asked("refine", "a")
     assert (plain.run, plain.redo, plain.append, plain.engine) == (Path("a"), False, None, IN_PROCESS)
     file = tmp_path / "run.yaml"
+    file.write_text("formats: voc\n")
     request = asked("splice", "a", "--config", str(file), "--redo", "--budget", "1h", "--max-gb", "2", "--workers", "2")
     assert (request.config_file, request.redo) == (file, True)
     assert request.limits is not plain.limits

@@ -20,8 +20,8 @@ OWN = {name: entry for name, entry in STAGES.entries.items() if not entry.packag
 WITH_COMMAND = [name for name, entry in OWN.items() if not entry.facts.inline]
 OURS = [words for words, _ in all_commands() if not words or words[0] not in {*STAGES.entries} - {*OWN}]
 SHARED = {
-    "--config", "--set", "--redo", "--dry-run", "--json", "--quiet", "--budget", "--until", "--max-gb", "--workers",
-    "--devices", "--engine", "--address",
+    "--config", "--set", "--redo", "--defaults", "--dry-run", "--json", "--quiet", "--budget", "--until", "--max-gb",
+    "--workers", "--devices", "--engine", "--address",
 }  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def test_every_stage_has_the_shared_flags_in_panels(name):
     assert command.help
     with context_of(command) as context:
         panels = [item.rich_help_panel for item in command.get_params(context)]
-    known = [panel.value for panel in Panel]
+    known = ["Arguments", *(panel.value for panel in Panel)]
     assert {*panels} <= {*known}
     options = panels[:-1]  # without --help
     assert options == sorted(options, key=known.index)

@@ -1,16 +1,9 @@
 import pytest
 from pydantic import Field
 
-from dsfactory.core.config import (
-    ClassSpec,
-    Section,
-    check_class_name,
-    check_classes,
-    parse_section,
-    read_class_file,
-    read_yaml,
-    slug,
-)
+from dsfactory.core.classes import ClassSpec, check_class_name, check_classes, read_class_file, slug
+from dsfactory.core.reading import read_yaml
+from dsfactory.core.section import Section, parse_section
 from dsfactory.errors import UserError
 
 

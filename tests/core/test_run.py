@@ -4,8 +4,9 @@ import sys
 import pyarrow as pa
 import pytest
 
-from dsfactory.core.config import ClassSpec, Section
+from dsfactory.core.classes import ClassSpec
 from dsfactory.core.run import Run, newest_run
+from dsfactory.core.section import Section
 from dsfactory.core.shard import ShardSpec
 from dsfactory.core.stage import Kind, Output, Role, Stage
 from dsfactory.errors import RunLocked, UserError

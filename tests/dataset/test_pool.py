@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dsfactory.core.chain import offers, serving
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.core.png import decode_index_png, decode_rgb_png, encode_index_png
 from dsfactory.core.run import Run
 from dsfactory.core.sample import VOID, sample_key

@@ -1,6 +1,6 @@
 import pytest
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.errors import UserError
 from dsfactory.evaluate.classes import match_classes
 from dsfactory.formats.voc.folder import VOC_CLASSES

@@ -10,10 +10,11 @@ import pytest
 from dsfactory import formats
 from dsfactory.core.png import decode_index_png
 from dsfactory.core.sample import VOID
+from dsfactory.dataset.exported import label_hashes
 from dsfactory.errors import UserError
 from dsfactory.formats import FORMATS, IMPORT_FORMATS, find_format
 from dsfactory.formats.checker import ChecksumCheck, ExportCheck
-from dsfactory.formats.reading.labels import finished, same_labels
+from dsfactory.formats.reading.labels import Expected, finished, same_labels
 from dsfactory.formats.reading.source import Source
 from dsfactory.formats.writer import DatasetWriter
 from dsfactory.verify.exports import verify_export
@@ -60,7 +61,7 @@ def test_a_file_less_is_a_fault(format, tmp_path):
 def test_what_comes_back_is_what_was_written(format, tmp_path):
     write(format, tmp_path / "d")
     with Source.open(tmp_path / "d") as source:
-        found = {labels.key: labels for labels in IMPORT_FORMATS[format].reader()(source, CLASSES)}
+        found = {labels.key: labels for labels in IMPORT_FORMATS[format].reader()(source, Expected(CLASSES))}
     assert found.keys() == {sample(number).key for number in range(COUNT)}
     for number in range(COUNT):
         mask, instances = (decode_index_png(data) for data in (sample(number).mask_png, sample(number).instances_png))
@@ -69,6 +70,8 @@ def test_what_comes_back_is_what_was_written(format, tmp_path):
         assert (labels[0] == mask).all() and (mask == VOID).any()
         assert back.instances is None or same_labels(labels, (mask, instances))
         assert back.image is not None
+        terms, hashed = back.said
+        assert label_hashes(mask, instances)[terms] == hashed, "what comes back unchanged is known as such"
 
 
 @pytest.mark.parametrize("format", [name for name, item in FORMATS.items() if item.writer().has_checksums])

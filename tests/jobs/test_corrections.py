@@ -1,6 +1,7 @@
 """Masks go out to another tool, are corrected there, and come back into a real run."""
 
 import json
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -68,7 +69,7 @@ def test_a_mended_mask_wins_in_every_later_export(run_path):
     expected = np.zeros((64, 64), dtype=np.uint8)
     expected[5:9, 3:13] = 2
     assert np.array_equal(mask_of(run_path, key), expected)
-    assert status_of(run_path)["fixes"] == 1
+    assert status_of(run_path)["corrections"] == 1
     assert samples_of(run_path, 0.1).fingerprint != fingerprint
     with pytest.raises(UserError, match="samples have changed"):
         export_job(run_path, "voc", None, 0.1)
@@ -107,7 +108,7 @@ def test_a_fix_of_an_image_that_was_drawn_anew_is_refused_by_name(run_path):
     make((*GENERATE, "refine"), run_path, {"generate": {"steps": 3}}, redo=True)
     done = called("export", "a", "--format", "coco", "--redo", cwd=run_path.parent)
     assert done.returncode == 0, done.stderr
-    assert f"drawn anew: the fixes of {key}" in done.stdout
+    assert f"drawn anew: the corrections of {key}" in done.stdout
     assert key not in keys_of(run_path) or not np.array_equal(mask_of(run_path, key), stroke)
     summary = import_job(run_path, fixed, "cvat")
     assert summary.exit_code == 3 and "another image" in summary.refused[key]
@@ -134,13 +135,81 @@ def test_forgetting_gives_the_run_s_own_mask_back(run_path):
     assert list((run_path / "fixes").glob("*.png")) == []
 
 
-def test_importing_the_run_s_own_mask_again_takes_the_fix_away(run_path):
+@pytest.mark.parametrize("noted", [True, False])
+def test_two_people_correct_different_images_of_one_export(run_path, noted):
+    """The second file holds the first one's image as it was exported: that is no change. Old exports left no note."""
+    one, other = keys_of(run_path)[:2]
+    export = run_path / "export" / "cvat"
+    copies = [Path(shutil.copytree(export, run_path.parent / name)) for name in ("first", "second")]
+    if not noted:
+        shutil.rmtree(run_path / "exported")
+    mend(copies[0], one)
+    mend(copies[1], other)
+    assert import_job(run_path, copies[0]).fixed == [one]
+    stroke = mask_of(run_path, one)
+    summary = import_job(run_path, copies[1])
+    assert (summary.fixed, summary.reverted, summary.refused) == ([other], [], {})
+    assert np.array_equal(mask_of(run_path, one), stroke)
+    assert import_job(run_path, export).unchanged == summary.read and status_of(run_path)["corrections"] == 2
+
+
+def test_what_both_changed_is_refused_by_name_until_one_is_preferred(run_path):
+    one, other = keys_of(run_path)[:2]
+    first, second = (Path(shutil.copytree(run_path / "export" / "cvat", run_path.parent / name)) for name in "bc")
+    mend(first, one)
+    mend(second, one, label="dog")
+    mend(second, other)
+    import_job(run_path, first)
+    export_job(run_path, "cvat", None, 0.1, redo=True)
+    stroke = mask_of(run_path, one)
+    done = called("import", "a", str(second), "--json", cwd=run_path.parent)
+    found = json.loads(done.stdout)
+    assert done.returncode == 3 and found["fixed"] == [other], done.stderr
+    assert found["refused"].keys() == {one} and "--prefer theirs" in found["refused"][one]
+    assert import_job(run_path, second, prefer="mine").refused == {}
+    assert np.array_equal(mask_of(run_path, one), stroke)
+    assert import_job(run_path, second, prefer="theirs").fixed == [one]
+    assert np.array_equal(mask_of(run_path, one) == 1, stroke == 2)
+
+
+def test_a_correction_is_corrected_again_from_a_later_export(run_path):
+    keys = keys_of(run_path)
+    for key in keys[:2]:
+        mend(run_path / "export" / "cvat", key)
+    import_job(run_path, run_path / "export" / "cvat")
+    export_job(run_path, "cvat", None, 0.1, redo=True)
+    mend(run_path / "export" / "cvat", keys[0], label="dog")
+    summary = import_job(run_path, run_path / "export" / "cvat")
+    assert (summary.fixed, summary.refused) == ([keys[0]], {})
+
+
+def blot(run_path: Path, key: str) -> np.ndarray:
+    """Bring back a mask in which a person has decided pixels: a square that is ignored, and objects beside it."""
+    mask = mask_of(run_path, key).copy()
+    mask[mask == 255] = 0
+    mask[40:50, 40:50] = 255
+    mask[2:8, 2:8] = 1
+    mask[20:30, 2:12] = 2
+    folder = run_path.parent / "blot"
+    folder.mkdir()
+    Image.fromarray(mask).save(folder / f"{key}.png")
+    assert import_job(run_path, folder).fixed == [key]
+    return mask
+
+
+@pytest.mark.parametrize("format", IMPORT_FORMATS)
+def test_a_round_trip_that_changes_nothing_changes_nothing_once_masks_are_corrected(run_path, format):
+    """COCO cannot say which pixels are ignored, and masks not which pieces are one object."""
+    early = shutil.copytree(run_path / "export" / format, run_path.parent / "early")
     key = keys_of(run_path)[0]
-    original = shutil.copytree(run_path / "export" / "cvat", run_path.parent / "original")
-    mend(run_path / "export" / "cvat", key)
-    import_job(run_path, run_path / "export" / "cvat", "cvat")
-    assert import_job(run_path, original, "cvat").reverted == [key]
-    assert status_of(run_path)["fixes"] == 0
+    mask = blot(run_path, key)
+    export_job(run_path, format, None, 0.1, redo=True)
+    before = tree(run_path)
+    for back in (run_path / "export" / format, early):
+        summary = import_job(run_path, back)
+        assert summary.read == summary.unchanged > 0 and summary.format == format
+    assert tree(run_path) == before
+    assert np.array_equal(mask_of(run_path, key), mask)
 
 
 def test_dry_run_writes_nothing(run_path):
@@ -199,26 +268,35 @@ def test_the_colours_of_a_cvat_segmentation_mask_count_by_their_label(run_path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda text: text[: len(text) // 2], "is not what CVAT writes"),
         (lambda text: text.replace('label="bird"', 'label="cat"'), "'cat' is no class of the run: it has dog, bird"),
-        (lambda text: text.replace('rle="0, 40"', 'rle="0, 41"'), "does not fit its box"),
-        (lambda text: text.replace('left="3"', 'left="-3"'), "does not fit its box"),
-        (lambda text: text.replace('width="10"', 'width="1000000000"'), "does not fit its box"),
-        (lambda text: text.replace("<mask ", "<cuboid ").replace("</mask>", "</cuboid>"), "has a cuboid"),
-        (lambda text: text.replace('width="64"', 'width="900000"').replace('height="64"', 'height="900000"'), "pixels"),
-        (lambda text: "", "is not what CVAT writes"),
+        (lambda text: text.replace('rle="0, 40"', 'rle="0, 41"'), "a mask of bird that does not fit its box"),
+        (lambda text: text.replace('rle="0, 40"', 'rle="a, 40"'), "a mask of bird that has no run lengths"),
+        (lambda text: text.replace('width="10"', 'width="1000000000"'), "whose width is"),
+        (lambda text: text.replace("<mask ", "<box ").replace("</mask>", "</box>"), "has a box of"),
+        (lambda text: text.replace('width="64"', 'width="90000"').replace('height="64"', 'height="90000"'), "pixels"),
     ],
 )
-def test_a_file_that_cannot_be_used_changes_nothing(run_path, damage, message):
+def test_a_shape_that_cannot_be_used_keeps_its_image_alone_out(run_path, damage, message):
     path = run_path / "export" / "cvat" / "annotations.xml"
-    mend(path.parent, keys_of(run_path)[-1])
-    text = path.read_text()
-    assert damage(text) != text
-    path.write_text(damage(text))
-    with pytest.raises(UserError, match=message) as error:
+    one, other = keys_of(run_path)[-2:]
+    mend(path.parent, one)
+    mend(path.parent, other)
+    head, mark, rest = path.read_text().partition(f'name="{other}')
+    assert mark and damage(rest) != rest
+    path.write_text(head + mark + damage(rest))
+    summary = import_job(run_path, path.parent, "cvat")
+    assert (summary.fixed, summary.emptied, summary.exit_code) == ([one], [], 3)
+    assert list(summary.refused) == [other] and re.search(message, summary.refused[other])
+
+
+@pytest.mark.parametrize("damage", [lambda text: text[: len(text) // 2], lambda text: ""])
+def test_a_file_that_is_cut_off_changes_nothing(run_path, damage):
+    path = run_path / "export" / "cvat" / "annotations.xml"
+    mend(path.parent, keys_of(run_path)[0])
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(UserError, match=r"is not what CVAT writes: it is no whole XML \(line \d+\)$"):
         import_job(run_path, path.parent, "cvat")
-    assert "\n" not in str(error.value)
-    assert status_of(run_path)["fixes"] == 0
+    assert status_of(run_path)["corrections"] == 0
 
 
 def test_samples_that_do_not_fit_are_refused_by_name_and_the_others_taken(run_path):
@@ -242,7 +320,9 @@ def test_one_clear_line_for_bad_arguments(run_path):
         (["import", "a", "nowhere.zip"], "is not there"),
         (["import", "a", "a/config.yaml", "--format", "yolo"], "unknown format 'yolo'"),
         (["import", "b", "a/export/cvat"], "is not there"),
-        (["import", "a", "a/config.yaml"], "annotations.xml"),
+        (["import", "a", "a/config.yaml"], "nothing that can be brought back"),
+        (["import", "a", "a/export/cvat", "--binary", "dog"], "--binary is for PNG masks"),
+        (["import", "a", "a/export/png", "--binary", "cat"], "'cat' is no class of the run"),
     ):
         done = called(*line, cwd=run_path.parent)
         assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1, done.stderr

@@ -2,7 +2,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from dsfactory.core.config import read_yaml
+from dsfactory.core.reading import read_yaml
 from dsfactory.jobs.describe import changed_settings, changed_yaml, commented_yaml, reference_page, settings
 from dsfactory.stages import RunConfig
 

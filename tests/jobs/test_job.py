@@ -13,6 +13,7 @@ import pytest
 from dsfactory.core.run import Run
 from dsfactory.errors import DamagedShard, UserError
 from dsfactory.jobs.export import export_job
+from dsfactory.jobs.settings import run_config
 from dsfactory.jobs.status import status_of
 from dsfactory.runner.executors import Local
 from dsfactory.runner.limits import Limits, Surroundings
@@ -116,10 +117,12 @@ def test_an_append_goes_with_no_other_target(run_path, more, redo, says):
         make(GENERATE, run_path, more, redo=redo, append=1)
 
 
-def test_only_what_is_there_can_grow(flags, tmp_path):
-    with pytest.raises(UserError, match="begin it with --num"):
-        make(GENERATE, tmp_path / "none", {name: flags[name] for name in ("classes",)}, append=1)
-    assert not (tmp_path / "none").exists()
+def test_what_is_not_there_begins_with_what_is_to_be_added(flags, tmp_path):
+    fewer = {name: value for name, value in flags.items() if name != "num"}
+    for images in (2, 4):  # of two classes
+        make(GENERATE, tmp_path / "new", fewer, append=1)
+        assert Run.open(tmp_path / "new").total == images
+    assert run_config(tmp_path / "new").num == 2
 
 
 def test_a_run_keeps_the_number_format_in_which_it_was_begun(flags, tmp_path):

@@ -3,7 +3,7 @@ import csv
 import numpy as np
 from PIL import Image
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.core.run import CONFIG, Run
 from dsfactory.runner.limits import UNLIMITED, Limits
 from tests.command import tree

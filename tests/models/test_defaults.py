@@ -5,9 +5,10 @@ import shutil
 
 import pytest
 
+from dsfactory.models.families import FAMILIES
 from dsfactory.models.known import KNOWN
 from dsfactory.models.locate import locate_model, resolve_name
-from dsfactory.models.presets import FAMILIES, PRESETS
+from dsfactory.models.presets import PRESETS
 
 
 def facts(path):
@@ -64,4 +65,4 @@ def test_the_card_of_a_local_folder_does_not_count(copy):
 
 
 def test_every_family_is_served():
-    assert {item.family for item in PRESETS.values()} == set(FAMILIES.values())
+    assert {item.family for item in PRESETS.values()} == set(FAMILIES)

@@ -7,6 +7,7 @@ from dsfactory.errors import UserError
 from dsfactory.models import fetch
 from dsfactory.models.inspect import check_model
 from dsfactory.models.locate import locate_model
+from dsfactory.models.vae import find_vae, locate_vae, vae_digest
 from tests.models.hub import COMMIT, serve
 
 NOWHERE = "http://127.0.0.1:9"
@@ -64,6 +65,17 @@ def test_a_model_is_fetched_once_and_only_what_loading_needs(hub, capsys):
             ("text_encoder", "model"),
         )
     }
+
+
+def test_an_autoencoder_is_fetched_once(published, cache, monkeypatch):
+    with serve({"owner/vae": published / "vae"}) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        assert find_vae("owner/vae") is None
+        folder = locate_vae("owner/vae")
+        assert {path.name for path in folder.iterdir()} == {"config.json", "diffusion_pytorch_model.safetensors"}
+        hub.asked.clear()
+        assert locate_vae("owner/vae") == folder and hub.asked == []
+    assert len(vae_digest(folder)) == 32
 
 
 def test_a_cached_model_needs_no_hub_and_draws(hub, monkeypatch):

@@ -7,10 +7,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dsfactory.errors import UserError
+from dsfactory.models.devices import choose_device, choose_dtype
 from dsfactory.models.loading import (
     SCHEDULERS,
-    choose_device,
-    choose_dtype,
     load_pipeline,
     load_text_embedder,
     use_xformers,

@@ -12,10 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dsfactory.core.config import ClassSpec, parse_class_list, parse_section, read_class_file, read_yaml
+from dsfactory.core.classes import ClassSpec, parse_class_list, read_class_file
 from dsfactory.core.png import decode_rgb_png, encode_rgb_png
+from dsfactory.core.reading import read_yaml
 from dsfactory.core.run import Run, StageState
 from dsfactory.core.sample import Record, sample_key
+from dsfactory.core.section import parse_section
 from dsfactory.core.shard import ShardReader, ShardSpec, ShardWriter
 from dsfactory.errors import DamagedShard, DsfactoryError, RunLocked, UserError
 from dsfactory.formats.folder import FolderTarget
@@ -145,8 +147,8 @@ def test_captions_that_would_fill_memory_or_time(tmp_path):
     accents.write_text("a" + "\u0301\u0327" * 200_000)
     assert len(next(Corpus(str(accents)).captions()).text) <= 4000
     quoted = tmp_path / "quoted.csv"
-    quoted.write_text('caption\n"never closed\n' + "a dog\n" * 100_000)
-    with pytest.raises(UserError, match="field larger"):
+    quoted.write_text('caption\n"never closed\n' + "a dog\n" * 200_000)
+    with pytest.raises(UserError, match="longer than 1 MiB: is one not closed"):
         list(Corpus(str(quoted)).captions())
 
 

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dsfactory.core.config import parse_section
 from dsfactory.core.run import Run
+from dsfactory.core.section import parse_section
 from dsfactory.errors import DamagedShard, UserError
 from dsfactory.evaluate.config import EvaluateConfig
 from dsfactory.jobs.corrections import import_job
@@ -190,7 +190,7 @@ def test_a_kill_leaves_all_or_nothing(arguments, appears, made, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.communicate()
     status = json.loads(called("status", "a", "--json", cwd=tmp_path).stdout)
-    assert status["fixes"] in (0, 12)
+    assert status["corrections"] in (0, 12)
     assert (tmp_path / "a/report.html").exists() in (False, process.returncode == 0)
     done = called(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -29,7 +29,7 @@ def test_its_samples_are_in_the_gallery_with_their_scores(dom):
     assert [sample["state"] for sample in samples] == ["kept"] * 6
     assert [sample["scores"]["glow"] for sample in samples] == [0, 10, 20, 30, 40, 50]
     assert [item["name"] for item in dom.data["scores"]] == ["glow"]
-    assert all(sample["layers"].keys() == {"image", "mask"} for sample in samples)
+    assert all(sample["layers"].keys() == {"image", "mask", "edge"} for sample in samples)
 
 
 def test_a_stage_with_samples_of_its_own_has_a_section(dom):

@@ -1,5 +1,8 @@
 """The page in headless Chromium: it opens without a complaint, filters, sorts, toggles and is led by keys."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from scripts.screenshot import NoBrowser, browser
@@ -17,7 +20,7 @@ def chromium():
 @pytest.fixture(params=["desktop", "phone"])
 def opened(chromium, page, request):
     """The page, open, and what the browser complained of."""
-    size = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}[request.param]
+    size = {"desktop": {"width": 1366, "height": 768}, "phone": {"width": 390, "height": 844}}[request.param]
     context = chromium.new_context(viewport=size, reduced_motion="reduce", has_touch=request.param == "phone")
     tab, complaints = context.new_page(), []
     tab.on("console", lambda message: complaints.append(message.text))
@@ -58,7 +61,8 @@ def test_it_opens_with_all_samples_and_fits_the_window(opened):
 def test_it_filters_by_class_score_status_and_words(opened):
     open_filters(opened)
     opened.click("#classes .chip:has-text('bird')")
-    assert opened.inner_text("#count") == "8 of 12 samples" and cards(opened).count() == 8
+    assert opened.inner_text("#classes .chip:has-text('bird') small") == "4"
+    assert opened.inner_text("#count") == "4 of 12 samples" and cards(opened).count() == 4
     opened.fill("#search", "no such words")
     assert cards(opened).count() == 0 and opened.is_visible("#empty")
     opened.click("#reset-empty")
@@ -72,6 +76,46 @@ def test_it_filters_by_class_score_status_and_words(opened):
     opened.evaluate("document.getElementById('from').value = 50")
     opened.dispatch_event("#from", "input")
     assert set(keys(opened)) == {one["key"] for one in data if one["scores"].get("agreement", -1) >= 0.5}
+
+
+def test_the_sliders_can_be_reached(opened):
+    open_filters(opened)
+    for slider in ("#from", "#to", "#filters [data-opacity]"):
+        box = opened.locator(slider).bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= opened.evaluate("innerWidth")
+    opened.evaluate("document.querySelector('#filters [data-opacity]').value = 20")
+    opened.dispatch_event("#filters [data-opacity]", "input")
+    assert opened.evaluate("getComputedStyle(document.querySelector('.sample .mask')).opacity") == "0.2"
+
+
+def test_no_column_is_cut_beside_a_picture(opened):
+    opened.evaluate("document.querySelector('.sample:has(.mask)').click()")
+    widths = opened.evaluate(
+        "[...document.querySelectorAll('#viewer .scroll')].map(e => [e.scrollWidth, e.clientWidth])"
+    )
+    assert widths and all(whole <= seen for whole, seen in widths)
+    opened.keyboard.press("Escape")
+    if opened.evaluate("innerWidth") > 1000:
+        wide = opened.evaluate("[...document.querySelectorAll('main .scroll')].map(e => e.scrollWidth - e.clientWidth)")
+        assert max(wide) <= 0
+
+
+def test_decisions_are_made_by_click_and_by_key_and_saved(opened):
+    data = {one["key"]: one for one in samples(opened)}
+    first, second = [key for key in keys(opened) if data[key]["state"] == "kept"][:2]
+    opened.click(f"li:has([data-key='{first}']) .reject")
+    opened.focus(f"[data-key='{second}']")
+    opened.keyboard.press("k")
+    with opened.expect_download() as saved:
+        opened.click("#save")
+    content = json.loads(Path(saved.value.path()).read_text())
+    assert saved.value.suggested_filename == "decisions.json" and content["dsfactory"] == "decisions"
+    assert content["samples"] == {
+        first: {"decision": "reject", "image_sha256": data[first]["image"]},
+        second: {"decision": "keep", "image_sha256": data[second]["image"]},
+    }
+    failed = next(key for key in keys(opened) if data[key]["state"] == "failed")
+    assert data[failed]["why"] in opened.inner_text(f"[data-key='{failed}'] .none")
 
 
 def test_it_sorts_the_worst_first(opened):

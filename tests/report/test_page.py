@@ -13,8 +13,12 @@ from PIL import Image
 from dsfactory.core.png import encode_index_png
 from dsfactory.core.run import Run
 from dsfactory.dataset.corrections import changing_corrections, digest
+from dsfactory.dataset.decisions import Decision, Decisions
 from dsfactory.errors import UserError
+from dsfactory.jobs.decisions import decisions_job
 from dsfactory.report.job import report_job
+from dsfactory.report.pictures import TONES
+from dsfactory.report.sample import parse_sample
 from dsfactory.runner.progress import Silent
 from tests.report.dom import Dom, source_hash
 from tests.report.made_run import HOSTILE, made_run
@@ -41,9 +45,9 @@ def test_it_shows_every_sample_of_the_run_with_its_layers(whole_run, page):
             continue
         assert sample["scores"]["agreement"] == pytest.approx(min(row["agreement"]), abs=1e-4)
         assert sample["scores"]["quality"] == pytest.approx(0.8)
-        assert sample["layers"].keys() == {"image", "evidence", "mask", "void"}
+        assert sample["layers"].keys() == {"image", "evidence", "mask", "edge", "void"}
     layers = data["samples"][0]["layers"]
-    for name, corner in (("mask", 0), ("void", 0), ("image", None)):
+    for name, corner in (("mask", 0), ("edge", 0), ("void", 0), ("image", None)):
         with Image.open(io.BytesIO(base64.b64decode(layers[name]))) as picture:
             assert picture.format == "WEBP"
             assert corner is None or picture.convert("RGBA").getpixel((0, 0))[3] == corner
@@ -187,10 +191,11 @@ def test_a_mask_that_was_corrected_by_hand_is_shown(whole_run, tmp_path):
         writer.add("00000001", entry, None)  # of an image that was made again since: it counts for nothing
     dom = report(run, tmp_path / "after.html")
     after = dom.data["samples"]
-    assert [sample["corrected"] for sample in after] == [True, *[False] * 11]
+    assert [sample["byHand"] for sample in after] == ["corrected by hand", *[""] * 11]
+    assert (after[0]["labels"], before[0]["labels"]) == ([1], [0])
     assert "void" not in after[0]["layers"] and after[0]["layers"]["mask"] != before[0]["layers"]["mask"]
     assert after[1]["layers"] == before[1]["layers"]
-    assert "masks were corrected by hand" in dom.text
+    assert "By hand: 1 all labels taken away, 1 corrected. The gallery shows it" in dom.text
 
 
 def test_rows_of_someone_else_are_damage(tmp_path):
@@ -206,3 +211,35 @@ def test_rows_of_someone_else_are_damage(tmp_path):
 def test_a_run_without_a_finished_shard_has_nothing_to_show(tmp_path):
     with pytest.raises(UserError, match="has nothing to show yet"):
         report_job(made_run(tmp_path / "run", prompts=0), None, 600, Silent())
+
+
+def test_a_class_that_is_not_in_the_mask_has_no_say():
+    row = {"key": "00000000", "number": 0, "classes": ["dog", "cat"], "area": [0.3, 0.0], "agreement": [0.9, 0.0],
+           "threshold": [0.5, 0.1], "components": [1, 0], "status": "ok"}  # fmt: skip
+    found = parse_sample(row, frozenset({"dog", "cat"}), "refine/00000.parquet", "kept", ())
+    assert (found.score, found.labelled) == (0.9, ("dog",))
+    assert parse_sample({**row, "status": "rejected"}, frozenset({"dog", "cat"}), "", "kept", ()).labelled == ()
+    assert parse_sample({**row, "area": None}, frozenset({"dog", "cat"}), "", "drawn", ()).labelled == ("dog", "cat")
+
+
+def test_the_scores_are_explained_and_outlines_have_two_tones(page):
+    dom = Dom(page)
+    assert {"claim", "peak", "agreement", "rank", "iou"} <= dom.data["meanings"].keys()
+    assert all(text in dom.text for text in dom.data["meanings"].values())
+    with Image.open(io.BytesIO(base64.b64decode(dom.data["samples"][0]["layers"]["edge"]))) as picture:
+        tones = {colour[:3] for _, colour in picture.convert("RGBA").getcolors(2**16) if colour[3]}
+    assert tones == set(TONES)
+
+
+def test_what_a_person_decided_on_the_page_is_shown(whole_run, tmp_path):
+    run = Path(shutil.copytree(whole_run, tmp_path / "run"))
+    images = {one["key"]: one["image"] for one in report(run, tmp_path / "before.html").data["samples"]}
+    choices = {"00000000": "reject", "00000004": "keep"}  # one that was kept, and one that filter dropped
+    samples = {key: Decision(decision=choice, image_sha256=images[key]) for key, choice in choices.items()}
+    assert decisions_job(run, Decisions("decisions.json", samples)).decided == {"keep": 1, "reject": 1}
+    dom = report(run, tmp_path / "after.html")
+    rejected, kept = dom.data["samples"][0], dom.data["samples"][4]
+    assert (rejected["state"], rejected["why"], rejected["labels"]) == ("rejected", "rejected by hand", [])
+    assert (kept["state"], kept["why"], kept["labels"]) == ("kept", "", [0])
+    assert "mask" in rejected["layers"]
+    assert "By hand: 1 kept, 1 rejected." in dom.text

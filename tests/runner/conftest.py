@@ -2,7 +2,7 @@
 
 import pytest
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.core.run import Run
 from tests.command import tree
 from tests.runner.toys import Numbers, Squares, make

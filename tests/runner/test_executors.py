@@ -49,16 +49,16 @@ def test_plain_lines_of_two_stages_at_once(capsys, monkeypatch):
     moment = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: moment[0])
     progress = Plain()
-    progress.begin("generate", 10, 0)
-    progress.begin("refine", 10, 4)
+    progress.begin("generate", 10, 0, "images")
+    progress.begin("refine", 10, 4, "masks")
     moment[0] = 40.0
     progress.advance("generate", 4)
     progress.advance()
     assert capsys.readouterr().err.splitlines() == [
-        "generate: 10 samples",
-        "refine: 10 samples, 4 finished earlier",
-        "generate: 4 of 10, about 1 min 00 s left",
-        "refine: 5 of 10, about 3 min 20 s left",
+        "generate: 10 images",
+        "refine: 10 masks, 4 finished earlier",
+        "generate: 4 of 10 images, about 1 min 00 s left",
+        "refine: 5 of 10 masks, about 3 min 20 s left",
     ]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.core.run import Run
 from dsfactory.errors import DsfactoryError, UserError
 from dsfactory.runner.limits import UNLIMITED, Limits

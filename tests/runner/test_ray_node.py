@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dsfactory.core.chain import Step
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.core.run import Run
 from dsfactory.core.space import Space
 from dsfactory.errors import UserError

@@ -104,11 +104,11 @@ def test_reading_what_is_finished_is_shown_when_it_takes_long(run, monkeypatch):
             told.append((stage, samples))
 
     make(run, Numbers(), progress=Told())
-    assert told == [("numbers", 22, 22)]
+    assert told == [("numbers", 22, 22, "images")]
     monkeypatch.setattr(summaries, "UNSHOWN_S", 0.0)
     make(run, Numbers(), progress=Told())
     assert told[1:] == [
-        ("reading numbers", 6, 0, "shards"), *[("reading numbers", 1)] * 6, ("numbers", 22, 22),
+        ("reading numbers", 6, 0, "shards"), *[("reading numbers", 1)] * 6, ("numbers", 22, 22, "images"),
     ]  # fmt: skip
 
 

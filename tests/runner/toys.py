@@ -14,9 +14,9 @@ from typing import Any
 import pyarrow as pa
 
 from dsfactory.core.chain import Step
-from dsfactory.core.config import Section
 from dsfactory.core.run import Run
 from dsfactory.core.sample import Record
+from dsfactory.core.section import Section
 from dsfactory.core.shard import ShardReader, ShardSpec
 from dsfactory.core.space import first_number
 from dsfactory.core.stage import Kind, Output, Role, Stage

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dsfactory.core.chain import check_step
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.core.run import Run
 from dsfactory.core.shard import ShardSpec
 from dsfactory.dataset.labels import finished_shards

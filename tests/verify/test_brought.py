@@ -126,4 +126,4 @@ def test_a_sample_space_that_cannot_be_read_is_named(run_path):
 def test_shards_that_are_not_finished_are_no_fault(run_path):
     Space.of(Run.open(run_path), STAGES["echo"]).extend({"loud": 5}, 2)
     found = verify_path(run_path, Silent())
-    assert (found.faults, found.notes) == ([], ["1 shards of echo are not finished yet: 'dsfactory echo' goes on"])
+    assert (found.faults, found.notes) == ([], ["1 shard of echo is not finished yet: 'dsfactory echo' goes on"])

@@ -115,7 +115,7 @@ def test_a_shard_that_is_not_finished_is_no_fault(run_path):
     shutil.rmtree(run_path / "export")
     found = verify(run_path)
     assert found.exit_code == 0
-    assert found.notes == ["1 shards of refine are not finished yet: 'dsfactory refine' goes on"]
+    assert found.notes == ["1 shard of refine is not finished yet: 'dsfactory refine' goes on"]
 
 
 def test_the_command_lists_faults_and_exits_3(run_path):
@@ -124,7 +124,7 @@ def test_the_command_lists_faults_and_exits_3(run_path):
     assert (done.returncode, done.stderr) == (3, "verify: 18 samples\n")
     lines = done.stdout.splitlines()
     assert lines[0].startswith("generate/00001.tar: has 1000 bytes")
-    assert "1 faults" in lines[-1] and "--repair" in lines[-1]
+    assert "1 fault;" in lines[-1] and "--repair" in lines[-1]
     summary = json.loads(command("verify", str(run_path), "--json", cwd=run_path.parent).stdout)
     assert (summary["exit_code"], summary["faults"][0]["shard"]) == (3, 1)
 

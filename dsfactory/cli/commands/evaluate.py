@@ -59,8 +59,8 @@ def evaluate(
     finished trainings are used again wherever data and settings are the same.
     """
     from dsfactory.cli import output
-    from dsfactory.core.config import parse_section
     from dsfactory.core.run import newest_run
+    from dsfactory.core.section import parse_section
     from dsfactory.evaluate.config import EvaluateConfig
     from dsfactory.jobs.evaluate import evaluate_job, plan_evaluation
     from dsfactory.runner.progress import choose_progress
@@ -76,7 +76,7 @@ def evaluate(
         **{name: value for name, value in given.items() if value is not None},
     }
     config = parse_section(EvaluateConfig, settings, "settings")
-    with choose_progress(as_json or quiet) as progress:
+    with choose_progress(as_json, quiet) as progress:
         if dry_run:
             output.print_plan(plan_evaluation(path, real, config, progress, synthetic, left_out), as_json)
         found = evaluate_job(path, real, config, progress, synthetic, left_out, out)

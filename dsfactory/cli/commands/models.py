@@ -34,7 +34,7 @@ def models_list(as_json: o.Json = False) -> None:
     for item in found:
         place = "ready" if item.ready else f"to download: {item.size_mb} MB" if item.size_mb else "not here"
         terms = f"{item.licence}; gated" if item.gated else item.licence
-        print(f"{item.name:<12} {place:<22} {item.gpu_gb:>3} GB GPU  {item.draws} ({terms})")
+        print(f"{item.name:<13} {place:<22} {item.gpu_gb:>3} GB GPU  {item.draws} ({terms})")
 
 
 @models_app.command("check")
@@ -80,6 +80,21 @@ def models_fetch(name: Name, to: To = None, as_json: o.Json = False, quiet: o.Qu
         print(f"{model.name} is ready ({found.size_mb} MB): {model.path}")
 
 
+def _offloads(found: "ModelReport") -> str | None:
+    ways = [
+        f"{gb} GB with generate.offload={way}" for way, gb in found.offloaded_gb.items() if gb < (found.gpu_gb or 0)
+    ]
+    return ", ".join(ways) or None
+
+
+def _here(found: "ModelReport") -> str | None:
+    """What fits into the GPU of this machine, if it has one."""
+    from dsfactory.models.devices import choose_device, free_gb
+
+    there = free_gb(choose_device("auto"))
+    return found.fits(there) if there is not None and found.gpu_gb else None
+
+
 def _in_words(found: "ModelReport") -> list[str]:
     page = f"https://huggingface.co/{found.source}"
     gated = f"yes: agree to its terms at {page}, then run 'hf auth login'"
@@ -93,6 +108,8 @@ def _in_words(found: "ModelReport") -> list[str]:
         "commit": found.commit,
         "size": f"{found.size_mb} MB" if found.size_mb else "not known here" if not found.ready else None,
         "memory": f"about {found.gpu_gb} GB on a GPU, for one image of its size" if found.gpu_gb else None,
+        "offload": _offloads(found),
+        "here": _here(found),
         "missing": ", ".join(found.missing) or None,
         "damaged": found.damaged,
         "refused": f"{', '.join(found.pickled)} (can run code; safetensors only)" if found.pickled else None,

@@ -7,6 +7,7 @@ import typer
 
 from dsfactory.cli import options as o
 from dsfactory.cli.lazy import FlagCommand, Group, flagged
+from dsfactory.core.words import counted
 
 if TYPE_CHECKING:
     from dsfactory.jobs.preview import Preview
@@ -46,7 +47,7 @@ def prompts_search(
     limit: Annotated[int, typer.Option(min=1, help="How many captions to show.")] = 20, as_json: o.Json = False,
 ) -> None:  # fmt: skip
     """Show captions that mention a class."""
-    from dsfactory.core.config import parse_section
+    from dsfactory.core.section import parse_section
     from dsfactory.stages.prompts.config import PromptsConfig
     from dsfactory.stages.prompts.search import search
 
@@ -65,7 +66,7 @@ def _print_preview(found: "Preview") -> None:
     wide = max(len(row["class_name"]) for row in found.rows)
     for row in found.rows:
         print(f"{row['class_name']:<{wide}}  {row['source']:<24} {row['prompt']}")
-    print(f"\n{len(found.rows)} prompts:")
+    print(f"\n{counted(len(found.rows), 'prompt')}:")
     for name, counts in found.sources.items():
         print(f"  {name:<{wide}}  " + ", ".join(f"{count} {kind}" for kind, count in counts.items()))
     for name, counts in found.attributes.items():

@@ -8,6 +8,7 @@ import typer
 
 from dsfactory.cli import options as o
 from dsfactory.cli.places import on_disk
+from dsfactory.core.words import counted
 
 
 def report(
@@ -29,13 +30,14 @@ def report(
     from dsfactory.runner.progress import choose_progress
 
     path = run if run is not None else newest_run(Path("runs"))
-    with choose_progress(as_json or quiet) as progress:
+    with choose_progress(as_json, quiet) as progress:
         summary = report_job(path, out, max_samples, progress)
         for line in summary.damaged:
-            progress.note(f"damaged: {line}")
+            progress.warn(f"damaged: {line}")
     if as_json:
         print(json.dumps(summary.as_json()))
     elif not quiet:
         shown = "all" if summary.shown == summary.samples else f"{summary.shown} of"
-        print(f"{summary.page}: {shown} {summary.samples} samples, {summary.bytes / 1e6:.1f} MB; open it in a browser")
+        samples = f"{shown} {counted(summary.samples, 'sample')}"
+        print(f"{summary.page}: {samples}, {summary.bytes / 1e6:.1f} MB; open it in a browser")
     raise typer.Exit(summary.exit_code)

@@ -7,6 +7,7 @@ import typer
 
 from dsfactory.cli import options as o
 from dsfactory.cli.places import on_disk
+from dsfactory.core.words import counted
 
 
 def view(
@@ -48,11 +49,11 @@ def view(
         raise UserError(f"{out} is not an empty folder: name a new one with --out")
     require_fiftyone(path)
     with TemporaryDirectory(prefix="dsfactory-view-") as temporary:
-        with choose_progress(quiet) as progress:
+        with choose_progress(False, quiet) as progress:
             kept = (name or path.resolve().name) if out is not None else None
             dataset = make_dataset(source, out if out is not None else Path(temporary), kept, progress)
         if not quiet:
-            print(f"{len(dataset)} of {source.run.total} samples handed to FiftyOne as {dataset.name}")
+            print(f"{len(dataset)} of {counted(source.run.total, 'sample')} handed to FiftyOne as {dataset.name}")
         if app:
             import fiftyone as fo
 

@@ -3,14 +3,13 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 import numpy as np
 
 from dsfactory.dataset.sample import ExportSample, Instance, box_of, read_labels
 from dsfactory.dataset.split import SPLITS
-from dsfactory.formats.checker import ContentCheck, Place
+from dsfactory.formats.checker import ContentCheck, Place, is_within
 from dsfactory.formats.coco.segmentation import WRONG, decode
 
 
@@ -49,14 +48,17 @@ class CocoCheck(ContentCheck):
             except WRONG:
                 yield place, f"an image is not a COCO entry: {str(image)[:60]}"
                 continue
-            if number in self._images or "/" in file_name or file_name in named:
+            if number in self._images or not is_within(file_name) or file_name in named:
                 yield place, f"image {number} ({file_name!r}) is there twice or lies elsewhere"
                 continue
             named.add(file_name)
             name = f"images/{split}/{file_name}"
             self._images[number] = image
-            self.found[PurePosixPath(name).stem] = name
+            self.found[str(number)] = name
             self.images += 1
+            if self.is_left_out(name):
+                self._sizes[number] = size
+                continue
             try:
                 self._sizes[number] = self.image_size(name)
                 if self._sizes[number] != size:
@@ -64,9 +66,12 @@ class CocoCheck(ContentCheck):
             except ValueError as error:
                 yield name, str(error)
         folder = self.root / "images" / split
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if path.name not in named:
-                yield f"images/{split}/{path.name}", f"is not named in {place}"
+        for path in sorted(folder.rglob("*")):
+            if not path.is_dir() and path.relative_to(folder).as_posix() not in named:
+                yield path.relative_to(self.root).as_posix(), f"is not named in {place}"
+
+    def place_of(self, sample: ExportSample) -> str:
+        return str(int(sample.row["number"]) + 1)
 
     def _annotation_faults(self, place: str, annotations: list[Any]) -> Iterator[Place]:
         seen = set()
@@ -91,7 +96,7 @@ class CocoCheck(ContentCheck):
         image, annotations = self._images.get(number, {}), self._annotations[number]
         instances = list(read_labels(sample, len(self.classes)).objects())
         same = len(annotations) == len(instances) and all(map(_agree, annotations, instances))
-        same &= image.get("file_name") == PurePosixPath(name).name
+        same &= image.get("file_name") == name.split("/", 2)[2]
         if not same or any(image.get(column) != sample.row.get(column) for column in ("prompt", "image_seed")):
             yield name, "its annotations are not those of the run's sample"
 

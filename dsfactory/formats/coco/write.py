@@ -37,13 +37,12 @@ class CocoWriter(DatasetWriter):
             self._splits[split] = _SplitFile(json_file, self.stream(f"{split}.part"), _header(plan, split))
 
     def add(self, sample: ExportSample, labels: Labels, split: Split) -> None:
-        name = self.image_name(sample)
-        self.write(f"images/{split}/{name}", self.image(sample))
+        name = self.write_image(f"images/{split}", sample)
         image_id = int(sample.row["number"]) + 1
         provenance = {column: sample.row[column] for column in PROVENANCE if sample.row.get(column) is not None}
         image = {"id": image_id, "file_name": name, "width": labels.width, "height": labels.height, "license": 1}
         file = self._splits[split]
-        file.add_image({**image, **provenance})
+        file.add_image({**image, **provenance, **({"corrected": True} if sample.corrected else {})})
         for instance in labels.objects():
             file.add_annotation(image_id, instance, encode(instance.pixels, self.plan.rle))
 
@@ -91,7 +90,8 @@ def _header(plan: ExportPlan, split: Split) -> dict[str, Any]:
     images = f"Synthetic images ({split} split) drawn by {plan.model} and" if plan.drawn else f"Images ({split} split)"
     description = (
         f"{images} labelled with dsfactory by {'the model' if plan.drawn else plan.model}'s attention. "
-        "No person checked the labels. Pixels that the labels leave open (void) belong to no annotation."
+        f"{plan.checked} Pixels that the labels leave open (void) belong to no annotation."
+        f"{f' {plan.remark}' if plan.remark else ''}"
     )
     terms = f"Synthetic: the terms of the model {plan.model} apply" if plan.drawn else "The terms of the pictures apply"
     return {

@@ -42,8 +42,7 @@ class CvatWriter(DatasetWriter):
         self._images = 0
 
     def add(self, sample: ExportSample, labels: Labels, split: Split) -> None:
-        name = self.image_name(sample)
-        self.write(f"images/{name}", self.image(sample))
+        name = self.write_image("images", sample)
         image = ElementTree.Element(
             "image", id=str(self._images), name=name, width=str(labels.width), height=str(labels.height)
         )

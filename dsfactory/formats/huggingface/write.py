@@ -2,12 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar
 
 from dsfactory.dataset.sample import ExportSample, Labels
 from dsfactory.dataset.split import Split
 from dsfactory.formats.description import dataset_card, describe_sample
-from dsfactory.formats.writer import DatasetWriter, ExportPlan
+from dsfactory.formats.writer import Copy, DatasetWriter, ExportPlan
 
 SPLIT_NAMES: dict[Split, str] = {"train": "train", "val": "validation"}
 """What the Hugging Face libraries call the splits."""
@@ -22,6 +22,9 @@ class HuggingFaceWriter(DatasetWriter):
     split has no folder.
     """
 
+    says_files: ClassVar[bool] = True
+    copies: ClassVar[tuple[Copy, ...]] = ("copy", "link")
+
     def __init__(self, root: Path, plan: ExportPlan) -> None:
         super().__init__(root, plan)
         self._tables: dict[Split, BinaryIO] = {}
@@ -33,13 +36,12 @@ class HuggingFaceWriter(DatasetWriter):
             for folder in ("images", "masks", "instances"):
                 (self.root / top / folder).mkdir(parents=True)
             self._tables[split] = self.stream(f"{top}/metadata.jsonl")
-        files = {
-            "file_name": (f"images/{self.image_name(sample)}", self.image(sample)),
-            "mask_file_name": (f"masks/{sample.key}.png", sample.mask_png),
-            "instances_file_name": (f"instances/{sample.key}.png", sample.instances_png),
+        named = {
+            "file_name": f"images/{self.write_image(f'{top}/images', sample)}",
+            "mask_file_name": f"masks/{sample.name}.png",
+            "instances_file_name": f"instances/{sample.name}.png",
         }
-        for name, data in files.values():
-            self.write(f"{top}/{name}", data)
-        named = {column: name for column, (name, _) in files.items()}
+        self.write(f"{top}/{named['mask_file_name']}", sample.mask_png)
+        self.write(f"{top}/{named['instances_file_name']}", sample.instances_png)
         row = named | describe_sample(sample, labels, self.plan)
         self._tables[split].write(json.dumps(row, ensure_ascii=False).encode() + b"\n")

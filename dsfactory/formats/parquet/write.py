@@ -12,7 +12,7 @@ from dsfactory.dataset.sample import ExportSample, Labels
 from dsfactory.dataset.split import Split
 from dsfactory.formats.description import dataset_card, describe_sample
 from dsfactory.formats.huggingface.write import SPLIT_NAMES
-from dsfactory.formats.writer import DatasetWriter, ExportPlan
+from dsfactory.formats.writer import Copy, DatasetWriter, ExportPlan
 
 ROWS_PER_GROUP = 16
 """Rows that are in memory at once, and the least that a reader has to load for one of them."""
@@ -38,12 +38,14 @@ class ParquetWriter(DatasetWriter):
     palette PNGs whose values are ids: 0 background, 255 void.
     """
 
+    says_files: ClassVar[bool] = True
+    copies: ClassVar[tuple[Copy, ...]] = ("copy",)
     folders: ClassVar[tuple[str, ...]] = ("data",)
 
     def __init__(self, root: Path, plan: ExportPlan) -> None:
         super().__init__(root, plan)
         features = json.dumps({"info": {"features": _features(plan)}})
-        self._schema = pa.schema(_COLUMNS, metadata={"huggingface": features})
+        self._schema = pa.schema(_columns(plan), metadata={"huggingface": features})
         self._files: dict[Split, _RowFiles] = {}
         self.write("README.md", dataset_card(plan).encode())
 
@@ -53,8 +55,8 @@ class ParquetWriter(DatasetWriter):
             self._streams.push(self._files[split].discard)
         row = describe_sample(sample, labels, self.plan)
         row["image"] = {"bytes": self.image(sample), "path": self.image_name(sample)}
-        row["mask"] = {"bytes": sample.mask_png, "path": f"{sample.key}.png"}
-        row["instances"] = {"bytes": sample.instances_png, "path": f"{sample.key}.png"}
+        row["mask"] = {"bytes": sample.mask_png, "path": f"{sample.name}.png"}
+        row["instances"] = {"bytes": sample.instances_png, "path": f"{sample.name}.png"}
         self._files[split].add(row)
 
     def finish(self) -> None:
@@ -101,9 +103,14 @@ class _RowFiles:
         self._open.close()
 
 
+def _columns(plan: ExportPlan) -> dict[str, pa.DataType]:
+    own = {} if plan.drawn else {"file": _TEXT}
+    return {**_COLUMNS, **own, **({"corrected": pa.bool_()} if plan.corrected else {})}
+
+
 def _features(plan: ExportPlan) -> dict[str, Any]:
     """The columns as ``datasets.Features`` writes them down."""
-    features = {name: _feature(kind) for name, kind in _COLUMNS.items()}
+    features = {name: _feature(kind) for name, kind in _columns(plan).items()}
     features["objects"]["category"] = [{"names": ["background", *plan.classes], "_type": "ClassLabel"}]
     return features
 

@@ -23,6 +23,7 @@ class PngWriter(DatasetWriter):
     """
 
     image_formats: ClassVar[tuple[ImageFormat, ...]] = ("jpg", "png")
+    uniform: ClassVar[bool] = True
     folders: ClassVar[tuple[str, ...]] = ("img_dir/train", "img_dir/val", "ann_dir/train", "ann_dir/val")
 
     def __init__(self, root: Path, plan: ExportPlan) -> None:
@@ -37,8 +38,8 @@ class PngWriter(DatasetWriter):
         self.write("metainfo.json", json.dumps(metainfo, ensure_ascii=False).encode() + b"\n")
 
     def add(self, sample: ExportSample, labels: Labels, split: Split) -> None:
-        self.write(f"img_dir/{split}/{self.image_name(sample)}", self.image(sample))
-        self.write(f"ann_dir/{split}/{sample.key}.png", grey_png(labels))
+        self.write_image(f"img_dir/{split}", sample)
+        self.write(f"ann_dir/{split}/{sample.name}.png", grey_png(labels))
 
 
 def grey_png(labels: Labels) -> bytes:

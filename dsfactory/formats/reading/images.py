@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dsfactory.core.png import MAX_PIXELS
-from dsfactory.errors import UserError
 
 JPEG_LEVELS = 8.0
 """Mean difference of two JPEGs of one image that another version of the encoder may make, in levels of 255."""
@@ -42,16 +41,16 @@ def open_image(data: bytes, formats: tuple[str, ...]) -> Image.Image:
     return image
 
 
-def decode(data: bytes, name: str) -> Image.Image:
+def decode(data: bytes) -> Image.Image:
     """Any image that another tool may write, decoded in full.
 
     Raises:
-        UserError: it is none, or too large.
+        ValueError: it is none, or too large. The message goes on after the image's name.
     """
     try:
         return open_image(data, ("PNG", "JPEG", "BMP", "WEBP", "TIFF"))
     except ValueError as error:
-        raise UserError(f"{name} is not a readable image ({error})") from error
+        raise ValueError(f"is not a readable image ({error})") from error
 
 
 def rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:

@@ -1,47 +1,113 @@
 """Labels as they come back, in the run's own terms."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePosixPath
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from dsfactory.core.sample import BACKGROUND, VOID
-from dsfactory.errors import UserError
+from dsfactory.dataset.exported import TERMS, label_hash, numbered
+from dsfactory.formats.voc.layout import VOID_NAMES
 
 MAX_INSTANCES = 254
 
 
+def _no_size(name: str) -> None:
+    return None
+
+
 @dataclass(frozen=True)
-class FixedLabels:
-    """A sample's labels from another tool.
+class Expected:
+    """What a reader has to know of the run that labels come back to.
 
     Attributes:
-        key: the sample's key: the image's file name without its extension.
+        classes: display names; the first has id 1.
+        size: height and width of an image by its file name, for files that do not say; None for an unknown one.
+        binary: the class id that all of a mask without ids means; 0 where masks hold ids.
+    """
+
+    classes: Sequence[str]
+    size: Callable[[str], tuple[int, int] | None] = _no_size
+    binary: int = 0
+
+
+@dataclass(frozen=True)
+class FixedLabels:
+    """An image's labels from another tool.
+
+    Attributes:
+        name: the image's file name as the tool has it, folders included.
         mask: uint8 ``(height, width)``: class ids 1…N, 0 background, 255 void.
         instances: integer ``(height, width)``: distinct positive numbers for distinct objects, 0 elsewhere; None where
             the format has none, and the parts of each class count as objects.
         knows_void: whether background in ``mask`` was meant to be background; if not, it may have been void.
-        image: the image that was looked at, any encoding; None where it did not come along.
+        image: name in the source of the image that was looked at; None where it did not come along.
+        doubt: why these labels are not taken unless the run has them already; empty for good ones.
+        only: the one class that the labels speak of; 0 for all.
     """
 
-    key: str
+    name: str
     mask: NDArray[np.uint8]
     instances: NDArray[np.integer] | None
     knows_void: bool
-    image: bytes | None = None
+    image: str | None = None
+    doubt: str = ""
+    only: int = 0
+
+    @property
+    def key(self) -> str:
+        """The file name without folders and extension: the sample's key, where no tool has changed it."""
+        return stem_of(self.name)
+
+    @cached_property
+    def said(self) -> tuple[int, str]:
+        """Which of TERMS the labels are in, and their hash, to be compared with what was exported.
+
+        Raises:
+            ValueError: there are too many objects.
+        """
+        mask, instances = finished(self, None)
+        terms = TERMS.index((self.instances is not None, self.knows_void))
+        return terms, label_hash(mask, instances if self.instances is not None else None)
+
+
+@dataclass(frozen=True)
+class Unread:
+    """An image, or something else, whose labels cannot be used.
+
+    Attributes:
+        name: the image's file name as the tool has it, or what else it is: ``"image 7"``.
+        reason: goes on after the name: ``"has no size"``.
+    """
+
+    name: str
+    reason: str
+
+
+def stem_of(name: str) -> str:
+    """A file name without folders, of Windows too, and without its extension."""
+    return PurePosixPath(name.replace("\\", "/")).stem
 
 
 def class_id(label: str, classes: Sequence[str]) -> int:
-    """The id of a class by its name.
+    """The id of a class by its name, in any case; 255 for what tools call void, unless it is a class.
 
     Raises:
-        UserError: the run has no such class.
+        ValueError: the run has no such class, or several that differ in case alone.
     """
-    if label not in classes:
-        raise UserError(f"the label {label[:60]!r} is no class of the run: it has {', '.join(classes)} (and void)")
-    return list(classes).index(label) + 1
+    if label in classes:
+        return list(classes).index(label) + 1
+    plain = str(label).strip().casefold()
+    near = [number for number, name in enumerate(classes, start=1) if name.casefold() == plain]
+    if len(near) == 1:
+        return near[0]
+    if plain in VOID_NAMES:
+        return VOID
+    raise ValueError(f"the label {str(label)[:60]!r} is no class of the run: it has {', '.join(classes)} (and void)")
 
 
 def finished(fixed: FixedLabels, before: NDArray[np.uint8] | None) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -58,18 +124,10 @@ def finished(fixed: FixedLabels, before: NDArray[np.uint8] | None) -> tuple[NDAr
     if before is not None and not fixed.knows_void:
         mask[(mask == BACKGROUND) & (before == VOID)] = VOID
     labelled = (mask != BACKGROUND) & (mask != VOID)
-    numbers = _parts(mask, labelled) if fixed.instances is None else fixed.instances.astype(np.int64)
-    # An object is of one class: what another format allows to be two becomes two.
-    joint = np.where(labelled, numbers * 256 + mask, 0)
-    found, first, inverse = np.unique(joint, return_index=True, return_inverse=True)
-    order = np.argsort(np.where(found == 0, -1, first))
-    if len(found) - 1 > MAX_INSTANCES:
-        raise ValueError(f"it has {len(found) - 1} objects, more than {MAX_INSTANCES}")
-    ranks = np.empty(len(found), dtype=np.uint8)
-    ranks[order] = np.arange(len(found)) if found[0] == 0 else np.arange(1, len(found) + 1)
-    instances = ranks[inverse].reshape(mask.shape)
-    instances[mask == VOID] = VOID
-    return mask, instances
+    instances, count = numbered(mask, _parts(mask, labelled) if fixed.instances is None else fixed.instances)
+    if count > MAX_INSTANCES:
+        raise ValueError(f"has {count} objects, more than {MAX_INSTANCES}")
+    return mask, instances.astype(np.uint8)
 
 
 def _parts(mask: NDArray[np.uint8], labelled: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dsfactory.core.png import decode_index_png
 from dsfactory.dataset.label_faults import instance_faults, mask_faults
 from dsfactory.dataset.sample import ExportSample, Labels
-from dsfactory.formats.checker import ContentCheck, Place
+from dsfactory.formats.checker import ContentCheck, Place, is_within
 from dsfactory.formats.voc.layout import FOLDERS, LISTS, SUBSETS, box_corners, list_name
 
 
@@ -25,7 +25,8 @@ class VocCheck(ContentCheck):
         for key in sorted(self.found):
             yield from self._sample_faults(key)
         for folder, extension in FOLDERS.items():
-            names = {path.name for path in (self.root / folder).glob("*")}
+            files = (path for path in (self.root / folder).rglob("*") if not path.is_dir())
+            names = {path.relative_to(self.root / folder).as_posix() for path in files}
             for name in sorted(names - {f"{key}.{extension}" for key in self.found}):
                 yield f"{folder}/{name}", "is on no list"
 
@@ -35,11 +36,11 @@ class VocCheck(ContentCheck):
             for subset in SUBSETS:
                 place = list_name(kind, subset)
                 try:
-                    lists[subset] = (self.root / place).read_text(encoding="utf-8").split()
+                    lists[subset] = [*filter(None, (self.root / place).read_text(encoding="utf-8").split("\n"))]
                 except (OSError, UnicodeDecodeError) as error:
                     yield place, f"cannot be read ({type(error).__name__})"
                     lists[subset] = []
-                strange = [key for key in lists[subset] if not (key.isascii() and key.isdigit())]
+                strange = [name for name in lists[subset] if not is_within(name)]
                 if strange:
                     yield place, f"names {strange[0][:40]!r}, which is no sample"
                 expected = self.counts["images"].get(subset, sum(self.counts["images"].values()))
@@ -47,16 +48,16 @@ class VocCheck(ContentCheck):
                     yield place, f"names {len(lists[subset])} images instead of {expected}"
             if sorted(lists["train"] + lists["val"]) != sorted(lists["trainval"]):
                 yield list_name(kind, "trainval"), "is not train and val together"
-            keys = {key for listed in lists.values() for key in listed if key.isascii() and key.isdigit()}
-            self.found |= {key: f"JPEGImages/{key}.jpg" for key in sorted(keys)}
+            names = {name for listed in lists.values() for name in listed if is_within(name)}
+            self.found |= {name: f"JPEGImages/{name}.jpg" for name in sorted(names)}
 
     def _sample_faults(self, key: str) -> Iterator[Place]:
         image, mask_place, raw_place, object_place, box_place = (
             f"{folder}/{key}.{extension}" for folder, extension in FOLDERS.items()
         )
         try:
-            size = self.image_size(place := image)
             mask = self._mask(place := mask_place)
+            size = mask.shape[::-1] if self.is_left_out(image) else self.image_size(place := image)
             wrong = [*mask_faults(mask, size, range(1, len(self.classes) + 1))]
             instances = self._mask(place := object_place)
             wrong += instance_faults(mask, instances)
@@ -89,6 +90,6 @@ class VocCheck(ContentCheck):
 
     def label_faults(self, name: str, sample: ExportSample) -> Iterator[Place]:
         for folder, data in (("SegmentationClass", sample.mask_png), ("SegmentationObject", sample.instances_png)):
-            path = self.root / folder / f"{sample.key}.png"
-            if path.exists() and path.read_bytes() != data:
-                yield f"{folder}/{path.name}", "is not the mask of the run's sample"
+            place = f"{folder}/{sample.name}.png"
+            if (self.root / place).exists() and (self.root / place).read_bytes() != data:
+                yield place, "is not the mask of the run's sample"

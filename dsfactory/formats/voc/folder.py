@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageOps
 
-from dsfactory.core.config import read_text
+from dsfactory.core.reading import read_text
 from dsfactory.core.sample import VOID
 from dsfactory.errors import UserError
 from dsfactory.formats.colours import Colour, labels_of, voc_colour

@@ -1,5 +1,6 @@
 """What a PASCAL VOC set is made of: its folders, its lists, and ``labelmap.txt``, which names labels and colours."""
 
+from dsfactory.core.sample import VOID_NAMES as VOID_NAMES
 from dsfactory.dataset.sample import Instance
 from dsfactory.dataset.split import SPLITS
 from dsfactory.errors import UserError
@@ -19,9 +20,6 @@ LISTS = ("Segmentation", "Main")
 
 SUBSETS = (*SPLITS, "trainval")
 LABELMAP = "labelmap.txt"
-
-VOID_NAMES = frozenset({"void", "ignore", "ignored", "unlabelled", "unlabeled"})
-"""What sets call the label of pixels that count for nobody."""
 
 
 def list_name(kind: str, subset: str) -> str:

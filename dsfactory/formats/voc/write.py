@@ -23,6 +23,7 @@ class VocWriter(DatasetWriter):
     """
 
     image_formats: ClassVar[tuple[ImageFormat, ...]] = ("jpg",)
+    uniform: ClassVar[bool] = True
     folders: ClassVar[tuple[str, ...]] = (*FOLDERS, *(f"ImageSets/{kind}" for kind in LISTS))
     has_checksums: ClassVar[bool] = False
 
@@ -32,23 +33,26 @@ class VocWriter(DatasetWriter):
         self.write(LABELMAP, labelmap_text(plan.names).encode())
 
     def add(self, sample: ExportSample, labels: Labels, split: Split) -> None:
-        annotation = self._annotation(self.image_name(sample), labels)
+        name = self.write_image("JPEGImages", sample)
+        annotation = self._annotation(name, sample.source, labels)
         for instance in labels.objects():
             self._append_object(annotation, instance, labels)
         ElementTree.indent(annotation, space="\t")
         contents = (
-            self.image(sample), sample.mask_png, grey_png(labels), sample.instances_png,
+            sample.mask_png, grey_png(labels), sample.instances_png,
             ElementTree.tostring(annotation, encoding="utf-8") + b"\n",
         )  # fmt: skip
-        for (folder, extension), data in zip(FOLDERS.items(), contents, strict=True):
-            self.write(f"{folder}/{sample.key}.{extension}", data)
+        for (folder, extension), data in zip(list(FOLDERS.items())[1:], contents, strict=True):
+            self.write(f"{folder}/{sample.name}.{extension}", data)
         for subset in (split, "trainval"):
             for file in self._lists[subset]:
-                file.write(f"{sample.key}\n".encode())
+                file.write(f"{sample.name}\n".encode())
 
-    def _annotation(self, image_name: str, labels: Labels) -> ElementTree.Element:
+    def _annotation(self, image_name: str, own: str, labels: Labels) -> ElementTree.Element:
         annotation = ElementTree.Element("annotation")
         _append(annotation, folder="VOC2012", filename=image_name)
+        if own:
+            _append(annotation, path=own)
         origin = "synthetic, by dsfactory" if self.plan.drawn else "given pictures"
         source = ElementTree.SubElement(annotation, "source")
         _append(source, database=origin, annotation="dsfactory", image=self.plan.model)

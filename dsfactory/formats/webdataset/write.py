@@ -5,11 +5,12 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from typing import ClassVar
 
 from dsfactory.dataset.sample import ExportSample, Labels
 from dsfactory.dataset.split import Split
 from dsfactory.formats.description import describe_sample
-from dsfactory.formats.writer import DatasetWriter, ExportPlan
+from dsfactory.formats.writer import Copy, DatasetWriter, ExportPlan
 
 SAMPLES_PER_TAR = 1000
 
@@ -22,6 +23,10 @@ class WebDatasetWriter(DatasetWriter):
     classes by id, and the number of samples in each tar.
     """
 
+    keeps: ClassVar[tuple[str, ...]] = ("jpg", "png")
+    says_files: ClassVar[bool] = True
+    copies: ClassVar[tuple[Copy, ...]] = ("copy",)
+
     def __init__(self, root: Path, plan: ExportPlan) -> None:
         super().__init__(root, plan)
         self._samples: dict[str, int] = {}
@@ -32,14 +37,15 @@ class WebDatasetWriter(DatasetWriter):
         if tar is None or self._samples[tar.name] == SAMPLES_PER_TAR:
             number = sum(name.startswith(split) for name in self._samples)
             tar = self._tars[split] = self._open(f"{split}-{number:06d}.tar", tar)
+        own = self._kept(sample)
         files = {
-            self.plan.image_format: self.image(sample),
+            own.kind if own is not None else self.plan.image_format: self.image(sample),
             "mask.png": sample.mask_png,
             "instances.png": sample.instances_png,
             "json": json.dumps(describe_sample(sample, labels, self.plan), ensure_ascii=False).encode(),
         }
         for extension, data in files.items():
-            tar.add(f"{sample.key}.{extension}", data)
+            tar.add(f"{_member(sample)}.{extension}", data)
         self._samples[tar.name] += 1
 
     def _open(self, name: str, full: "_Tar | None") -> "_Tar":
@@ -57,6 +63,11 @@ class WebDatasetWriter(DatasetWriter):
         self.write("dataset.json", json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
 
 
+def _member(sample: ExportSample) -> str:
+    """The sample's name without the dots at which readers would cut it."""
+    return f"{sample.name.replace('.', '_')}-{sample.key}" if "." in sample.name else sample.name
+
+
 class _Tar:
     """A tar of the dataset; equal members give equal bytes."""
 
@@ -65,7 +76,7 @@ class _Tar:
         self._dataset = dataset
         self._open = contextlib.ExitStack()
         file = self._open.enter_context(dataset.file(name))
-        tar = tarfile.open(fileobj=file, mode="w|", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
+        tar = tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT)  # noqa: SIM115
         self._tar = self._open.enter_context(contextlib.closing(tar))
 
     def add(self, name: str, data: bytes) -> None:

@@ -27,9 +27,9 @@ class YoloWriter(DatasetWriter):
         self.write("data.yaml", yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
 
     def add(self, sample: ExportSample, labels: Labels, split: Split) -> None:
-        self.write(f"images/{split}/{self.image_name(sample)}", self.image(sample))
+        self.write_image(f"images/{split}", sample)
         lines = [_line(instance, labels) for instance in labels.objects()]
-        self.write(f"labels/{split}/{sample.key}.txt", "".join(lines).encode())
+        self.write(f"labels/{split}/{sample.name}.txt", "".join(lines).encode())
 
 
 def _line(instance: Instance, labels: Labels) -> str:

@@ -4,6 +4,7 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (name) => document.getElementById(name);
 const LAYERS = ["image", "evidence", "mask", "void"];
+const DRAWN = ["image", "evidence", "mask", "edge", "void"];
 const BATCH = 48;
 
 function element(tag, properties = {}, ...children) {
@@ -26,10 +27,10 @@ const shown = (value) => (value === null || value === undefined ? "–" : value.
 function stack(sample, layered = true) {
   const made = element("span", { class: layered ? "stack layered" : "stack" });
   if (!sample.layers) {
-    made.append(element("span", { class: "none" }, data.states[sample.state]));
+    made.append(element("span", { class: "none outside" }, sample.why || data.states[sample.state]));
     return made;
   }
-  for (const layer of LAYERS) {
+  for (const layer of DRAWN) {
     if (sample.layers[layer] && (layered || layer !== "evidence")) {
       const source = "data:image/webp;base64," + sample.layers[layer];
       const label = layer === "image" ? sample.prompt : "";
@@ -40,7 +41,8 @@ function stack(sample, layered = true) {
 }
 
 function card(sample, position) {
-  const names = sample.classes.map((index) => data.classes[index].name).join(", ");
+  const classes = sample.labels.length ? sample.labels : sample.classes;
+  const names = classes.map((index) => data.classes[index].name).join(", ");
   const value = sample.scores[state.score] ?? null;
   const refused = !["kept", "drawn", "planned"].includes(sample.state);
   const words = element(
@@ -50,7 +52,7 @@ function card(sample, position) {
     element(
       "span",
       { class: "meta" },
-      ...sample.classes.map((index) => element("span", { class: "dot", colour: data.classes[index].colour })),
+      ...classes.map((index) => element("span", { class: "dot", colour: data.classes[index].colour })),
       element("span", { class: "names" }, names),
       value === null ? null : element("span", { class: "value", title: state.score }, shown(value)),
     ),
@@ -59,7 +61,7 @@ function card(sample, position) {
           "span",
           { class: `why outside state-${sample.state}` },
           element("span", { class: "badge" }, sample.state),
-          ` ${sample.why}`,
+          ` ${[sample.why, ...sample.details].join(" · ")}`,
         )
       : null,
   );
@@ -70,8 +72,76 @@ function card(sample, position) {
     stack(sample),
     words,
   );
-  return element("li", {}, button);
+  const item = element("li", { "data-decision": decisions.get(sample.key) ?? "" }, button);
+  if (sample.image) item.append(element("div", { class: "decide" }, decider(sample, "keep", "✓"), decider(sample, "reject", "✕")));
+  return item;
 }
+
+function decider(sample, choice, sign) {
+  const label = choice === "keep" ? "Keep" : "Reject";
+  const facts = { class: choice, type: "button", title: label, "aria-label": `${label} sample ${sample.key}`, disabled: !allowed(sample, choice) };
+  return element("button", { ...facts, onclick: () => decide(sample, choice) }, sign);
+}
+
+// ---- decisions: which samples a person keeps and rejects, saved as a file ----
+
+const decisions = new Map();
+let unsaved = false;
+
+// A sample with nothing in its mask cannot be kept.
+function allowed(sample, choice) {
+  return Boolean(sample.image) && (choice === "reject" || Boolean(sample.layers?.mask && sample.present.some(Boolean)));
+}
+
+// The same decision again takes it back.
+function decide(sample, choice) {
+  if (!allowed(sample, choice)) return;
+  if (decisions.get(sample.key) === choice) decisions.delete(sample.key);
+  else decisions.set(sample.key, choice);
+  unsaved = true;
+  showDecisions();
+}
+
+function showDecisions() {
+  for (const item of byId("grid").children) {
+    item.setAttribute("data-decision", decisions.get(item.firstElementChild.getAttribute("data-key")) ?? "");
+  }
+  const count = (choice) => [...decisions.values()].filter((value) => value === choice).length;
+  byId("decisions").hidden = decisions.size === 0;
+  byId("decisions-count").textContent = `Decided: ${count("keep")} to keep, ${count("reject")} to reject${unsaved ? ", not saved yet" : ""}`;
+}
+
+function decisionsFile() {
+  const images = new Map(data.samples.map((sample) => [sample.key, sample.image]));
+  const entries = [...decisions].sort().map(([key, decision]) => [key, { decision, image_sha256: images.get(key) }]);
+  return JSON.stringify({ dsfactory: "decisions", samples: Object.fromEntries(entries) }, null, 1) + "\n";
+}
+
+function saveDecisions() {
+  const address = URL.createObjectURL(new Blob([decisionsFile()], { type: "application/json" }));
+  const link = element("a", { href: address, download: "decisions.json" });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(address), 10000);
+  unsaved = false;
+  showDecisions();
+}
+
+function buildDecisions() {
+  byId("save").addEventListener("click", saveDecisions);
+  window.addEventListener("beforeunload", (event) => { if (unsaved && decisions.size) event.preventDefault(); });
+}
+
+// ---- how much of an image shows through its mask ----
+
+function setOpacity(percent) {
+  const value = Math.min(Math.max(percent, 0), 100);
+  document.documentElement.style.setProperty("--mask", String(value / 100));
+  for (const input of document.querySelectorAll("[data-opacity]")) input.value = String(value);
+}
+
+const opacity = () => Number(document.querySelector("[data-opacity]").value);
 
 // ---- what is shown ----
 
@@ -87,7 +157,7 @@ function range() {
 }
 
 function fits(sample) {
-  if (state.classes.size && !sample.classes.some((index) => state.classes.has(index))) return false;
+  if (state.classes.size && !sample.labels.some((index) => state.classes.has(index))) return false;
   if (state.states.size && !state.states.has(sample.state)) return false;
   if (state.reason !== null && sample.why !== state.reason) return false;
   const [low, high] = range();
@@ -197,7 +267,7 @@ function buildTools() {
   const count = (test) => data.samples.filter(test).length;
   byId("classes").append(
     ...data.classes.map((item, index) =>
-      chip(item.name, count((sample) => sample.classes.includes(index)), item.colour, state.classes, index),
+      chip(item.name, count((sample) => sample.labels.includes(index)), item.colour, state.classes, index),
     ),
   );
   const states = Object.keys(data.states).filter((name) => count((sample) => sample.state === name));
@@ -239,6 +309,9 @@ function buildTools() {
   for (const button of document.querySelectorAll("[data-layer]")) {
     button.addEventListener("click", () => toggleLayer(button.getAttribute("data-layer")));
   }
+  for (const input of document.querySelectorAll("[data-opacity]")) {
+    input.addEventListener("input", () => setOpacity(Number(input.value)));
+  }
   for (const button of document.querySelectorAll(".show-reason")) {
     button.addEventListener("click", () => {
       reset();
@@ -258,7 +331,7 @@ function buildCollage() {
   while (best.length && chosen.length < 13) {
     // The classes take turns.
     const turn = chosen.length % data.classes.length;
-    const found = best.findIndex((sample) => sample.classes[0] === turn);
+    const found = best.findIndex((sample) => (sample.labels[0] ?? sample.classes[0]) === turn);
     chosen.push(best.splice(Math.max(found, 0), 1)[0]);
   }
   // One picture is as large as four: only so many fill the rows.

@@ -7,19 +7,28 @@ function fact(name, value) {
   return element("div", {}, element("dt", {}, name), element("dd", { class: "outside" }, value));
 }
 
+// A row per score: a sample has more scores than classes, and the column beside a picture is narrow.
 function perClass(sample) {
-  const columns = Object.entries(sample.perClass);
-  if (!columns.length) return null;
-  const head = element("tr", {}, element("th", { scope: "col" }, "Class"), ...columns.map(([name]) => element("th", { scope: "col", class: "n" }, name)));
-  const rows = sample.classes.map((index, place) =>
+  const scores = Object.entries(sample.perClass);
+  if (!scores.length) return [];
+  const places = sample.classes.map((_, place) => place);
+  const there = places.filter((place) => sample.present[place]);
+  const absent = places.filter((place) => !sample.present[place]).map((place) => data.classes[sample.classes[place]].name);
+  const heads = there.map((place) => data.classes[sample.classes[place]]).map((item) =>
+    element("th", { scope: "col", class: "n" }, element("span", { class: "dot", colour: item.colour }), item.name),
+  );
+  const rows = scores.map(([name, values]) =>
     element(
       "tr",
       {},
-      element("th", { scope: "row" }, element("span", { class: "dot", colour: data.classes[index].colour }), data.classes[index].name),
-      ...columns.map(([name, values]) => element("td", { class: "n" }, name === "objects" ? String(values[place]) : shown(values[place]))),
+      element("th", { scope: "row", title: data.meanings[name] ?? null }, name),
+      ...there.map((place) => element("td", { class: "n" }, name === "objects" ? String(values[place]) : shown(values[place]))),
     ),
   );
-  return element("div", { class: "scroll" }, element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows)));
+  const head = element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Score"), ...heads));
+  const table = element("div", { class: "scroll" }, element("table", {}, head, element("tbody", {}, ...rows)));
+  const left = element("p", { class: "caption" }, `Not in the mask: ${absent.join(", ")}.`);
+  return [there.length ? table : null, absent.length ? left : null];
 }
 
 function fillViewer() {
@@ -30,7 +39,7 @@ function fillViewer() {
   byId("previous").disabled = current === 0;
   byId("next").disabled = current === visible.length - 1;
   const extra = Object.entries(sample.scores).filter(([name]) => !(name in sample.perClass));
-  const status = element("p", { class: `state-${sample.state}` }, element("span", { class: "badge" }, sample.state), ` ${sample.why || data.states[sample.state]}`);
+  const status = element("p", { class: `state-${sample.state}` }, element("span", { class: "badge" }, sample.state), ` ${[sample.why || data.states[sample.state], ...sample.details].join(" · ")}`);
   const facts = element(
     "dl",
     { class: "facts" },
@@ -38,11 +47,26 @@ function fillViewer() {
     fact("prompt from", sample.source),
     ...(sample.wishes ? [fact("steered", sample.wishes)] : []),
     fact("seed", sample.seed),
-    ...(sample.corrected ? [fact("mask", "corrected by hand")] : []),
+    ...(sample.byHand ? [fact("by hand", sample.byHand)] : []),
     ...(sample.twin ? [fact("repeats", sample.twin)] : []),
     ...extra.map(([name, value]) => fact(name, shown(value))),
   );
-  byId("viewer-facts").replaceChildren(...[status, perClass(sample), facts].filter((item) => item !== null));
+  const explained = element("p", { class: "caption" }, element("a", { href: "#scores", onclick: closeViewer }, "What the scores mean"));
+  const parts = [status, ...perClass(sample), facts, Object.keys(data.meanings).length ? explained : null];
+  byId("viewer-facts").replaceChildren(...parts.filter((item) => item !== null));
+  for (const choice of ["keep", "reject"]) {
+    byId(choice).disabled = !allowed(sample, choice);
+    byId(choice).setAttribute("aria-pressed", String(decisions.get(sample.key) === choice));
+  }
+}
+
+// The sample that is open, or that the keyboard is at in the gallery.
+function decideHere(choice) {
+  const place = viewer.open ? current : [...byId("grid").children].findIndex((item) => item.contains(document.activeElement));
+  if (place < 0) return false;
+  decide(visible[place], choice);
+  if (viewer.open) fillViewer();
+  return true;
 }
 
 function openViewer(position) {
@@ -66,6 +90,7 @@ function buildViewer() {
   byId("previous").addEventListener("click", () => step(-1));
   byId("next").addEventListener("click", () => step(1));
   byId("close").addEventListener("click", closeViewer);
+  for (const choice of ["keep", "reject"]) byId(choice).addEventListener("click", () => decideHere(choice));
   viewer.addEventListener("click", (event) => { if (event.target === viewer) closeViewer(); });
   viewer.addEventListener("close", () => {
     while (made <= current && more());
@@ -108,7 +133,7 @@ function toggleTheme() {
 
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.matches("input, select")) {
+  if (event.target.matches("input, select") && (event.target.type !== "range" || event.key in ARROWS)) {
     if (event.key === "Escape") event.target.blur();
     return;
   }
@@ -117,7 +142,10 @@ function onKey(event) {
       if (event.key === "ArrowLeft" || event.key === "ArrowRight") step(ARROWS[event.key]());
       else return;
     } else if (!moveInGrid(ARROWS[event.key]())) return;
-  } else if (LAYERS[Number(event.key) - 1]) toggleLayer(LAYERS[Number(event.key) - 1]);
+  } else if (event.key === "k" || event.key === "r") {
+    if (!decideHere(event.key === "k" ? "keep" : "reject")) return;
+  } else if (event.key === "+" || event.key === "-") setOpacity(opacity() + (event.key === "+" ? 10 : -10));
+  else if (LAYERS[Number(event.key) - 1]) toggleLayer(LAYERS[Number(event.key) - 1]);
   else if (event.key === "t") toggleTheme();
   else if (event.key === "?") byId("help").showModal();
   else if (event.key === "/" && !viewer.open) {
@@ -135,6 +163,8 @@ buildTools();
 buildCollage();
 buildSections();
 buildViewer();
+buildDecisions();
+setOpacity(50);
 show();
 document.addEventListener("keydown", onKey);
 byId("theme").addEventListener("click", toggleTheme);

@@ -2,17 +2,14 @@
 
 The picture's latents are noised to a few timesteps and passed through the UNet once each, as in one step of training;
 what the cross-attention of the class words then looks at is the same evidence that drawing gives (DatasetDM, Wu et al.
-2023, arXiv 2308.06160, section 3.2, reads one noisy step of a real picture the same way). Which of several classes are
-there is decided as a diffusion classifier does (Li et al. 2023, arXiv 2303.16203, section 3): a class that is named
-rightly lowers the error of the noise prediction. Where a picture holds several things, no one name explains it all, so
-the classes compete place by place.
+2023, arXiv 2308.06160, section 3.2, reads one noisy step of a real picture the same way). Which classes are there is
+decided in presence.py.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from diffusers import DDPMScheduler
@@ -20,8 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.errors import UserError
+from dsfactory.stages.annotate.concepts import ConceptCapture
 from dsfactory.stages.generate.attention import AttentionCapture, ClassQuery
 from dsfactory.stages.generate.evidence import Evidence
 from dsfactory.stages.generate.text import TextState, TextStates
@@ -34,11 +32,6 @@ MAX_ASPECT = 4.0
 
 CLASSES_PER_PROMPT = 4
 """More classes than so many are asked for in several prompts: captions that models learn from name few things."""
-
-
-BLUR = 0.19
-"""Width of the blur of error maps, as a share of the side of the latents; the noise of single places is of no interest.
-Measured on rendered scenes: with 0.12 more classes are found that are not there, with 0.25 fewer that are."""
 
 
 @dataclass(frozen=True)
@@ -102,13 +95,15 @@ class Annotator:
         self._texts.forget()
 
     @torch.no_grad()
-    def noisy(self, image: NDArray[np.uint8], seed: int) -> Noisy:
+    def noisy(self, image: NDArray[np.uint8], seed: int, timesteps: Sequence[int] = ()) -> Noisy:
         """Encode a picture and add noise: every timestep with noise of its own.
 
         Args:
             image: uint8 RGB, shape ``(height, width, 3)``.
             seed: of the noise.
+            timesteps: others than the annotator's.
         """
+        timesteps = timesteps or self._timesteps
         size = fitted_size(image.shape[1], image.shape[0], *self._native)
         vae = self._pipeline.vae
         pixels = self._pipeline.image_processor.preprocess(
@@ -118,11 +113,11 @@ class Annotator:
         # A KL autoencoder gives a distribution, whose mean is the latents; a tiny one gives the latents.
         latents = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
         latents = latents.float() * vae.config.scaling_factor
-        shape = (len(self._timesteps), self._seeds, *latents.shape[1:])
+        shape = (len(timesteps), self._seeds, *latents.shape[1:])
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(latents.device)
         clean = latents.expand(self._seeds, -1, -1, -1)
         steps = []
-        for timestep, draws in zip(self._timesteps, noise, strict=True):
+        for timestep, draws in zip(timesteps, noise, strict=True):
             times = torch.full((self._seeds,), timestep, device=latents.device)
             noised = self._noise.add_noise(clean, draws, times)
             steps.append((timestep, noised, self._target(clean, draws, times)))
@@ -149,21 +144,49 @@ class Annotator:
             affinity={grid: np.concatenate([part.affinity[grid] for part in parts]) for grid in parts[0].affinity},
         )
 
-    def gains(self, noisy: Noisy, classes: Sequence[ClassSpec]) -> NDArray[np.float32]:
-        """How much of the error of the noise prediction naming each class, and nothing else, takes away.
-
-        The error is mapped, once with each class's prompt and once with the plain prompt, and blurred. Each place
-        counts for the class with which the error is least there, by how much it is less than with the next best.
+    @torch.no_grad()
+    def concepts(self, noisy: Noisy, text: TextState, words: Tensor) -> tuple[Tensor, NDArray[np.float32]]:
+        """Which of several words each place attends to, while the model is told something else, and its error then.
 
         Args:
             noisy: the picture.
-            classes: at least one.
+            text: what the model is told.
+            words: ``(words, features)``: see :meth:`alone`.
 
         Returns:
-            float32 of shape ``(classes,)``: shares of the error with the plain prompt, not below 0.
+            See :meth:`ConceptCapture.maps` and :meth:`error`.
         """
-        texts = [self._plain_prompt, *(self._text([spec])[0] for spec in classes)]
-        return competing_gains(np.stack([self._errors(noisy, state) for state in self._texts.encode(texts)]))
+        height, width = noisy.steps[0][1].shape[-2:]
+        with ConceptCapture(self._unet, words, (height, width)) as capture:
+            error = self.error(noisy, text)
+        return capture.maps(), error
+
+    def error(self, noisy: Noisy, text: TextState) -> NDArray[np.float32]:
+        """Squared error of the prediction, mean over timesteps, noise and channels: float32 ``(h, w)``."""
+        errors = [
+            (self._predict(latents, timestep, text, noisy.size).float() - target).square().mean((0, 1))
+            for timestep, latents, target in noisy.steps
+        ]
+        return torch.stack(errors).mean(0).cpu().numpy()
+
+    def alone(self, classes: Sequence[ClassSpec]) -> tuple[TextState, list[TextState], Tensor]:
+        """What the model is told about a picture of each class alone.
+
+        All is encoded in a batch of its own, so that what was asked before changes nothing.
+
+        Returns:
+            The plain prompt; the prompt of each class; the states of each class's words in its prompt, mean over
+            tokens: ``(classes, features)``.
+
+        Raises:
+            UserError: the model does not read as far as a class in the prompt.
+        """
+        named = [self._text([spec]) for spec in classes]
+        plain, *states = TextStates(self._pipeline, None).encode([self._plain_prompt, *(text for text, _ in named)])
+        tokens = [self._tokens(*one)[0] for one in named]
+        self._check_read(classes, tokens)
+        words = [state.tokens[places].mean(0) for state, places in zip(states, tokens, strict=True)]
+        return plain, states, torch.stack(words)
 
     def text(self, classes: Sequence[ClassSpec]) -> str:
         """What the model is told about a picture of these classes; prompts joined by ``"; "`` when it takes several."""
@@ -190,14 +213,6 @@ class Annotator:
         )[0]
         return predicted
 
-    def _errors(self, noisy: Noisy, text: TextState) -> NDArray[np.float32]:
-        """Squared error of the prediction, mean over timesteps, noise and channels: float32 ``(h, w)``."""
-        errors = [
-            (self._predict(latents, timestep, text, noisy.size).float() - target).square().mean((0, 1))
-            for timestep, latents, target in noisy.steps
-        ]
-        return torch.stack(errors).mean(0).cpu().numpy()
-
     def _questions(self, classes: Sequence[ClassSpec]) -> list[tuple[TextState, list[list[int]]]]:
         """Prompts that name all classes between them, encoded, each with its classes' tokens."""
         found = [self._text(group) for group in self._groups(classes)]
@@ -212,10 +227,15 @@ class Annotator:
                 groups.append([spec])
             else:
                 groups[-1] = longer
-        lost = [group[0].name for group in groups if group and not all(self._tokens(*self._text(group)))]
+        groups = [group for group in groups if group]
+        for group in groups:
+            self._check_read(group, self._tokens(*self._text(group)))
+        return groups
+
+    def _check_read(self, classes: Sequence[ClassSpec], tokens: Sequence[list[int]]) -> None:
+        lost = [spec.name for spec, places in zip(classes, tokens, strict=True) if not places]
         if lost:
             raise UserError(f"annotate.prompt is too long: the model does not read as far as {lost[0]!r} in it")
-        return [group for group in groups if group]
 
     def _text(self, classes: Sequence[ClassSpec]) -> tuple[str, list[Spans]]:
         """The prompt that names the classes, and where each is named."""
@@ -237,24 +257,6 @@ class Annotator:
             weights[indices, position] = 1 / max(1, len(indices))
         weights = weights.to(self._unet.device).expand(self._seeds, -1, -1)
         return ClassQuery(classes=(len(tokens),) * self._seeds, weights=weights)
-
-
-def competing_gains(errors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Which classes explain parts of a picture that nothing else explains as well.
-
-    Args:
-        errors: float32 ``(1 + classes, h, w)``: maps of the prediction's error, the first with the plain prompt.
-
-    Returns:
-        float32 of shape ``(classes,)``: where a class has the least error, its distance to the next best, mean over
-        the picture, as a share of the plain prompt's mean error.
-    """
-    sigma = BLUR * float(np.sqrt(errors[0].size))
-    blurred = np.stack([cv2.GaussianBlur(one, (0, 0), sigma, borderType=cv2.BORDER_REFLECT) for one in errors])
-    least, second = np.sort(blurred, axis=0)[:2]
-    winner = blurred.argmin(axis=0)
-    margins = [np.mean((second - least) * (winner == place)) for place in range(1, len(errors))]
-    return np.array(margins / blurred[0].mean(), dtype=np.float32)
 
 
 def fitted_size(width: int, height: int, native_width: int, native_height: int) -> tuple[int, int]:

@@ -1,11 +1,12 @@
 """Settings of the annotate stage: which images, and how their noisy versions are read."""
 
-from typing import Annotated, ClassVar
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from dsfactory.core.config import Section
 from dsfactory.core.flags import Panel, flag
+from dsfactory.core.section import Section
 
 MAX_TIMESTEP = 999
 """Stable Diffusion is trained on 1000 steps of noise, 0 the least."""
@@ -54,20 +55,50 @@ class AnnotateConfig(Section):
     plain_prompt: str = Field(
         "a photo", max_length=300, description="What it is told of an image that shows none of the classes."
     )
-    min_gain: float | None = Field(
-        0.001,
+    min_presence: float | None = Field(
+        0.6,
         ge=0,
         le=1,
-        description="A class is in an image when naming it, and no other, lowers the error of the model's noise "
-        "prediction by this share of the whole. null: every class is in every image.",
+        description="A class is in an image when the model is at least this sure of it, against all that it may be "
+        "instead. null: every class is in every image.",
         json_schema_extra=flag(
             Panel.LABELS,
             metavar="SHARE|off",
-            help="A class is in an image when naming it, and no other, lowers the model's error by this share. "
-            "off: every class is in every image.",
-            off={"min_gain": None},
+            help="A class is in an image when the model is at least this sure of it, against all that it may be "
+            "instead. off: every class is in every image.",
+            off={"min_presence": None},
         ),
     )
+
+    max_distance: float | None = Field(
+        1.0,
+        gt=0,
+        description="How far a picture may lie from what a small model draws; 1 is where pictures of styles that it "
+        "never saw end. Further ones are rejected as foreign. null: none is. Models that know the world reject none.",
+        json_schema_extra=flag(
+            Panel.LABELS,
+            metavar="DISTANCE|off",
+            help="How far a picture may lie from what a small model draws before it is rejected as foreign. "
+            "off: none is.",
+            off={"max_distance": None},
+        ),
+    )
+
+    def identity(self) -> dict[str, Any]:
+        """Without what has its default, where that came later: runs that were made before go on."""
+        found = super().identity()
+        if self.max_distance == type(self).model_fields["max_distance"].default:
+            del found["max_distance"]
+        return found
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older(cls, values: Any) -> Any:
+        """Runs of before have ``min_gain``, a share of the error; of it, only "off" means the same now."""
+        if not isinstance(values, Mapping) or "min_gain" not in values:
+            return values
+        kept = {name: value for name, value in values.items() if name != "min_gain"}
+        return {"min_presence": None, **kept} if values["min_gain"] is None else kept
 
     @field_validator("prompt")
     @classmethod

@@ -1,37 +1,25 @@
-"""Finding and reading pictures that come from anywhere.
-
-Every picture either becomes 8-bit RGB as a viewer shows it, or a reason of a few words why it cannot.
-"""
+"""Finding pictures in folders that come from anywhere. How they are read is :mod:`dsfactory.dataset.pictures`."""
 
 import os
-import stat
-import warnings
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
-
+from dsfactory.dataset.pictures import readable_kinds
 from dsfactory.errors import UserError
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
-"""What a picture's name ends in, in any case."""
-
-MAX_PIXELS = 1 << 24
-"""Largest picture that is read. Refining takes 0.4 GB and two seconds of a core per million pixels."""
-
-MIN_SIDE = 16
-"""Smaller pictures show nothing that could be labelled."""
-
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+EXTENSIONS = {
+    ".jpg": "jpg", ".jpeg": "jpg", ".png": "png", ".webp": "webp", ".bmp": "bmp", ".tif": "tif", ".tiff": "tif",
+    ".gif": "gif", ".avif": "avif", ".heic": "heic", ".heif": "heic",
+}  # fmt: skip
+"""What a picture's name ends in, in any case, and what kind it is."""
 
 
 def find_images(root: Path, leave_out: Path) -> list[str]:
     """Names of the pictures below a folder, relative to it, with slashes, sorted.
 
-    Links to folders are not followed, hidden files and folders are passed over, and so is everything that is not named
-    like a picture (:data:`EXTENSIONS`). A file given as ``root`` is taken whatever its name.
+    Links to folders are followed, each folder once. Hidden files and folders are passed over, and so is everything
+    that is not named like a picture (:data:`EXTENSIONS`). A file given as ``root`` is taken whatever its name.
 
     Args:
         root: a folder or a file.
@@ -56,80 +44,34 @@ def as_typed(path: Path) -> str:
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
+def unreadable(names: Iterable[str]) -> Counter[str]:
+    """How many of the pictures are of which kind that cannot be read on this machine, by its name in capitals."""
+    kinds = (EXTENSIONS.get(PurePosixPath(name).suffix.lower(), "") for name in names)
+    missing = set(EXTENSIONS.values()) - readable_kinds()
+    return Counter(kind.upper() for kind in kinds if kind in missing)
+
+
 def _walk(root: Path, leave_out: str) -> Iterator[str]:
     def closed(error: OSError) -> None:
         raise UserError(f"{error.filename} cannot be read: {error.strerror}") from error
 
-    for top, folders, files in os.walk(root, onerror=closed):
-        places = {name: os.path.realpath(os.path.join(top, name)) for name in folders}
-        folders[:] = [name for name in folders if name[0] != "." and places[name] != leave_out]
+    top_place = os.path.realpath(root)
+    linked = {top_place, leave_out}  # where links have led: one may lead back, or to where another has led
+    for top, folders, files in os.walk(root, onerror=closed, followlinks=True):
+        folders[:] = [name for name in sorted(folders) if _is_new(Path(top, name), top_place, leave_out, linked)]
         for name in files:
-            if name[0] != "." and name.lower().endswith(EXTENSIONS):
+            if name[0] != "." and name.lower().endswith(tuple(EXTENSIONS)):
                 yield PurePosixPath(top, name).relative_to(PurePosixPath(root)).as_posix()
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """A picture as a viewer shows it: turned as its EXIF says, transparency on white, 16 bits cut to 8.
-
-    Returns:
-        uint8 array of shape ``(height, width, 3)``, sRGB; colour profiles are not applied.
-
-    Raises:
-        ValueError: why it cannot be one, in a few words that equal faults share.
-    """
-    try:
-        _check_file(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about odd metadata, and about sizes that are looked at here
-            with Image.open(path, formats=_FORMATS) as image:
-                _check_picture(image)
-                image.load()
-                return np.asarray(_as_rgb(ImageOps.exif_transpose(image)), dtype=np.uint8)
-    except _Unfit as error:
-        raise ValueError(str(error)) from error
-    except UnidentifiedImageError as error:
-        raise ValueError("not a picture, or of a kind that is not read here") from error
-    except Image.DecompressionBombError as error:
-        raise ValueError(_TOO_LARGE) from error
-    except OSError as error:
-        # Pillow's own complaints about the content have no errno.
-        raise ValueError(os.strerror(error.errno) if error.errno else "cut off or damaged") from error
-    except Exception as error:  # Pillow lets SyntaxError, struct.error, KeyError and more through for hostile bytes
-        raise ValueError("cut off or damaged") from error
-
-
-class _Unfit(Exception):
-    """The picture is readable but cannot be used."""
-
-
-_TOO_LARGE = f"more than {MAX_PIXELS // 10**6} million pixels"
-
-
-def _check_file(path: Path) -> None:
-    found = os.stat(path)
-    if not stat.S_ISREG(found.st_mode):
-        raise _Unfit("not a plain file")
-    if found.st_size == 0:
-        raise _Unfit("an empty file")
-
-
-def _check_picture(image: Image.Image) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise _Unfit(_TOO_LARGE)
-    if min(image.size) < MIN_SIDE:
-        raise _Unfit(f"less than {MIN_SIDE} pixels wide or high")
-    # Phones store a preview as a second picture (MPO, a kind of JPEG), which makes no film.
-    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-        raise _Unfit("several frames or pages: save the one to label as a picture of its own")
-
-
-def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        values = np.asarray(image).astype(np.uint16)
-        return Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB")
-    if image.mode in ("I", "F"):
-        raise _Unfit("32 bits a pixel: convert it to 8 or 16 bits")
-    if image.has_transparency_data:
-        drawn = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", drawn.size, "white"), drawn).convert("RGB")
-    return image.convert("RGB")
+def _is_new(folder: Path, root: str, leave_out: str, linked: set[str]) -> bool:
+    """Whether a folder is to be looked into: not one that was, or will be where it really lies."""
+    place = os.path.realpath(folder)
+    if folder.name[0] == "." or place == leave_out:
+        return False
+    if place.startswith(f"{root}{os.sep}"):
+        return not folder.is_symlink()
+    if place in linked:
+        return False
+    linked.add(place)
+    return True

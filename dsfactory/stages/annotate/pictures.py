@@ -9,9 +9,12 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from dsfactory.core.config import ClassSpec, Section, parse_section, read_text, slug
+from dsfactory.core.classes import ClassSpec, label_slug
+from dsfactory.core.reading import read_text
 from dsfactory.core.run import read_json
+from dsfactory.core.section import Section, parse_section
 from dsfactory.errors import UserError
+from dsfactory.stages.prompts.mentions import plural
 from dsfactory.storage.atomic import write_atomic
 
 PICTURES = "pictures.json"
@@ -102,14 +105,16 @@ def read_image_classes(path: Path, classes: Sequence[ClassSpec]) -> dict[str, tu
     """
     text = read_text(path, "list of classes per picture", MAX_LIST)
     rows = _from_json(path, text) if path.suffix.lower() == ".json" else _from_csv(path, text)
-    names = {spec.slug: spec.name for spec in classes}
+    # The user may say "dogs" where the run has understood "dog", or the word where it has a label in another script.
+    names = {label_slug(word): spec.name for spec in classes for word in (spec.word, plural(spec.word))}
+    names |= {spec.slug: spec.name for spec in classes}
     found: dict[str, tuple[str, ...]] = {}
     for file, words in rows.items():
-        unknown = [word for word in words if slug(word) not in names]
+        unknown = [word for word in words if label_slug(word) not in names]
         if unknown:
-            known = ", ".join(names.values())
+            known = ", ".join(spec.name for spec in classes)
             raise UserError(f"{path}: {file[:100]} shows {unknown[0][:60]!r}, which is none of {known}")
-        found[PurePosixPath(file).as_posix()] = tuple(dict.fromkeys(names[slug(word)] for word in words))
+        found[PurePosixPath(file).as_posix()] = tuple(dict.fromkeys(names[label_slug(word)] for word in words))
     return found
 
 
@@ -126,6 +131,7 @@ def _from_json(path: Path, text: str) -> Mapping[str, list[str]]:
 
 
 def _from_csv(path: Path, text: str) -> Mapping[str, list[str]]:
+    csv.field_size_limit(len(text) + 1)
     try:
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         if not {"file", "classes"} <= set(reader.fieldnames or ()):
@@ -137,4 +143,4 @@ def _from_csv(path: Path, text: str) -> Mapping[str, list[str]]:
             found[row["file"]] = [word for word in (row["classes"] or "").split(";") if word.strip()]
         return found
     except csv.Error as error:
-        raise UserError(f"{path} is not CSV: {error}") from error
+        raise UserError(f"{path} is not CSV: is a quotation mark not closed?") from error

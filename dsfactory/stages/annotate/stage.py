@@ -1,26 +1,36 @@
 """The generate stage of a run whose pictures are given: each is read, not drawn, and kept with its evidence."""
 
+import contextlib
+import csv
 import hashlib
+import io
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from dsfactory.core.config import ClassSpec, RunSettings, Section, slug
+from dsfactory.core.classes import ClassSpec, slug
+from dsfactory.core.config import RunSettings
 from dsfactory.core.png import encode_rgb_png
 from dsfactory.core.run import Run, StageState
-from dsfactory.core.sample import EVIDENCE, IMAGE, Record, sample_key
+from dsfactory.core.sample import EVIDENCE, IMAGE, SHOWS_NONE, Record, sample_key
+from dsfactory.core.section import Section
 from dsfactory.core.seeds import derive_seed
 from dsfactory.core.shard import ShardReader, ShardSpec
-from dsfactory.core.stage import Download, Kind, Machines, Output, Stage
-from dsfactory.errors import UserError
+from dsfactory.core.stage import Conclusion, Download, Kind, Machines, Output, Stage
+from dsfactory.dataset.own_files import DISTANCE, FILE_HEIGHT, FILE_SHA256, FILE_WIDTH, FOREIGN
+from dsfactory.dataset.pictures import look_at, read_file
+from dsfactory.errors import DamagedShard, UserError
 from dsfactory.models.locate import Model
+from dsfactory.models.presets import PRESETS
 from dsfactory.stages.annotate.config import AnnotateConfig
 from dsfactory.stages.annotate.finding import check_any, find_pictures
 from dsfactory.stages.annotate.pictures import Picture, merge_pictures, read_pictures, write_pictures
@@ -28,15 +38,29 @@ from dsfactory.stages.generate.config import GenerateConfig
 from dsfactory.stages.generate.evidence import Evidence
 from dsfactory.stages.generate.model import missing_model
 from dsfactory.stages.generate.stage import GenerateStage, oblong_grids, reads_pictures, settled_dtype
+from dsfactory.storage.atomic import write_atomic
 
 if TYPE_CHECKING:
     from dsfactory.stages.annotate.annotator import Annotator
+    from dsfactory.stages.annotate.domain import Features, Reference
+    from dsfactory.stages.annotate.presence import Judge
 
 FAMILIES = ("sd", "sdxl")
-"""Whose UNets are read; see :data:`dsfactory.models.presets.FAMILIES`."""
+"""Whose UNets are read; see :data:`dsfactory.models.families.FAMILIES`."""
 
 WRITERS = 2
 """Threads that compress pictures while the next one is looked at."""
+
+FAILURES = "failures.csv"
+"""Beside the shards: all pictures that could not be used, and why."""
+
+MAX_LISTED = 200
+"""Pictures that the report page lists of those."""
+
+OWN = pa.schema(
+    [(FILE_SHA256, pa.string()), (FILE_WIDTH, pa.int32()), (FILE_HEIGHT, pa.int32()), (DISTANCE, pa.float32())]
+)
+"""Columns beyond those of generate: what the file was, and how far the picture lies from what the model draws."""
 
 
 class AnnotateStage(Stage):
@@ -57,10 +81,16 @@ class AnnotateStage(Stage):
 
     name: ClassVar[str] = "annotate"
     folder: ClassVar[str] = GenerateStage.folder
-    version: ClassVar[int] = GenerateStage.version
+    version: ClassVar[int] = 3
+    """3: classes are judged by presence.py."""
     kind: ClassVar[Kind] = Kind.SOURCE
     Config: ClassVar[type[Section]] = AnnotateConfig
-    writes: ClassVar[Output] = GenerateStage.writes
+    writes: ClassVar[Output] = replace(
+        GenerateStage.writes,
+        schema=pa.unify_schemas([GenerateStage.writes.schema, OWN]),
+        added=frozenset(OWN.names),
+    )
+    artifacts: ClassVar[tuple[str, ...]] = (FAILURES,)
     given: ClassVar[bool] = True
     then: ClassVar[tuple[str, ...]] = ("refine", "export")
     taints: ClassVar[bool] = True
@@ -81,6 +111,8 @@ class AnnotateStage(Stage):
         self._seed = seed
         self._run_path = run_path
         self._annotator: Annotator | None = None
+        self._reference: Reference | None = None
+        self._features: Features
 
     @classmethod
     def build(cls, settings: RunSettings, run: Path) -> Self:
@@ -105,9 +137,15 @@ class AnnotateStage(Stage):
     def check(self, run: Run | None, redo: bool) -> list[str]:
         """Make sure that there is something to label before anything is written."""
         self._merged(redo)
-        if run is None:
-            check_any(self._images, self._found)
-        return []
+        note = self._looked_for[1]
+        if run is not None:
+            return [note] if note and run.has_finished(self.folder) else []  # else it was said before the run was begun
+        check_any(self._images, self._found)
+        preset = PRESETS.get(self._generate.model)
+        if preset is None or not preset.classes:
+            return [note] if note else []
+        known = f"{preset.name} knows stickers of {', '.join(preset.classes)}, and no photographs: --model sd15 does"
+        return [known, *([note] if note else [])]
 
     def wanted(self, run: Run | None) -> dict[str, int]:
         return {"": len(self._merged(redo=True))}
@@ -122,8 +160,12 @@ class AnnotateStage(Stage):
         return Path(self._config.images)
 
     @cached_property
-    def _found(self) -> list[Picture]:
+    def _looked_for(self) -> tuple[list[Picture], str]:
         return find_pictures(self._images, self._run_path, self._config.image_classes, tuple(self._classes.values()))
+
+    @property
+    def _found(self) -> list[Picture]:
+        return self._looked_for[0]
 
     def _merged(self, redo: bool) -> tuple[Picture, ...]:
         return merge_pictures(read_pictures(self._run_path), self._found, redo)
@@ -151,6 +193,7 @@ class AnnotateStage(Stage):
             "classes": [spec.model_dump(mode="json") for spec in self._classes.values()],
             "seed": self._seed,
             **{name: drawing[name] for name in ("model", "width", "height", "dtype", "affinity")},
+            **{name: drawing[name] for name in ("lora", "embedding") if name in drawing},
             **oblong_grids(self.model.layout.family, longest),
         }
 
@@ -166,11 +209,19 @@ class AnnotateStage(Stage):
     def load(self) -> None:
         from dsfactory.models.loading import load_pipeline
         from dsfactory.stages.annotate.annotator import Annotator
+        from dsfactory.stages.annotate.domain import Features, Reference
 
         settings = self._drawing.resolved
         assert settings.width and settings.height
+        self._reference, self._features = Reference.read(self.model.name), Features()
         self._annotator = Annotator(
-            load_pipeline(self.model, settings.device, settings.dtype),
+            load_pipeline(
+                self.model,
+                settings.device,
+                settings.dtype,
+                loras=self._drawing.loras,
+                embeddings=self._drawing.embeddings,
+            ),
             timesteps=self._config.timesteps,
             seeds=self._config.seeds,
             width=settings.width,
@@ -179,6 +230,14 @@ class AnnotateStage(Stage):
             plain_prompt=self._config.plain_prompt,
             affinity=settings.affinity,
         )
+
+    @cached_property
+    def _judge(self) -> "Judge":
+        """Only pictures whose classes nobody says need one."""
+        from dsfactory.stages.annotate.presence import Judge
+
+        assert self._annotator is not None
+        return Judge(self._annotator, tuple(self._classes.values()))
 
     @cached_property
     def _pictures(self) -> tuple[Picture, ...]:
@@ -206,14 +265,63 @@ class AnnotateStage(Stage):
     def check_record(cls, record: Record, classes: Sequence[str]) -> Iterator[str]:
         return GenerateStage.check_record(record, classes)
 
-    def _look_at(self, number: int, pool: ThreadPoolExecutor) -> Future[Record]:
-        from dsfactory.stages.annotate.images import read_image
+    def files(self) -> Mapping[str, Path]:
+        return {sample_key(number): self._root / picture.name for number, picture in enumerate(self._pictures)}
 
+    def conclude(self, run: Run) -> Conclusion:
+        """List the pictures that could not be used."""
+        failed: list[tuple[str, str, str]] = []
+        foreign = 0
+        for spec in run.finished(self.folder):
+            with contextlib.suppress(DamagedShard):  # it is said where it was read for the work
+                rows = run.reader(self.folder, spec).rows
+                failed += [(row["source"], _state(row), row["reason"]) for row in rows if _state(row) != "ok"]
+                foreign += sum(row["reason"] == FOREIGN for row in rows)
+        path = run.stage_folder(self.folder) / FAILURES
+        if not failed:
+            return Conclusion()
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows([("file", "status", "reason"), *failed])
+        if not path.exists() or path.read_bytes() != text.getvalue().encode():
+            write_atomic(path, text.getvalue().encode())
+        lines = [f"{len(failed)} pictures could not be used: {path} lists them"]
+        if foreign:
+            lines.append(
+                f"{foreign} of them are foreign to {self.model.name}: far from all that it draws, so its labels would "
+                "be nonsense. Use --model sd15 for photographs, or --max-distance off to take them anyway"
+            )
+        return Conclusion(tuple(lines), {"foreign": foreign})
+
+    @classmethod
+    def describe_rows(cls, rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+        """How many pictures have which status; then those that could not be used, by name."""
+        listed: list[tuple[str, str]] = []
+        count = 0
+
+        def noted() -> Iterator[Mapping[str, Any]]:
+            nonlocal count
+            for row in rows:
+                if _state(row) != "ok":
+                    count += 1
+                    if len(listed) < MAX_LISTED:
+                        listed.append((row["source"], row["reason"]))
+                yield row
+
+        lines = super().describe_rows(noted())
+        more = [("others", f"{count - len(listed):,}, see {FAILURES}")] if count > len(listed) else []
+        return [*lines, *listed, *more]
+
+    def _look_at(self, number: int, pool: ThreadPoolExecutor) -> Future[Record]:
         picture = self._pictures[number]
         row = self._row(number, picture)
         try:
-            image = read_image(self._root / picture.name)
-            evidence, columns = self._annotate(image, picture)
+            data = read_file(self._root / picture.name)
+            row[FILE_SHA256] = hashlib.sha256(data).hexdigest()
+            looked = look_at(data)
+            row |= {FILE_WIDTH: looked.width, FILE_HEIGHT: looked.height}
+            image = looked.pixels
+            row[DISTANCE] = self._distance(image)
+            evidence, columns = self._annotate(image, picture, self._is_foreign(row[DISTANCE]))
         except ValueError as error:
             return pool.submit(Record, row["key"], {**row, "status": "failed", "reason": str(error)})
         return pool.submit(_record, {**row, **columns}, image, evidence)
@@ -236,9 +344,21 @@ class AnnotateStage(Stage):
             "image_seed": 0,
             "attempts": 1,
             "queried": ["caption"] * len(wanted),
+            FILE_SHA256: "",
+            FILE_WIDTH: 0,
+            FILE_HEIGHT: 0,
+            DISTANCE: None,
         }
 
-    def _annotate(self, image: NDArray[np.uint8], picture: Picture) -> tuple[Evidence, dict[str, Any]]:
+    def _distance(self, image: NDArray[np.uint8]) -> float | None:
+        """How far a picture lies from what the model draws; None for a model that knows the world."""
+        return self._reference.distance(self._features(image)) if self._reference is not None else None
+
+    def _is_foreign(self, distance: float | None) -> bool:
+        limit = self._config.max_distance
+        return distance is not None and limit is not None and distance > limit
+
+    def _annotate(self, image: NDArray[np.uint8], picture: Picture, foreign: bool) -> tuple[Evidence, dict[str, Any]]:
         """The evidence of the classes that are in a picture, and the columns that say which.
 
         Raises:
@@ -250,9 +370,9 @@ class AnnotateStage(Stage):
         assert self._annotator is not None
         seed = derive_seed(self._seed, "annotate", hashlib.sha256(image.tobytes()).hexdigest())
         try:
-            noisy = self._annotator.noisy(image, seed)
-            found, likeliest = self._choose(noisy, picture)
-            evidence = self._annotator.evidence(noisy, found or [likeliest])
+            every = list(self._classes.values())
+            found, likeliest = ([], every[0]) if foreign else self._choose(image, seed, picture)
+            evidence = self._annotator.evidence(self._annotator.noisy(image, seed), found or [likeliest])
         except torch.OutOfMemoryError as error:
             raise UserError("out of memory looking at one picture: use fewer --seeds, or a smaller --model") from error
         if not all(np.isfinite(maps).all() for maps in evidence.cross.values()):
@@ -270,23 +390,27 @@ class AnnotateStage(Stage):
             "image_seed": seed,
             "queried": ["caption"] * len(names),
             "status": "ok",
-            "reason": "" if found else f"shows none of {', '.join(self._classes)}",
+            "reason": FOREIGN if foreign else "" if found else f"{SHOWS_NONE} {', '.join(self._classes)}",
         }
 
-    def _choose(self, noisy: Any, picture: Picture) -> tuple[list[ClassSpec], ClassSpec]:
-        """The classes that a picture shows, and the one that it shows if any."""
+    def _choose(self, image: NDArray[np.uint8], seed: int, picture: Picture) -> tuple[list[ClassSpec], ClassSpec]:
+        """The classes that a picture shows, the surest first, and the one that it shows if any."""
         every = list(self._classes.values())
         if picture.classes is not None:
             said = [self._classes[name] for name in picture.classes]
             return said, (said or every)[0]
-        if self._config.min_gain is None:
+        if self._config.min_presence is None:
             return every, every[0]
-        assert self._annotator is not None
-        gains = self._annotator.gains(noisy, every)
-        if not np.isfinite(gains).all():
+        presence = self._judge.presence(image, seed)
+        if not np.isfinite(presence).all():
             raise ValueError("the model's prediction has values that are not numbers")
-        order = [int(place) for place in np.argsort(-gains, kind="stable")]
-        return [every[place] for place in order if gains[place] >= self._config.min_gain], every[order[0]]
+        order = [int(place) for place in np.argsort(-presence, kind="stable")]
+        return [every[place] for place in order if presence[place] >= self._config.min_presence], every[order[0]]
+
+
+def _state(row: Mapping[str, Any]) -> str:
+    """A picture's status; that of a foreign one is what refine will make of it."""
+    return "rejected" if row["reason"] == FOREIGN else str(row["status"])
 
 
 def _record(row: dict[str, Any], image: NDArray[np.uint8], evidence: Evidence) -> Record:

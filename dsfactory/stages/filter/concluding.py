@@ -1,35 +1,48 @@
 """What the filter says at its end: how many samples go, and why."""
 
-from collections import Counter, defaultdict
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 
+from dsfactory.core.run import Run
 from dsfactory.core.stage import Conclusion, Reporter
 from dsfactory.stages.filter.files import SCORES
 from dsfactory.stages.filter.montage import draw_dropped
 from dsfactory.stages.filter.note import matching_note
 from dsfactory.stages.filter.plan import Plan
-from dsfactory.stages.filter.rules import REASONS, decide
+from dsfactory.stages.filter.rules import REASONS, Norms, decide
 from dsfactory.stages.filter.scores import read_scores
 from dsfactory.stages.filter.scoring import judge_samples
 from dsfactory.storage.atomic import write_atomic
 from dsfactory.storage.disk import disk_errors
 
-HARDLY_LEARNT = 0.3
-"""Median IoU of a class with the out-of-fold predictions below which the user is told."""
 
+def preview_verdicts(plan: Plan, run: Run, name: str, report: Reporter) -> Conclusion:
+    """What would be decided.
 
-def preview_verdicts(plan: Plan, folder: Path, report: Reporter) -> Conclusion:
-    """What would be decided, without a byte written into the run.
+    Uses the networks that are in the run if they are of these settings. Else they are trained, and kept in the run for
+    the work itself; where verdicts by other networks are there, which would lose them, these are thrown away.
 
-    Uses the networks that are in the run if they are of these settings; else they are trained and thrown away.
+    Args:
+        plan: what is judged.
+        run: the run.
+        name: the filter's folder in it.
+        report: told about progress.
+
+    Raises:
+        RunLocked: networks are to be kept, and another process works on the run.
     """
-    with TemporaryDirectory(prefix="dsfactory-filter-") as temporary:
-        if matching_note(plan, folder) is None:
-            folder = Path(temporary)
-            judge_samples(plan, folder, report)
+    folder = run.stage_folder(name)
+    if matching_note(plan, folder) is not None:
         return conclude_verdicts(plan, folder, "would be dropped")
+    if run.stage_state(name) is None:
+        with run.lock():
+            judge_samples(plan, run.make_stage_folder(name), report)
+        return replace(conclude_verdicts(plan, folder, "would be dropped"), kept="the networks of filter")
+    with TemporaryDirectory(prefix="dsfactory-filter-") as temporary:
+        judge_samples(plan, Path(temporary), report)
+        return conclude_verdicts(plan, Path(temporary), "would be dropped")
 
 
 def conclude_verdicts(plan: Plan, folder: Path, verb: str = "are dropped") -> Conclusion:
@@ -42,12 +55,8 @@ def conclude_verdicts(plan: Plan, folder: Path, verb: str = "are dropped") -> Co
     """
     scores = read_scores(folder / SCORES)
     verdicts = decide(scores, plan.config)
-    found = defaultdict(list)
-    for score in scores:
-        for name, iou in zip(score.classes, score.iou, strict=True):
-            if iou is not None:
-                found[name].append(iou)
-    learnt = {name: round(median(found[name]), 3) for name in plan.classes if found[name]}
+    norms = Norms.of(scores)
+    learnt = {name: round(norms.learnt[name], 3) for name in plan.classes if name in norms.learnt}
     judged = Counter(score.classes[0] for score in scores)
     goes = [(score, verdict) for score, verdict in zip(scores, verdicts, strict=True) if not verdict.kept]
     dropped = Counter(score.classes[0] for score, _ in goes)
@@ -72,9 +81,9 @@ def conclude_verdicts(plan: Plan, folder: Path, verb: str = "are dropped") -> Co
         "classes": classes,
         "pictures": str(pictures) if pictures else None,
     }
-    unknown = [name for name, iou in learnt.items() if iou < HARDLY_LEARNT]
+    unknown = [name for name in learnt if name in norms.hardly_learnt]
     notes = (
-        f"filter: the networks hardly learnt {', '.join(unknown)} and judge little there: "
+        f"filter: the networks hardly learnt {', '.join(unknown)} and have no say there: "
         "draw more images, or train longer (--set filter.segment.steps=…)"
     ) if unknown else ""  # fmt: skip
     return Conclusion(tuple(lines), facts, (notes,) if notes else ())

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from dsfactory.core.config import Section
 from dsfactory.core.flags import Panel, flag
+from dsfactory.core.section import Section
 from dsfactory.segment.config import SegmentConfig
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

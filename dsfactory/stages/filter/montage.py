@@ -74,8 +74,4 @@ def _fitted(image: Pixels) -> Image.Image:
 
 
 def _caption(score: Score, verdict: Verdict) -> str:
-    agreement = ", ".join(
-        name if value is None else f"{name} {value:.2f}" for name, value in zip(score.classes, score.iou, strict=True)
-    )
-    why = f"{verdict.reason} of {verdict.duplicate_of}" if verdict.duplicate_of else verdict.reason
-    return f"{score.key}: {why}\nIoU {agreement}"
+    return f"{score.key}: {verdict.reason}\n{verdict.decided}"

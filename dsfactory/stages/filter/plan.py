@@ -12,7 +12,7 @@ from dsfactory.stages.filter.folds import assign_folds
 from dsfactory.stages.filter.samples import Sample, read_samples
 from dsfactory.stages.filter.scores import digest
 
-VERSION = 2
+VERSION = 3
 """Raised when the training or the scores change."""
 
 

@@ -1,7 +1,7 @@
 """From scores to verdicts: which samples are kept, and why the others are not."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,10 @@ REASONS = {
 """Reasons to drop a sample, in the order in which they are looked at."""
 
 
+HARDLY_LEARNT = 0.3
+"""Median IoU of a class with the out-of-fold predictions below which the networks have no say about it."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What becomes of a sample.
@@ -28,22 +32,82 @@ class Verdict:
         reason: why it is dropped, a key of ``REASONS``; empty for one that is kept.
         duplicate_of: key of the sample that it repeats, if that is the reason.
         rank: its place within its class by agreement, from 0 (worst) to 1 (best).
+        decided: the score that decided and its limit, in words; empty for a sample that is kept.
     """
 
     reason: str
     duplicate_of: str
     rank: float
+    decided: str = ""
 
     @property
     def kept(self) -> bool:
         return not self.reason
 
 
+@dataclass(frozen=True)
+class Norms:
+    """What is usual for the classes of a run.
+
+    Attributes:
+        learnt: median IoU of each class with the out-of-fold predictions.
+        confident_iou: median of each class that the networks have learnt.
+        evidence, quality: median of the samples that count for a class.
+    """
+
+    learnt: Mapping[str, float]
+    confident_iou: Mapping[str, float]
+    evidence: Mapping[str, float]
+    quality: Mapping[str, float]
+
+    @classmethod
+    def of(cls, scores: Iterable[Score]) -> "Norms":
+        iou, confident, evidence, quality = (defaultdict[str, list[float]](list) for _ in range(4))
+        for score in scores:
+            evidence[score.classes[0]].append(score.evidence[0])
+            quality[score.classes[0]].append(score.quality)
+            for values, found in ((score.iou, iou), (score.confident_iou, confident)):
+                for name, value in zip(score.classes, values, strict=True):
+                    if value is not None:
+                        found[name].append(value)
+        learnt = _medians(iou)
+        confident_iou = {name: value for name, value in _medians(confident).items() if name not in _hardly(learnt)}
+        return cls(learnt, confident_iou, _medians(evidence), _medians(quality))
+
+    @property
+    def hardly_learnt(self) -> list[str]:
+        """Classes of which the networks know too little to have a say."""
+        return _hardly(self.learnt)
+
+    def standing(self, score: Score) -> tuple[float, str]:
+        """How well a sample's labels agree with what the others taught, 1 being usual, and the class that says so.
+
+        Per class of the sample the confident IoU over the class's median; of its classes the worst, for one wrong
+        object makes a wrong mask. A class that neither label nor network finds, or that the networks hardly learnt,
+        has no say.
+        """
+        known = [
+            (iou / self.confident_iou[name], name)
+            for name, iou in zip(score.classes, score.confident_iou, strict=True)
+            if iou is not None and self.confident_iou.get(name, 0.0) > 0
+        ]
+        return min(known, default=(1.0, ""))
+
+
+def _medians(values: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    return {name: float(np.median(found)) for name, found in values.items()}
+
+
+def _hardly(learnt: Mapping[str, float]) -> list[str]:
+    return [name for name, iou in learnt.items() if iou < HARDLY_LEARNT]
+
+
 def decide(scores: Sequence[Score], config: FilterConfig) -> list[Verdict]:
     """Judge every sample; depends on nothing but the arguments.
 
     Scores are compared with the median of their class, for some classes are harder than others and some networks
-    weaker: what is normal for a class is never a reason to drop.
+    weaker: what is normal for a class is never a reason to drop. Nor is what networks say of a class that they hardly
+    learnt, except for the share that ``config.keep`` asks for.
 
     Args:
         scores: of all samples.
@@ -52,71 +116,47 @@ def decide(scores: Sequence[Score], config: FilterConfig) -> list[Verdict]:
     Returns:
         A verdict per sample, in the order given.
     """
-    standing = standings(scores)
-    ranks = _ranks(scores, standing)
-    evidence = _relative([score.evidence[0] for score in scores], scores)
-    quality = _relative([score.quality for score in scores], scores)
-    reasons = []
-    for index, score in enumerate(scores):
-        if score.area[0] < config.min_area or score.labelled > config.max_area:
-            reasons.append("area")
-        elif evidence[index] < config.min_evidence or min(score.similarity, default=1.0) < config.min_similarity:
-            reasons.append("unseen")
-        elif config.keep != "auto":
-            reasons.append("" if ranks[index] > 1 - config.keep + 1e-9 else "iou")
-        elif standing[index] < config.min_agreement:
-            reasons.append("iou")
-        else:
-            reasons.append("quality" if quality[index] < config.min_quality else "")
-    kept = [index for index, reason in enumerate(reasons) if not reason]
+    norms = Norms.of(scores)
+    ranks = _ranks(scores, norms)
+    found = [_reason(score, rank, norms, config) for score, rank in zip(scores, ranks, strict=True)]
+    kept = [index for index, (reason, _) in enumerate(found) if not reason]
     best_first = sorted(kept, key=lambda index: (-ranks[index], index))
     repeats = near_duplicates([score.hash for score in scores], best_first, config.duplicate_distance)
     return [
-        Verdict("duplicate", scores[repeats[index]].key, ranks[index]) if index in repeats
-        else Verdict(reasons[index], "", ranks[index])
+        Verdict("duplicate", key := scores[repeats[index]].key, ranks[index], f"it repeats {key}") if index in repeats
+        else Verdict(found[index][0], "", ranks[index], found[index][1])
         for index in range(len(scores))
     ]  # fmt: skip
 
 
-def standings(scores: Iterable[Score]) -> list[float]:
-    """How well each sample's labels agree with what the others taught, 1 being usual for the class.
-
-    Per class of the sample the confident IoU over the class's median; of its classes the worst, for one wrong object
-    makes a wrong mask. A class that neither label nor network finds has no say.
-    """
-    scores = list(scores)
-    values = defaultdict(list)
-    for score in scores:
-        for name, iou in zip(score.classes, score.confident_iou, strict=True):
-            if iou is not None:
-                values[name].append(iou)
-    median = {name: float(np.median(found)) for name, found in values.items()}
-    return [
-        min(
-            (
-                iou / median[name]
-                for name, iou in zip(score.classes, score.confident_iou, strict=True)
-                if iou is not None and median[name] > 0
-            ),
-            default=1.0,
-        )
-        for score in scores
-    ]
-
-
-def _relative(values: Sequence[float], scores: Sequence[Score]) -> list[float]:
-    """Values over the median of the samples with the same first class."""
-    median = {
-        name: float(np.median([value for value, score in zip(values, scores, strict=True) if score.classes[0] == name]))
-        for name in {score.classes[0] for score in scores}
-    }
-    return [
-        value / median[score.classes[0]] if median[score.classes[0]] > 0 else 1.0
-        for value, score in zip(values, scores, strict=True)
-    ]
+def _reason(score: Score, rank: float, norms: Norms, config: FilterConfig) -> tuple[str, str]:
+    """Why a sample goes, by itself, and the score that decides; two empty texts for one that may stay."""
+    first = score.classes[0]
+    if score.area[0] < config.min_area:
+        return "area", f"{first} covers {score.area[0]:.1%}, at least {config.min_area:.1%} is asked for"
+    if score.labelled > config.max_area:
+        return "area", f"objects cover {score.labelled:.0%}, at most {config.max_area:.0%} is asked for"
+    unknown = norms.hardly_learnt
+    least = config.min_evidence * norms.evidence[first]
+    if score.evidence[0] < least and first not in unknown:
+        return "unseen", f"evidence of {first} {score.evidence[0]:.2f}, limit {least:.2f}"
+    if min(score.similarity, default=1.0) < config.min_similarity:
+        worst, name = min(zip(score.similarity, score.classes, strict=True))
+        return "unseen", f"CLIP's probability of {name} {worst:.2f}, limit {config.min_similarity:.2f}"
+    standing, name = norms.standing(score)
+    if config.keep != "auto":
+        limit = 1 - config.keep
+        return ("", "") if rank > limit + 1e-9 else ("iou", f"rank {rank:.2f} within {first}, limit {limit:.2f}")
+    if standing < config.min_agreement:
+        usual = norms.confident_iou[name]
+        return "iou", f"confident IoU of {name} {standing * usual:.2f}, limit {config.min_agreement * usual:.2f}"
+    least = config.min_quality * norms.quality[first]
+    if score.quality < least and not {*score.classes} & {*unknown}:
+        return "quality", f"label quality {score.quality:.2f}, limit {least:.2f}"
+    return "", ""
 
 
-def _ranks(scores: Sequence[Score], standing: Sequence[float]) -> list[float]:
+def _ranks(scores: Sequence[Score], norms: Norms) -> list[float]:
     """Place of each sample among those with its first class: the share of them that it is better than, 1 for the best.
 
     Equal standing (the network contradicts nothing) is told apart by the plain IoU.
@@ -126,7 +166,7 @@ def _ranks(scores: Sequence[Score], standing: Sequence[float]) -> list[float]:
         members[score.classes[0]].append(index)
     ranks = [0.0] * len(scores)
     for indices in members.values():
-        order = sorted(indices, key=lambda index: (standing[index], _mean(scores[index].iou), -index))
+        order = sorted(indices, key=lambda index: (norms.standing(scores[index])[0], _mean(scores[index].iou), -index))
         for place, index in enumerate(order):
             ranks[index] = (place + 1) / len(order)
     return ranks

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from dsfactory.core.run import Run
 from dsfactory.core.sample import IMAGE, MASK
@@ -16,7 +18,8 @@ class Sample:
     Attributes:
         key: its key.
         number: its number in the run.
-        classes: names of the classes it was drawn for, the first is the one it counts for.
+        classes: names of the classes that its label shows, of those it was generated for; the first is the one it
+            counts for.
         area: share of the image that each of them covers, in that order.
         image, mask: where its PNG files lie.
     """
@@ -52,14 +55,16 @@ def read_samples(run: Run, images_in: str, labels_in: str) -> tuple[list[Sample]
             continue
         images = index_tar(run.stage_folder(images_in) / spec.tar, IMAGE)
         masks = index_tar(run.stage_folder(labels_in) / spec.tar, MASK)
-        samples += [
-            Sample(
-                row["key"], row["number"], tuple(row["classes"]), tuple(row["area"]), images[row["key"]],
-                masks[row["key"]],
-            )
-            for row in kept
-        ]  # fmt: skip
+        for row in kept:
+            key, shown = row["key"], dict(shown_classes(row))
+            samples.append(Sample(key, row["number"], (*shown,), (*shown.values(),), images[key], masks[key]))
     return samples, hashlib.sha256(json.dumps(marks).encode()).hexdigest()[:32]
+
+
+def shown_classes(row: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """The classes of a labelled row that have a mask, and their areas; the first class alone where none has one."""
+    pairs = list(zip(row["classes"], row["area"], strict=True))
+    return [pair for pair in pairs if pair[1] > 0] or pairs[:1]
 
 
 def stored(samples: list[Sample]) -> StoredImages:

@@ -17,7 +17,8 @@ class Score:
     """What is known of a sample; lists without another word hold a value per class of the sample.
 
     Attributes:
-        key, number, classes: of the sample.
+        key, number: of the sample.
+        classes: those that its label shows; what refine left out says nothing of the label.
         area: share of the image.
         labelled: share of the image that any class covers.
         fold: the part of the run that it was in while the others were learnt.

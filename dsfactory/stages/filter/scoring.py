@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dsfactory.core.sample import BACKGROUND, VOID
 from dsfactory.core.stage import Reporter
-from dsfactory.models.loading import choose_device
+from dsfactory.models.devices import choose_device
 from dsfactory.segment.network import Segmenter
 from dsfactory.stages.filter.crossval import (
     load_fold,

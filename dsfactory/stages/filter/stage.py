@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import pyarrow as pa
 
-from dsfactory.core.config import RunSettings, Section
+from dsfactory.core.config import RunSettings
 from dsfactory.core.png import decode_index_png, decode_rgb_png, encode_index_png
 from dsfactory.core.run import Manifest, Run, StageState
 from dsfactory.core.sample import IMAGE, INSTANCES, MASK, MASKS, VOID, Record
+from dsfactory.core.section import Section
 from dsfactory.core.shard import ShardReader, ShardSpec
 from dsfactory.core.stage import Conclusion, Kind, Output, Reporter, Role, Scope, Stage
 from dsfactory.dataset.label_faults import verdict_faults
@@ -23,11 +24,13 @@ from dsfactory.stages.refine.stage import RefineStage
 if TYPE_CHECKING:
     from dsfactory.segment.data import Image, Labels
     from dsfactory.stages.filter.plan import Plan
+    from dsfactory.stages.filter.scores import Score
 
 COLUMNS = pa.schema(
     [
         ("kept", pa.bool_()),
         ("drop_reason", pa.string()),
+        ("decided", pa.string()),
         ("duplicate_of", pa.string()),
         ("fold", pa.int32()),
         ("iou", pa.list_(pa.float32())),
@@ -42,6 +45,9 @@ COLUMNS = pa.schema(
 """What the filter says of a sample; see :class:`dsfactory.stages.filter.scores.Score` and
 :class:`dsfactory.stages.filter.rules.Verdict`. ``filter_void`` is the share of the image that its mask ignores."""
 
+PER_CLASS = ("iou", "confident_iou", "evidence", "similarity")
+"""Columns with a value per class, null for a class without a mask."""
+
 
 class FilterStage(Stage):
     """Verdicts from a finished cross-validation.
@@ -55,7 +61,7 @@ class FilterStage(Stage):
     """
 
     name: ClassVar[str] = "filter"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     kind: ClassVar[Kind] = Kind.JUDGE
     Config: ClassVar[type[Section]] = FilterConfig
     reads: ClassVar[tuple[Role, ...]] = (Role.IMAGE, Role.LABEL)
@@ -68,6 +74,15 @@ class FilterStage(Stage):
     )
     needed: ClassVar[tuple[str, ...]] = (NOTE, SCORES, "fold-*.safetensors")
     varying: ClassVar[tuple[str, ...]] = ("samples", "judged", "scores")
+    meanings: ClassVar[Mapping[str, str]] = {
+        "iou": "IoU of the label with what a network predicts that learnt from the other folds.",
+        "confident_iou": "The same, where the label counts as wrong only if the network is sure of another one.",
+        "evidence": "How surely the network sees the class anywhere in the image.",
+        "similarity": "Probability by a CLIP model that the image shows the class.",
+        "quality": "How likely the pixels' labels are by the network (cleanlab's label quality).",
+        "rank": "Place among the samples of the class by how well label and network agree: 1 is the best, 0 the worst.",
+        "filter_void": "Share of the image that the mask ignores after filter.",
+    }
     requires: ClassVar[Mapping[str, str]] = {"cleanlab": "filter", "imagehash": "filter"}
 
     def __init__(self, config: FilterConfig, run: Run) -> None:
@@ -131,7 +146,7 @@ class FilterStage(Stage):
         return [f"fold {fold + 1} of {self._config.folds}" for fold in untrained_folds(plan, folder)]
 
     def make_part(self, run: Run, part: str, report: Reporter) -> None:
-        from dsfactory.models.loading import choose_device
+        from dsfactory.models.devices import choose_device
         from dsfactory.stages.filter.crossval import train_fold
 
         fold = int(part.split()[1]) - 1
@@ -151,7 +166,7 @@ class FilterStage(Stage):
     def preview(self, run: Run, report: Reporter) -> Conclusion:
         from dsfactory.stages.filter.concluding import preview_verdicts
 
-        return preview_verdicts(self._plan(run), run.stage_folder(self.folder), report)
+        return preview_verdicts(self._plan(run), run, self.folder, report)
 
     def _plan(self, run: Run) -> "Plan":
         from dsfactory.stages.filter.plan import Plan
@@ -160,16 +175,18 @@ class FilterStage(Stage):
 
     def load(self) -> None:
         """Decide about all samples, and load the networks."""
-        from dsfactory.models.loading import choose_device
+        from dsfactory.models.devices import choose_device
         from dsfactory.stages.filter.crossval import load_fold
-        from dsfactory.stages.filter.rules import decide
+        from dsfactory.stages.filter.rules import Norms, decide
         from dsfactory.stages.filter.scores import read_scores
         from dsfactory.stages.filter.void import loss_limits
 
         folder = self._run.stage_folder(self.name)
         scores = read_scores(folder / SCORES)
         verdicts = decide(scores, self._config)
-        self._limits = loss_limits(scores, verdicts, self._config.pixel_loss)
+        names = [item.name for item in self._run.manifest.classes]
+        unknown = [names.index(name) + 1 for name in Norms.of(scores).hardly_learnt]
+        self._limits = loss_limits(scores, verdicts, self._config.pixel_loss, unknown)
         self._found = {score.key: (score, verdict) for score, verdict in zip(scores, verdicts, strict=True)}
         labels, device = len(self._run.manifest.classes) + 1, choose_device(self._config.device)
         self._networks = [
@@ -196,12 +213,10 @@ class FilterStage(Stage):
             **refined.row,
             "kept": verdict.kept,
             "drop_reason": verdict.reason,
+            "decided": verdict.decided,
             "duplicate_of": verdict.duplicate_of,
             "fold": score.fold,
-            "iou": score.iou,
-            "confident_iou": score.confident_iou,
-            "evidence": score.evidence,
-            "similarity": score.similarity,
+            **{name: of_classes(refined.row["classes"], score, name) for name in PER_CLASS},
             "quality": score.quality,
             "rank": verdict.rank,
             "filter_void": float(np.mean(mask == VOID)),
@@ -230,3 +245,10 @@ class FilterStage(Stage):
         # One image at a time: in a batch, the last bits would depend on which shard a sample is in.
         (probabilities,) = predict(self._networks[fold], [image], self._config.segment.side)
         return void_doubtful(mask, instances, probabilities, self._limits)
+
+
+def of_classes(classes: Sequence[str], score: "Score", name: str) -> list[float | None]:
+    """A score per class of a sample, in the order asked for: None for a class that its label does not show."""
+    values = getattr(score, name)
+    found = dict(zip(score.classes, values, strict=True)) if values else {}
+    return [found.get(one) for one in classes] if found else []

@@ -16,7 +16,9 @@ OUTLINE = 1 / 32
 """How far the network's outlines may be off, as a share of the longer side: one of its logits, at a side of 128."""
 
 
-def loss_limits(scores: Sequence[Score], verdicts: Sequence[Verdict], tolerance: float) -> NDArray[np.float64]:
+def loss_limits(
+    scores: Sequence[Score], verdicts: Sequence[Verdict], tolerance: float, unknown: Sequence[int] = ()
+) -> NDArray[np.float64]:
     """The largest loss that a pixel of each label may have.
 
     FreeMask's filter of noisy regions (Yang et al. 2023, arXiv 2310.15160), there with a network that was trained on
@@ -26,6 +28,7 @@ def loss_limits(scores: Sequence[Score], verdicts: Sequence[Verdict], tolerance:
         scores: of all samples, which hold the losses summed by label.
         verdicts: only the kept samples count, for wrong masks would raise the mean.
         tolerance: how many times the mean a loss may be; 0 sets no limit.
+        unknown: labels that the networks hardly learnt, which have no limit.
 
     Returns:
         float64 ``(labels,)``, background first; infinite for a label that no kept sample has.
@@ -36,6 +39,7 @@ def loss_limits(scores: Sequence[Score], verdicts: Sequence[Verdict], tolerance:
     limits: NDArray[np.float64] = np.full(len(loss), np.inf)
     if tolerance > 0:
         np.divide(tolerance * loss, pixels, out=limits, where=pixels > 0)
+        limits[list(unknown)] = np.inf
     return limits
 
 

@@ -1,4 +1,4 @@
-"""Reading attention while a UNet draws, without touching what it draws.
+"""Reading cross-attention while a UNet or a transformer draws, without touching what it draws.
 
 The idea is DAAM's (Tang et al. 2022, arXiv 2210.04885): the cross-attention probabilities of a word's tokens,
 averaged over heads, layers and steps, show where in the image the word went. Hooks on the query and key
@@ -6,6 +6,9 @@ projections pick up what the attention processor computes anyway; a hook on the 
 recomputes, beside it, the probabilities of a few tokens. The processor itself is not replaced, so the
 image is the same to the last bit under any processor (SDPA, sliced, xformers, with LoRA), and there is
 nothing to put back but the hooks.
+
+Layers may rest: caches (DeepCache, TGATE, those of diffusers) give what a layer made in an earlier step. A map is the
+mean over the times that its layers did compute something.
 """
 
 import math
@@ -14,7 +17,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +25,7 @@ from torch.utils.hooks import RemovableHandle
 
 from dsfactory.stages.generate.evidence import Evidence, Grid, within_limit
 from dsfactory.stages.generate.fused import FusedReads
+from dsfactory.stages.generate.observed import ObservedLayer
 from dsfactory.stages.generate.probabilities import (
     add_self_attention,
     attention_grid,
@@ -52,6 +56,8 @@ class ClassQuery:
         prompted: int64, the images with classes that their caption does not name; None when there are none.
         states: text encoder states of those images' class prompts, ``(prompted, tokens, features)``.
         state_weights: as ``weights``, over the class prompts' tokens: ``(prompted, tokens, classes)``.
+        mask: bool ``(images, tokens)``, the tokens that attention sees; None for all.
+        state_mask: bool ``(prompted, tokens)``, the same of the class prompts.
     """
 
     classes: tuple[int, ...]
@@ -59,44 +65,12 @@ class ClassQuery:
     prompted: Tensor | None = None
     states: Tensor | None = None
     state_weights: Tensor | None = None
+    mask: Tensor | None = None
+    state_mask: Tensor | None = None
 
 
-Reader: TypeAlias = "Callable[[ObservedLayer, Tensor, Tensor], None]"
+Reader: TypeAlias = Callable[[ObservedLayer, Tensor, Tensor], None]
 """What is done with a layer's query and key."""
-
-
-class ObservedLayer:
-    """An attention layer under observation: its projections of the moment, until they are read."""
-
-    class_keys: Tensor | None = None
-    image_keys = False
-    """Of joint attention: whether the image's own keys are asked for too, as self-attention wants them."""
-    scale: float
-
-    def __init__(self, name: str, attention: Any, class_states: Tensor | None) -> None:
-        self.name = name
-        self.heads: int = attention.heads
-        self.scale = attention.scale
-        if class_states is not None:
-            self.class_keys = attention.to_k(class_states)
-        self.query: Tensor | None = None
-        self.key: Tensor | None = None
-        self.reads = 0
-
-    def keep_query(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-        self.query = output
-
-    def keep_key(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-        self.key = output
-
-    def take(self, images: int) -> tuple[Tensor, Tensor] | None:
-        """Query and key of the batch's last images (the conditional half comes last), given up here."""
-        query, key = self.query, self.key
-        self.query = self.key = None
-        if query is None or key is None:
-            return None
-        self.reads += 1
-        return query[-images:], key[-images:]
 
 
 @dataclass
@@ -108,18 +82,18 @@ class _Mean:
 
 
 class AttentionCapture:
-    """Capture a UNet's attention to classes while it is called inside a ``with`` block.
+    """Capture a network's cross-attention to classes while it is called inside a ``with`` block.
 
-    Enter it after whatever changes the UNet (LoRA, attention processors). Every call of the UNet in the block
-    counts as a step. The UNet's batch must be the query's images, or twice as many with the conditional
-    half last, as diffusers pipelines arrange it for classifier-free guidance.
+    Enter it after whatever changes the network (LoRA, attention processors, caches). Every call of it in the block
+    counts as a step. Its batch must be the query's images, or twice as many with classifier-free guidance.
 
     Args:
-        unet: a ``UNet2DConditionModel``.
+        unet: a ``UNet2DConditionModel``, ``PixArtTransformer2DModel`` or ``SanaTransformer2DModel``.
         query: which tokens to follow; its tensors are on the UNet's device.
         affinity_steps: numbers of the steps in which self-attention is read too; none by default.
         pooled: the batch holds versions of one image: give the mean of their maps, as if of one image.
         timed: measure the capture's own time in :attr:`seconds`; waits for the device around each layer.
+        guided: where the captions are, with guidance: see :attr:`dsfactory.models.families.Family.guided`.
 
     Example:
         >>> with AttentionCapture(pipeline.unet, query) as capture:  # doctest: +SKIP
@@ -136,6 +110,7 @@ class AttentionCapture:
         affinity_steps: Collection[int] = (),
         pooled: bool = False,
         timed: bool = False,
+        guided: Literal["last", "first", "turns"] = "last",
     ) -> None:
         self.seconds = 0.0
         """Time spent in the capture itself, when it is timed."""
@@ -147,20 +122,22 @@ class AttentionCapture:
         self._timed = timed
         self._handles: list[RemovableHandle] = []
         self._layers: list[ObservedLayer] = []
+        self._turns = guided == "turns"
+        self._rows = slice(0, self._images) if guided == "first" else slice(-self._images, None)
+        self._calls = 0
         self._steps = 0
         self._latent: Grid = (0, 0)
-        self._fused = FusedReads(query.weights) if query.weights.device.type != "cpu" else None
+        self._fused = FusedReads(query.weights, query.mask) if query.weights.device.type != "cpu" else None
         self._cross: dict[Grid, _Mean] = {}
         self._self: dict[Grid, Tensor] = {}
 
-    @torch.no_grad()
     def __enter__(self) -> Self:
         self._observe_steps()
         for name, module in self._unet.named_modules():
             if name.endswith(".attn2"):
-                self._observe(module, ObservedLayer(name, module, self._query.states), self._read_cross)
+                self._observe(module, ObservedLayer(name, module), self._read_cross)
             elif name.endswith(".attn1") and self._affinity_steps:
-                self._observe(module, ObservedLayer(name, module, None), self._read_self)
+                self._observe(module, ObservedLayer(name, module), self._read_self)
         return self
 
     def __exit__(
@@ -178,10 +155,10 @@ class AttentionCapture:
             what they hold. The second is empty when self-attention was not read.
 
         Raises:
-            RuntimeError: the UNet was not called, or some of its layers compute attention without their own query
+            RuntimeError: the network was not called, or some of its layers compute attention without their own query
                 and key projections (as after ``fuse_qkv_projections``), so that nothing could be read there.
         """
-        silent = [layer.name for layer in self._layers if layer.reads < self._steps]
+        silent = [layer.name for layer in self._layers if self._steps and not layer.reads]
         if silent or not self._steps:
             raise RuntimeError(f"attention capture saw no query and key projections in {silent or 'any layer'}")
         if self._fused is not None:
@@ -222,25 +199,39 @@ class AttentionCapture:
         return found
 
     def _observe(self, attention: Any, layer: ObservedLayer, read: Reader) -> None:
+        layer.scale = attention.scale
+        sources = {"query": attention.norm_q or attention.to_q, "key": attention.norm_k or attention.to_k}
+        self._hook(attention, layer, read, sources)
+
+    def _hook(self, attention: Any, layer: ObservedLayer, read: Reader, sources: dict[str, nn.Module]) -> None:
+        """Keep the outputs of some of a layer's modules, and read them when it is done."""
         self._layers.append(layer)
-        self._handles += [
-            attention.to_q.register_forward_hook(layer.keep_query),
-            attention.to_k.register_forward_hook(layer.keep_key),
-            attention.register_forward_hook(partial(self._finish_layer, layer, read)),
-        ]
+        self._handles += [module.register_forward_hook(partial(layer.keep, part)) for part, module in sources.items()]
+        self._handles.append(attention.register_forward_hook(partial(self._finish_layer, layer, read)))
 
     def _observe_steps(self) -> None:
         self._handles.append(self._unet.register_forward_pre_hook(self._start_step, with_kwargs=True))
 
     def _start_step(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         sample: Tensor = args[0] if args else kwargs["sample"]
-        self._count_step(sample)
+        self._count_step(len(sample))
         self._latent = (sample.shape[-2], sample.shape[-1])
 
-    def _count_step(self, sample: Tensor) -> None:
-        if sample.shape[0] not in (self._images, 2 * self._images):
-            raise ValueError(f"a batch of {sample.shape[0]} is neither {self._images} nor twice as many")
-        self._steps += 1
+    def _count_step(self, batch: int) -> None:
+        if batch not in (self._images, 2 * self._images):
+            raise ValueError(f"a batch of {batch} is neither {self._images} nor twice as many")
+        self._calls += 1
+        self._steps += self._reading
+
+    @property
+    def _reading(self) -> bool:
+        """Whether the call of the moment is about the captions."""
+        return not self._turns or self._calls % 2 == 1
+
+    @property
+    def _self_due(self) -> int:
+        """In how many of the steps so far self-attention was wanted."""
+        return sum(step < self._steps for step in self._affinity_steps)
 
     def _finish_layer(
         self,
@@ -250,7 +241,10 @@ class AttentionCapture:
         args: tuple[Any, ...],
         output: Tensor,
     ) -> None:
-        projections = layer.take(self._images)
+        if not self._reading:
+            layer.parts.clear()
+            return
+        projections = layer.take(self._rows)
         if projections is None:
             return
         start = self._clock()
@@ -276,13 +270,28 @@ class AttentionCapture:
             mean = self._cross[grid] = _Mean(total)
         mean.count += 1
         if self._fused is None or query.dtype == torch.float32:
-            mean.total += token_probabilities(query, key, ask.weights, layer.heads, layer.scale)
+            mean.total += token_probabilities(query, key, ask.weights, layer.heads, layer.scale, ask.mask)
         else:
             self._fused.add(mean.total, query, key, layer.heads, layer.scale)
-        if layer.class_keys is not None and ask.prompted is not None and ask.state_weights is not None:
-            queries = query.index_select(0, ask.prompted)
-            more = token_probabilities(queries, layer.class_keys, ask.state_weights, layer.heads, layer.scale)
+        if ask.states is not None and ask.prompted is not None and ask.state_weights is not None:
+            queries, keys = query.index_select(0, ask.prompted), self._class_keys(layer, ask.states)
+            more = token_probabilities(queries, keys, ask.state_weights, layer.heads, layer.scale, ask.state_mask)
             mean.total.index_add_(0, ask.prompted, more)
+
+    @torch.no_grad()
+    def _class_keys(self, layer: ObservedLayer, states: Tensor) -> Tensor:
+        """The class prompts' keys in a layer; asked for while the network draws, when its weights are on the device."""
+        if layer.class_keys is None:
+            network: Any = self._unet
+            if getattr(network, "caption_projection", None) is not None:  # PixArt, SANA
+                states = network.caption_projection(states)
+            if getattr(network, "caption_norm", None) is not None:
+                states = network.caption_norm(states)
+            # Not through the modules' own calls: hooks would take these keys for the caption's.
+            layer.class_keys = layer.attention.to_k.forward(states)
+            if layer.attention.norm_k is not None:
+                layer.class_keys = layer.attention.norm_k.forward(layer.class_keys)
+        return layer.class_keys
 
     def _follows(self, grid: Grid) -> bool:
         """Whether a grid is captured: each within the limit; while none is, the coarsest so far, for evidence there
@@ -296,8 +305,9 @@ class AttentionCapture:
 
     def _read_self(self, layer: ObservedLayer, query: Tensor, key: Tensor) -> None:
         positions = query.shape[1]
-        if self._steps - 1 not in self._affinity_steps or positions > MAX_AFFINITY_POSITIONS:
+        if layer.self_reads >= self._self_due or positions > MAX_AFFINITY_POSITIONS:
             return
+        layer.self_reads = self._self_due
         grid = attention_grid(self._latent, positions)
         if all(positions > height * width for height, width in self._self):
             # The largest grid so far. It may come late: some UNets attend to their finest grid on the way up only.

@@ -1,18 +1,22 @@
 """Settings of the generate stage."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import BeforeValidator, Field, JsonValue, ValidationInfo, field_validator
 
-from dsfactory.core.config import Section
 from dsfactory.core.flags import Panel, flag
+from dsfactory.core.section import Section
+from dsfactory.models.adapters import split_embedding, split_lora
 from dsfactory.models.presets import PRESETS
 
 _NO_EFFECT: dict[str, JsonValue] = {"affects_output": False}
 
 _MODEL = "the model's"
 
-SchedulerName = Literal["dpm++", "ddim", "euler", "euler-ancestral", "pndm", "lcm"]
+SchedulerName = Literal["dpm++", "ddim", "euler", "euler-ancestral", "pndm", "unipc", "lcm"]
+
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value or ())]
 
 
 class GenerateConfig(Section):
@@ -58,6 +62,28 @@ class GenerateConfig(Section):
         description="What guidance steers away from. An empty text: nothing.",
         json_schema_extra=flag(Panel.LOOK, default=_MODEL),
     )
+    lora: Texts = Field(
+        (),
+        description="LoRAs, each FILE, hub id or FILE:WEIGHT, merged into the model: safetensors of diffusers, PEFT or "
+        "kohya. The words that a file says it needs are put behind every prompt.",
+        json_schema_extra=flag(
+            Panel.LOOK,
+            metavar="FILE|ID[:WEIGHT]",
+            help="A LoRA (.safetensors) that changes the model, by this weight (may be repeated).",
+            repeated=True,
+        ),
+    )
+    embedding: Texts = Field(
+        (),
+        description="Textual inversions, each FILE:TOKEN: the word that the file teaches. Name it as a class or in "
+        "style. Stable Diffusion 1, 2 and XL.",
+        json_schema_extra=flag(
+            Panel.LOOK,
+            metavar="FILE:TOKEN",
+            help="A textual inversion (.safetensors) and its word, for classes or --style (may be repeated).",
+            repeated=True,
+        ),
+    )
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto",
         description="Number format of the model. auto: the format that the run has. A new run gets fp32 on a CPU, bf16 "
@@ -66,12 +92,17 @@ class GenerateConfig(Section):
     affinity: bool = Field(
         True,
         description="Keep self-attention too, which refine uses by default. To have it later, all images have to be "
-        "generated again. SD3 and FLUX have it up to 768² pixels.",
+        "generated again. Models with joint attention (SD3, FLUX …) have it up to 768² pixels.",
     )
     device: str = Field(
         "auto",
-        description="Where the model runs: auto, cpu, cuda or cuda:1.",
-        json_schema_extra=flag(Panel.WHERE, offers=("auto", "cpu", "cuda"), affects_output=False),
+        description="Where the model runs: auto, cpu, cuda or cuda:1; mps and xpu are untested.",
+        json_schema_extra=flag(
+            Panel.WHERE,
+            help="Where the model runs: auto, cpu, cuda or cuda:1.",
+            offers=("auto", "cpu", "cuda", "mps", "xpu"),
+            affects_output=False,
+        ),
     )
     batch_size: int = Field(
         8,
@@ -79,6 +110,31 @@ class GenerateConfig(Section):
         le=1024,
         description="Images generated together. Halved when memory runs out.",
         json_schema_extra=flag(Panel.WHERE, affects_output=False),
+    )
+    offload: Literal["none", "model", "sequential", "auto"] = Field(
+        "auto",
+        description="What waits in the machine's memory until the GPU needs it. none: nothing. model: all networks but "
+        "the one at work. sequential: all layers but the one at work, which is slow. auto: as much as has to.",
+        json_schema_extra=flag(
+            Panel.WHERE,
+            help="What waits in the machine's memory until the GPU needs it: nothing, all networks but one, or all "
+            "layers but one (slow).",
+            affects_output=False,
+        ),
+    )
+    vae_tiling: bool = Field(
+        False,
+        description="Decode images larger than 512 or 1024 pixels in tiles that overlap, which needs less memory.",
+    )
+    clip_skip: int | None = Field(
+        None,
+        ge=1,
+        le=11,
+        description="How many of CLIP's last layers the text is not sent through (Stable Diffusion 1, 2, XL and 3).",
+    )
+    vae: str | None = Field(
+        None,
+        description="Folder or hub id of an autoencoder to use in place of the model's own. null: the model's own.",
     )
     compile: bool = Field(
         False,
@@ -88,3 +144,10 @@ class GenerateConfig(Section):
     xformers: bool = Field(
         False, description="Use xformers for self-attention (CUDA only).", json_schema_extra=_NO_EFFECT
     )
+
+    @field_validator("lora", "embedding")
+    @classmethod
+    def _check_adapters(cls, texts: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for text in texts:
+            (split_lora if info.field_name == "lora" else split_embedding)(text)
+        return texts

@@ -53,7 +53,14 @@ def weights_as_values(weights: Tensor, heads: int, depth: int, dtype: torch.dtyp
 
 
 def fused_token_probabilities(
-    query: Tensor, key: Tensor, values: Tensor, heads: int, scale: float, classes: int, layers: int = 1
+    query: Tensor,
+    key: Tensor,
+    values: Tensor,
+    heads: int,
+    scale: float,
+    classes: int,
+    layers: int = 1,
+    mask: Tensor | None = None,
 ) -> Tensor:
     """As :func:`.probabilities.token_probabilities`, times :data:`VALUE`, and the mean over layers.
 
@@ -62,12 +69,17 @@ def fused_token_probabilities(
         values: of :func:`weights_as_values`, for each of these.
         classes: how many of the values count.
         layers: number of layers.
+        mask: bool ``(images, tokens)``, the keys that are attended to; None for all.
 
     Returns:
         float32 ``(images, positions, classes)``.
     """
     found = functional.scaled_dot_product_attention(
-        split_heads(query, heads), split_heads(key, heads), values, scale=scale
+        split_heads(query, heads),
+        split_heads(key, heads),
+        values,
+        attn_mask=None if mask is None else mask[:, None, None],
+        scale=scale,
     )[..., :classes]
     return found.view(layers, -1, *found.shape[1:]).mean((0, 2), dtype=torch.float32)
 
@@ -96,10 +108,12 @@ class FusedReads:
 
     Args:
         weights: float32 ``(images, tokens, classes)`` on the device.
+        mask: bool ``(images, tokens)``, the tokens that are attended to; None for all.
     """
 
-    def __init__(self, weights: Tensor) -> None:
+    def __init__(self, weights: Tensor, mask: Tensor | None = None) -> None:
         self._weights = weights
+        self._mask = mask
         self._values: dict[tuple[int, int], Tensor] = {}
         self._waiting: dict[_Kind, _Waiting] = {}
 
@@ -138,5 +152,6 @@ class FusedReads:
             values = weights_as_values(self._weights.repeat(layers, 1, 1), *shape, query.dtype)
             self._values[shape] = values
         values = values[: len(query)]  # the same for each layer
-        maps = fused_token_probabilities(query, key, values, heads, scale, self._weights.shape[2], layers)
+        mask = None if self._mask is None else self._mask.repeat(layers, 1)
+        maps = fused_token_probabilities(query, key, values, heads, scale, self._weights.shape[2], layers, mask)
         waiting.total.add_(maps, alpha=layers / VALUE)

@@ -1,23 +1,27 @@
-"""Reading the joint attention of Stable Diffusion 3 and FLUX, through the same door as cross-attention.
+"""Reading joint attention, as Stable Diffusion 3, FLUX, Z-Image and Qwen-Image have it, through the same door.
 
 These transformers have no cross-attention: image and text positions attend to each other in one softmax (Esser et al.
 2024, arXiv 2403.03206, section 4). What cross-attention was is a block of that matrix: image rows, text columns. It
 is recomputed here from the queries and keys as they meet, after their norms (QK-norm) and rotary positions (RoPE),
 with the softmax over the text columns alone, so that a word's map means what it means in a UNet: the word's share of
 what the pixel takes from the text. The full matrix is never formed.
+
+There are two kinds of layers. Those of two streams project text and image apart (SD3, Qwen-Image, the first ones of
+FLUX). Those of one stream project them in one sequence: text first in FLUX, image first in Z-Image.
 """
 
 import math
 from collections.abc import Collection
-from functools import partial
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from diffusers.models.embeddings import apply_rotary_emb
+from diffusers.models.transformers.transformer_z_image import SEQ_MULTI_OF
 from torch import Tensor, nn
 
-from dsfactory.stages.generate.attention import MAX_AFFINITY_POSITIONS, AttentionCapture, ClassQuery, ObservedLayer
+from dsfactory.stages.generate.attention import MAX_AFFINITY_POSITIONS, AttentionCapture, ClassQuery
 from dsfactory.stages.generate.evidence import Grid
+from dsfactory.stages.generate.observed import ObservedLayer
 from dsfactory.stages.generate.probabilities import add_self_attention, attention_grid
 
 PATCH = 16
@@ -27,57 +31,57 @@ PATCH = 16
 class _JointLayer(ObservedLayer):
     """A joint attention layer under observation.
 
-    Layers of two streams project text and image apart; layers of one stream (the later ones of FLUX) project text and
-    image in one sequence, text first.
+    Args:
+        name: of the layer.
+        attention: the layer.
+        image: where the image is in a sequence of both.
+        text: where the text is.
     """
 
-    def __init__(self, name: str, attention: Any, text: int) -> None:
-        self.name = name
-        self.heads: int = attention.heads
-        self.reads = 0
-        self._text = text
-        self._parts: dict[str, Tensor] = {}
-        self._rotary: tuple[Tensor, Tensor] | None = None
+    def __init__(self, name: str, attention: Any, image: slice, text: slice) -> None:
+        super().__init__(name, attention)
+        self._image, self._text = image, text
+        self._rotary: Any = None
         self.two_streams = getattr(attention, "add_k_proj", None) is not None
 
-    def keep(self, part: str, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-        self._parts[part] = output
-
     def keep_rotary(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._rotary = kwargs.get("image_rotary_emb")
+        self._rotary = kwargs.get("image_rotary_emb", kwargs.get("freqs_cis"))
 
-    def take(self, images: int) -> tuple[Tensor, Tensor] | None:
+    def of_image(self, parts: dict[str, Tensor], rows: slice) -> tuple[Tensor, Tensor]:
         """Query of the image positions and key of the text positions, followed by the image's own where they are asked
-        for, of the batch's last images."""
-        if "query" not in self._parts or "key" not in self._parts:
-            return None
-        parts = {name: self._by_position(part)[-images:] for name, part in self._parts.items()}
-        self._parts.clear()
-        query, key = parts["query"], parts["key"]
-        if self.two_streams:
-            key = torch.cat([parts["text_key"], key], dim=1) if self.image_keys else parts["text_key"]
-        else:
-            query = query[:, self._text :]
-            key = key if self.image_keys else key[:, : self._text]
+        for."""
+        parts = {name: self._by_position(part) for name, part in parts.items()}
+        query, key, text_key = parts["query"], parts["key"], parts.get("text_key")
+        if text_key is None:
+            query, key, text_key = query[:, self._image], key[:, self._image], key[:, self._text]
         if self._rotary is not None:
-            cosines, sines = self._rotary
-            key = _rotate(key, cosines[: key.shape[1]], sines[: key.shape[1]])
-            query = _rotate(query, cosines[self._text :], sines[self._text :])
+            image_turn, text_turn = self._turns(rows)
+            query, text_key = _rotate(query, image_turn), _rotate(text_key, text_turn)
+            key = _rotate(key, image_turn) if self.image_keys else key
             self._rotary = None
-        self.reads += 1
+        key = torch.cat([text_key, key], dim=1) if self.image_keys else text_key
         return query.flatten(2), key.flatten(2)
 
     def _by_position(self, projected: Tensor) -> Tensor:
         """``(images, positions, heads, depth)``, whichever way the processor arranged it before the hook."""
         if projected.ndim == 3:
             return projected.view(*projected.shape[:2], self.heads, -1)
-        return projected.transpose(1, 2) if projected.shape[1] == self.heads else projected
+        return projected if projected.shape[2] == self.heads else projected.transpose(1, 2)
+
+    def _turns(self, rows: slice) -> tuple[Any, Any]:
+        """Rotary positions of the image and of the text: cosines and sines, or complex ``(images, positions, …)``."""
+        if isinstance(self._rotary, Tensor):  # Z-Image: complex, per image
+            return self._rotary[rows, self._image], self._rotary[rows, self._text]
+        first, second = self._rotary
+        if first.is_complex():  # Qwen-Image: the image's and the text's
+            return first[None], second[None]
+        return (first[self._image], second[self._image]), (first[self._text], second[self._text])
 
 
-def _rotate(projected: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
-    """Rotary positions on ``(images, positions, heads, depth)``, by the very function that the processor calls."""
+def _rotate(projected: Tensor, turn: Any) -> Tensor:
+    """Rotary positions on ``(images, positions, heads, depth)``, by the very function that most processors call."""
     rotate: Any = apply_rotary_emb
-    rotated: Tensor = rotate(projected, (cosines, sines), sequence_dim=1)
+    rotated: Tensor = rotate(projected, turn, use_real=isinstance(turn, tuple), sequence_dim=1)
     return rotated
 
 
@@ -85,13 +89,15 @@ class JointAttentionCapture(AttentionCapture):
     """Capture a joint-attention transformer's attention to classes while it is called inside a ``with`` block.
 
     Args:
-        transformer: an ``SD3Transformer2DModel`` or ``FluxTransformer2DModel``.
+        transformer: an ``SD3Transformer2DModel``, ``FluxTransformer2DModel``, ``Flux2Transformer2DModel``,
+            ``QwenImageTransformer2DModel`` or ``ZImageTransformer2DModel``.
         query: which positions of the text sequence to follow. Classes that the text does not name cannot be asked for:
             text states change from layer to layer, so there are no class-prompt keys.
         grid: height and width of the image in positions.
         affinity_steps: as for :class:`AttentionCapture`; without effect on a grid of more than
             :data:`~dsfactory.stages.generate.attention.MAX_AFFINITY_POSITIONS`, such as that of 1024² pixels.
         timed: as for :class:`AttentionCapture`.
+        guided: as for :class:`AttentionCapture`.
     """
 
     def __init__(
@@ -102,35 +108,42 @@ class JointAttentionCapture(AttentionCapture):
         grid: Grid,
         affinity_steps: Collection[int] = (),
         timed: bool = False,
+        guided: Literal["last", "first", "turns"] = "last",
     ) -> None:
-        if math.prod(grid) > MAX_AFFINITY_POSITIONS:
+        positions = math.prod(grid)
+        if positions > MAX_AFFINITY_POSITIONS:
             affinity_steps = ()  # not even asked for: the image's keys would be turned and thrown away
-        super().__init__(transformer, query, affinity_steps=affinity_steps, timed=timed)
+        super().__init__(transformer, query, affinity_steps=affinity_steps, timed=timed, guided=guided)
         self._latent = grid
         self._text = query.weights.shape[1]
+        if type(transformer).__name__ == "ZImageTransformer2DModel":
+            self._ending = ".attention"
+            start = -(-positions // SEQ_MULTI_OF) * SEQ_MULTI_OF
+            self._places = slice(0, positions), slice(start, start + self._text)
+        else:
+            self._ending = ".attn"
+            self._places = slice(self._text, None), slice(0, self._text)
 
     def __enter__(self) -> Self:
         self._observe_steps()
         for name, module in self._unet.named_modules():
-            if name.endswith(".attn"):
-                self._observe_joint(module, _JointLayer(name, module, self._text))
+            # Z-Image's refiners let text and image attend to themselves only.
+            if name.endswith(self._ending) and "refiner" not in name:
+                self._observe_joint(module, _JointLayer(name, module, *self._places))
         return self
 
     def _observe_joint(self, attention: Any, layer: _JointLayer) -> None:
-        sources = {"query": attention.norm_q or attention.to_q, "key": attention.norm_k or attention.to_k}
+        norms = {"query": attention.norm_q, "key": attention.norm_k}
+        sources = {part: norm or getattr(attention, f"to_{part[0]}") for part, norm in norms.items()}
         if layer.two_streams:
             sources["text_key"] = attention.norm_added_k or attention.add_k_proj
-        self._layers.append(layer)
-        self._handles += [module.register_forward_hook(partial(layer.keep, part)) for part, module in sources.items()]
-        self._handles += [
-            attention.register_forward_pre_hook(layer.keep_rotary, with_kwargs=True),
-            attention.register_forward_hook(partial(self._finish_layer, layer, self._read_joint)),
-        ]
+        self._handles.append(attention.register_forward_pre_hook(layer.keep_rotary, with_kwargs=True))
+        self._hook(attention, layer, self._read_joint, sources)
 
     def _start_step(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._count_step(args[0] if args else kwargs["hidden_states"])
+        self._count_step(len(args[0] if args else kwargs["hidden_states"]))
         for layer in self._layers:
-            layer.image_keys = self._steps - 1 in self._affinity_steps
+            layer.image_keys = layer.self_reads < self._self_due
 
     def _read_joint(self, layer: ObservedLayer, query: Tensor, key: Tensor) -> None:
         depth = query.shape[2] // layer.heads
@@ -138,6 +151,7 @@ class JointAttentionCapture(AttentionCapture):
         self._read_cross(layer, query, key[:, : self._text].contiguous())  # it may wait, and keep the rest
         if key.shape[1] > self._text:
             positions = query.shape[1]
+            layer.self_reads = self._self_due
             total = self._self.setdefault(
                 attention_grid(self._latent, positions),
                 torch.zeros(self._images, positions, positions, device=query.device),

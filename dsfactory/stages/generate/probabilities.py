@@ -13,7 +13,9 @@ _CHUNK_ACCELERATOR = 2**22
 """On an accelerator: 16 MB of float32, small beside a UNet's activations and few enough kernels."""
 
 
-def token_probabilities(query: Tensor, key: Tensor, weights: Tensor, heads: int, scale: float) -> Tensor:
+def token_probabilities(
+    query: Tensor, key: Tensor, weights: Tensor, heads: int, scale: float, mask: Tensor | None = None
+) -> Tensor:
     """Softmax over all keys, averaged over heads and summed over tokens with weights.
 
     The softmax runs in float32 whatever the inputs: in float16 small probabilities would vanish.
@@ -24,15 +26,19 @@ def token_probabilities(query: Tensor, key: Tensor, weights: Tensor, heads: int,
         weights: float32 ``(images, tokens, classes)``.
         heads: number of attention heads.
         scale: factor on the scores, usually ``depth ** -0.5``.
+        mask: bool ``(images, tokens)``, the keys that are attended to; None for all.
 
     Returns:
         float32 ``(images, positions, classes)``, in [0, 1] for weights that sum to 1.
     """
     keys = _scaled_keys(key, heads, scale)
-    return torch.cat(
-        [torch.softmax(part.float() @ keys, dim=-1).mean(1) @ weights for part in _chunks(query, heads, key.shape[1])],
-        dim=1,
-    )
+    found = []
+    for part in _chunks(query, heads, key.shape[1]):
+        scores = part.float() @ keys
+        if mask is not None:
+            scores.masked_fill_(~mask[:, None, None], -torch.inf)
+        found.append(torch.softmax(scores, dim=-1).mean(1) @ weights)
+    return torch.cat(found, dim=1)
 
 
 def add_self_attention(total: Tensor, query: Tensor, key: Tensor, heads: int, scale: float) -> None:

@@ -10,16 +10,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.core.seeds import derive_seed
 from dsfactory.errors import UserError
-from dsfactory.models.loading import FLOW_FAMILIES
 from dsfactory.stages.generate.attention import AttentionCapture, ClassQuery, spaced_steps
 from dsfactory.stages.generate.evidence import Evidence
 from dsfactory.stages.generate.joint import PATCH, JointAttentionCapture
 from dsfactory.stages.generate.joint_text import joint_query
-from dsfactory.stages.generate.text import TextStates, denoiser, family_of, pipeline_inputs, takes_guidance
-from dsfactory.stages.generate.tokens import FindMentions, class_prompt, class_tokens, token_weights
+from dsfactory.stages.generate.positions import as_read, sequence_tokens
+from dsfactory.stages.generate.text import (
+    TextState,
+    TextStates,
+    denoiser,
+    family_of,
+    pipeline_inputs,
+    takes_guidance,
+)
+from dsfactory.stages.generate.tokens import FindMentions, class_prompt, token_weights
 
 ATTEMPTS = 2
 """How often an image is drawn before it counts as failed."""
@@ -50,8 +57,8 @@ class Drawing:
         evidence: the classes' attention maps; None when drawing failed.
         seed: the seed of the last attempt.
         attempts: how often the image was drawn.
-        queried: per class, ``"caption"``; when the caption does not name it, ``"class-prompt"``, or ``"added"`` for SD3
-            and FLUX, which draw with the class's name in front of the caption.
+        queried: per class, ``"caption"``; when the caption does not name it, ``"class-prompt"``, or ``"added"`` where
+            attention is joint: such models draw with the class's name in front of the caption.
         reason: why drawing failed; empty otherwise.
     """
 
@@ -71,8 +78,8 @@ class Sampler:
     rounding of matrix products of another shape differs.
 
     Args:
-        pipeline: a Stable Diffusion 1.x, 2.x, XL or 3.x, or a FLUX.1 pipeline on its device.
-        width: of the images, in pixels; a multiple of the VAE's factor (8), or of 16 for SD3 and FLUX.
+        pipeline: of a family of :data:`dsfactory.models.families.FAMILIES`, on its device or with offloading.
+        width: of the images, in pixels; a multiple of the family's own number.
         height: likewise.
         steps: denoising steps.
         guidance: classifier-free guidance scale; 1 or less draws without guidance and its second half-batch.
@@ -82,6 +89,8 @@ class Sampler:
         affinity: read self-attention too, on the grids where it can be: see
             :data:`~dsfactory.stages.generate.attention.MAX_AFFINITY_POSITIONS`.
         timed: add up the capture's own time in :attr:`capture_seconds`; slows drawing on a GPU.
+        clip_skip: how many of CLIP's last layers are left out; None for the family's own choice.
+        tiling: decode large images in tiles.
 
     Raises:
         UserError: a size that the pipeline cannot draw.
@@ -100,6 +109,8 @@ class Sampler:
         batch_size: int = 8,
         affinity: bool = True,
         timed: bool = False,
+        clip_skip: int | None = None,
+        tiling: bool = False,
     ) -> None:
         self.batch_size = batch_size
         self.capture_seconds = 0.0
@@ -110,15 +121,20 @@ class Sampler:
         self._steps = steps
         self._guidance = guidance
         self._find_mentions = find_mentions
-        self._affinity_steps = spaced_steps(steps, max(1, round(steps / AFFINITY_STRIDE))) if affinity else ()
         self._family = family_of(pipeline)
-        self._texts = TextStates(pipeline, negative_prompt)
+        readable = affinity and not self._family.unreadable
+        self._affinity_steps = spaced_steps(steps, max(1, round(steps / AFFINITY_STRIDE))) if readable else ()
+        self._offloaded = any(hasattr(part, "_hf_hook") for part in (pipeline.vae, denoiser(pipeline)))
+        # Encoded prompts wait in the machine's memory: a shard's are many, and the GPU is small.
+        self._texts = TextStates(pipeline, negative_prompt, clip_skip, torch.device("cpu") if self._offloaded else None)
         self._vae_dtype: torch.dtype = pipeline.vae.dtype
-        if self._family in FLOW_FAMILIES and (width % PATCH or height % PATCH):
-            raise UserError(f"{width}x{height} cannot be drawn by this model: use multiples of {PATCH}")
+        if width % self._family.multiple or height % self._family.multiple:
+            raise UserError(f"{width}x{height} cannot be drawn by this model: use multiples of {self._family.multiple}")
         pipeline.set_progress_bar_config(disable=True)
         # Decoding image by image bounds memory, and no image's rounding depends on its neighbours there.
         pipeline.vae.enable_slicing()
+        if tiling:
+            pipeline.vae.enable_tiling()
 
     def draw(self, requests: Sequence[Request]) -> Iterator[Drawing]:
         """Draw requests in order, a batch at a time.
@@ -127,6 +143,10 @@ class Sampler:
             UserError: a single image does not fit into memory.
         """
         self._texts.forget()
+        if self._offloaded:
+            # All at once: text encoders come to the GPU once, and make room for the network that draws.
+            for start in range(0, len(requests), self.batch_size):
+                self._ask(requests[start : start + self.batch_size])
         done = 0
         while done < len(requests):
             batch = requests[done : done + self.batch_size]
@@ -154,40 +174,36 @@ class Sampler:
                 if len(part) == 1:
                     raise UserError(
                         f"out of memory drawing a single image of {self._width}x{self._height}: "
-                        "use smaller --width and --height, or a smaller --model"
+                        "use smaller --width and --height, a smaller --model, or --set generate.offload=sequential"
                     ) from error
             # Outside the handler: the exception's traceback would keep the failed batch's tensors alive.
             self.batch_size = len(part) // 2
             gc.collect()
             # diffusers decodes SDXL's float16 in float32, and leaves the VAE so when that fails.
-            self._pipeline.vae.to(self._vae_dtype)
-            torch.cuda.empty_cache()
+            if self._pipeline.vae.dtype != self._vae_dtype:
+                self._pipeline.vae.to(self._vae_dtype)
+            if (device := self._pipeline._execution_device).type != "cpu":
+                torch.get_device_module(device.type).empty_cache()
         return drawings
 
     def _draw_batch(self, batch: Sequence[Request], attempt: int) -> list[Drawing]:
+        guided = self._guidance > 1 and not takes_guidance(self._pipeline)
+        negative = self._texts.negative() if guided else None
+        states, query, queried = self._ask(batch)
+        settings: dict[str, Any] = {"affinity_steps": self._affinity_steps, "timed": self._timed}
+        settings["guided"] = self._family.guided if guided else "last"
         network = denoiser(self._pipeline)
-        negative = self._texts.negative() if self._guidance > 1 and not takes_guidance(network) else None
         capture: AttentionCapture
-        if self._family in FLOW_FAMILIES:
-            prompts, query, queried = joint_query(
-                self._pipeline, [(request.prompt, request.classes) for request in batch], self._find_mentions
-            )
+        if self._family.joint:
             grid = (self._height // PATCH, self._width // PATCH)
-            capture = JointAttentionCapture(
-                network, query, grid=grid, affinity_steps=self._affinity_steps, timed=self._timed
-            )
+            capture = JointAttentionCapture(network, query, grid=grid, **settings)
         else:
-            prompts = [request.prompt for request in batch]
-            query, queried = self._query(batch)
-            capture = AttentionCapture(network, query, affinity_steps=self._affinity_steps, timed=self._timed)
-        states = self._texts.encode(prompts)
+            capture = AttentionCapture(network, query, **settings)
         with capture:
             pixels = self._pipeline(
-                **pipeline_inputs(states, negative),
+                **pipeline_inputs(self._pipeline, states, negative, self._steps, self._guidance),
                 width=self._width,
                 height=self._height,
-                num_inference_steps=self._steps,
-                guidance_scale=self._guidance,
                 generator=[torch.Generator("cpu").manual_seed(request.seed) for request in batch],
                 output_type="pt",
             ).images
@@ -201,30 +217,42 @@ class Sampler:
             for request, image, evidence, sources, reason in zip(batch, images, found, queried, reasons, strict=True)
         ]
 
-    def _query(self, batch: Sequence[Request]) -> tuple[ClassQuery, list[tuple[str, ...]]]:
-        """The tokens to follow, and per image and class where they come from."""
-        tokenizer = self._pipeline.tokenizer
-        device = self._pipeline.unet.device
-        shape = (tokenizer.model_max_length, max(len(request.classes) for request in batch))
+    def _ask(self, batch: Sequence[Request]) -> tuple[list[TextState], ClassQuery, list[tuple[str, ...]]]:
+        """The text to draw with, the tokens to follow, and per image and class where they come from."""
+        if self._family.joint:
+            captions = [(request.prompt, request.classes) for request in batch]
+            return joint_query(self._pipeline, self._texts, captions, self._find_mentions)
+        states = self._texts.encode([request.prompt for request in batch])
+        texts = [as_read(self._pipeline, request.prompt) for request in batch]
         found = [
-            class_tokens(tokenizer, request.prompt, self._find_mentions(request.prompt, request.classes))
-            for request in batch
+            sequence_tokens(self._pipeline, text, self._find_mentions(text, request.classes))
+            for text, request in zip(texts, batch, strict=True)
         ]
         prompted = [place for place, tokens in enumerate(found) if not all(tokens)]
         prompts, prompt_tokens = [], []
         for place in prompted:
-            names = [item.name for item in batch[place].classes]
+            names = [item.word for item in batch[place].classes]
             text, spans = class_prompt(names, wanted=[not tokens for tokens in found[place]])
             prompts.append(text)
-            prompt_tokens.append(class_tokens(tokenizer, text, spans))
+            prompt_tokens.append(sequence_tokens(self._pipeline, as_read(self._pipeline, text), spans))
+        more = self._texts.encode(prompts)
+        device = self._pipeline._execution_device
+        shape = (len(states[0].tokens), max(len(request.classes) for request in batch))
         query = ClassQuery(
             classes=tuple(len(request.classes) for request in batch),
             weights=token_weights(found, shape).to(device),
             prompted=torch.tensor(prompted, device=device) if prompts else None,
-            states=torch.stack([state.tokens for state in self._texts.encode(prompts)]) if prompts else None,
+            states=torch.stack([state.tokens for state in more]) if prompts else None,
             state_weights=token_weights(prompt_tokens, shape).to(device) if prompts else None,
+            mask=_masks(states),
+            state_mask=_masks(more),
         )
-        return query, [tuple("caption" if tokens else "class-prompt" for tokens in image) for image in found]
+        return states, query, [tuple("caption" if tokens else "class-prompt" for tokens in image) for image in found]
+
+
+def _masks(states: Sequence[TextState]) -> Tensor | None:
+    masks = [state.mask for state in states if state.mask is not None]
+    return torch.stack(masks) if masks else None
 
 
 def image_levels(pixels: Tensor) -> tuple[NDArray[np.uint8], list[str]]:

@@ -9,19 +9,25 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pyarrow as pa
 
-from dsfactory.core.config import ClassSpec, RunSettings, Section
+from dsfactory.core.classes import ClassSpec
+from dsfactory.core.config import RunSettings
 from dsfactory.core.png import encode_rgb_png
 from dsfactory.core.run import Run, StageState
 from dsfactory.core.sample import EVIDENCE, IMAGE, Record
+from dsfactory.core.section import Section
 from dsfactory.core.shard import ShardReader, ShardSpec
 from dsfactory.core.stage import Download, Kind, Machines, Output, Role, Stage
-from dsfactory.errors import DamagedShard
+from dsfactory.errors import DamagedShard, UserError
+from dsfactory.models.adapters import Adapter, find_embeddings, find_loras
+from dsfactory.models.families import text_tokens
 from dsfactory.models.folder import read_config
 from dsfactory.models.locate import Model, locate_model
-from dsfactory.models.presets import PRESETS, t5_tokens
+from dsfactory.models.lora import changes
+from dsfactory.models.textual_inversion import vectors
+from dsfactory.models.vae import locate_vae, vae_digest
 from dsfactory.stages.generate.config import GenerateConfig
 from dsfactory.stages.generate.evidence import MAX_SIDE, Evidence
-from dsfactory.stages.generate.model import missing_model
+from dsfactory.stages.generate.model import limits, missing_model
 from dsfactory.stages.prompts.config import ATTRIBUTES
 
 if TYPE_CHECKING:
@@ -103,18 +109,12 @@ class GenerateStage(Stage):
         return self._counts
 
     def check(self, run: Run | None, redo: bool) -> list[str]:
-        """Say so before the first image when a small model never learnt a class."""
-        preset = PRESETS.get(self._config.model)
-        if preset is None or not preset.classes:
-            return []
-        from dsfactory.stages.prompts.vocabulary import class_words
-
-        known = {word for name in preset.classes for word in class_words(ClassSpec(name=name)).phrases}
-        unknown = [name for name, item in self._classes.items() if known.isdisjoint({name, *class_words(item).names})]
-        return [
-            f"{preset.name} never learnt {', '.join(unknown)} (it knows {', '.join(preset.classes)}): "
-            "expect nonsense, or use --model sd15"
-        ] if unknown else []  # fmt: skip
+        """Refuse adapters of another model; say before the first image what a model cannot do."""
+        for lora in self.loras:
+            changes(lora, self.model)
+        for embedding in self.embeddings:
+            vectors(embedding, self.model)
+        return limits(self._config)
 
     @cached_property
     def model(self) -> Model:
@@ -124,6 +124,16 @@ class GenerateStage(Stage):
             UserError: see :func:`dsfactory.models.locate.locate_model`.
         """
         return locate_model(self._config.model, self._config.revision)
+
+    @cached_property
+    def loras(self) -> tuple[Adapter, ...]:
+        """The LoRAs that the settings name, fetched if they have to be."""
+        return find_loras(self._config.lora)
+
+    @cached_property
+    def embeddings(self) -> tuple[Adapter, ...]:
+        """The textual inversions that the settings name."""
+        return find_embeddings(self._config.embedding)
 
     @cached_property
     def resolved(self) -> GenerateConfig:
@@ -139,15 +149,28 @@ class GenerateStage(Stage):
 
     def identity(self) -> dict[str, Any]:
         settings = self.resolved.identity()
-        del settings["model"], settings["revision"]
+        del settings["model"], settings["revision"], settings["lora"], settings["embedding"]
         family = self.model.layout.family
+        # Settings of later days are named where they are used: all other runs go on.
+        for name, unused in (("vae_tiling", False), ("clip_skip", None), ("vae", None)):
+            if settings[name] == unused:
+                del settings[name]
+        if "clip_skip" in settings and family not in ("sd", "sdxl", "sd3"):
+            raise UserError(f"generate.clip_skip does not suit {self.model.name}, which reads no CLIP: leave it out")
+        if "vae" in settings:
+            settings["vae"] = vae_digest(locate_vae(settings["vae"]))
         # What was set right since the version began is named where it changes something: all other runs go on.
         corrected: dict[str, Any] = {}
         if settings["width"] != settings["height"]:
             corrected |= oblong_grids(family, max(settings["width"], settings["height"]))
-        if family == "flux" and (tokens := t5_tokens(family, read_config(self.model.path / "transformer"))) != 512:
+        if family == "flux" and (tokens := text_tokens(family, read_config(self.model.path / "transformer"))) != 512:
             corrected["text_tokens"] = tokens
-        return {**settings, **corrected, "model": self.model.identity()}
+        adapted = {
+            name: [item.identity for item in adapters]
+            for name, adapters in (("lora", self.loras), ("embedding", self.embeddings))
+            if adapters
+        }
+        return {**settings, **corrected, **adapted, "model": self.model.identity()}
 
     @property
     def device(self) -> str:
@@ -165,7 +188,16 @@ class GenerateStage(Stage):
         from dsfactory.stages.prompts.vocabulary import find_mentions
 
         config = self.resolved
-        pipeline = load_pipeline(self.model, config.device, config.dtype, scheduler=config.scheduler)
+        pipeline = load_pipeline(
+            self.model,
+            config.device,
+            config.dtype,
+            scheduler=config.scheduler,
+            offload=config.offload,
+            vae=config.vae,
+            loras=self.loras,
+            embeddings=self.embeddings,
+        )
         if config.xformers:
             use_xformers(pipeline)
         if config.compile:
@@ -181,6 +213,8 @@ class GenerateStage(Stage):
             negative_prompt=config.negative_prompt,
             batch_size=config.batch_size,
             affinity=config.affinity,
+            clip_skip=config.clip_skip,
+            tiling=config.vae_tiling,
         )
 
     def process(self, shard: ShardSpec, *inputs: ShardReader) -> Iterator[Record]:

@@ -4,13 +4,14 @@ A word's place in the sentence says nothing about its token index: names have se
 pieces. The tokenizer reports the characters that each token covers, so a mention maps to exactly its tokens.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 
 Spans: TypeAlias = list[tuple[int, int]]
 """Character ranges ``(start, stop)`` of a text."""
@@ -19,7 +20,9 @@ FindMentions: TypeAlias = Callable[[str, Sequence[ClassSpec]], list[Spans]]
 """Where a text names each class: name, synonyms, plurals."""
 
 
-def class_tokens(tokenizer: Any, text: str, mentions: Sequence[Spans], length: int | None = None) -> list[list[int]]:
+def class_tokens(
+    tokenizer: Any, text: str, mentions: Sequence[Spans], length: int | None = None, padded: bool = False
+) -> list[list[int]]:
     """Token indices of every mention of each class in a prompt.
 
     Args:
@@ -27,13 +30,16 @@ def class_tokens(tokenizer: Any, text: str, mentions: Sequence[Spans], length: i
         text: the prompt as the text encoder reads it.
         mentions: per class, where the text names it.
         length: how many tokens are read; the tokenizer's own limit by default.
+        padded: count what fills the sequence up to the limit, on whichever side the tokenizer has it.
 
     Returns:
         Per class, sorted indices into the encoded prompt, its start token being 0. Empty when there is no mention, or
         none within the tokens that the text encoder reads; a mention cut in two counts as beyond.
     """
+    text, mentions = spelt_out(tokenizer, text, mentions)
     limit = length or tokenizer.model_max_length
-    encoded = tokenizer(text, truncation=True, max_length=limit, return_offsets_mapping=True)
+    filled = "max_length" if padded else False
+    encoded = tokenizer(text, padding=filled, truncation=True, max_length=limit, return_offsets_mapping=True)
     offsets: Spans = encoded["offset_mapping"]
     read = max(stop for _, stop in offsets)
     return [
@@ -48,6 +54,29 @@ def class_tokens(tokenizer: Any, text: str, mentions: Sequence[Spans], length: i
         )
         for spans in mentions
     ]
+
+
+def spelt_out(tokenizer: Any, text: str, mentions: Sequence[Spans]) -> tuple[str, Sequence[Spans]]:
+    """A prompt as diffusers writes it for the text encoder: a learnt word of several vectors as all of its tokens.
+
+    ``"a gizmo"`` becomes ``"a gizmo gizmo_1"``, and a mention of the word covers them all.
+    """
+    added = tokenizer.added_tokens_encoder
+    several = [token for token in added if f"{token}_1" in added]
+    for token in set(tokenizer.tokenize(text)).intersection(several) if several else ():
+        number = 1
+        while f"{token}_{number}" in added:
+            number += 1
+        longer = " ".join([token, *(f"{token}_{place}" for place in range(1, number))])
+        places = [match.start() for match in re.finditer(re.escape(token), text)]
+        growth = len(longer) - len(token)
+
+        def moved(place: int, starts: Sequence[int] = places, length: int = len(token), by: int = growth) -> int:
+            return place + by * sum(start + length <= place for start in starts)
+
+        mentions = [[(moved(start), moved(stop)) for start, stop in spans] for spans in mentions]
+        text = text.replace(token, longer)
+    return text, mentions
 
 
 def token_weights(tokens: Sequence[Sequence[Sequence[int]]], shape: tuple[int, int]) -> Tensor:

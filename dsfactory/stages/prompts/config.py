@@ -5,11 +5,13 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
-from dsfactory.core.config import Section
 from dsfactory.core.flags import Panel, flag
+from dsfactory.core.section import Section
 
 ATTRIBUTES = ("style", "scene", "weather")
 """What can be steered beside the classes."""
+MAX_POOL = 1000
+"""Captions ranked per class where the settings say no number."""
 MAX_WISH = 60
 """Longest value of an attribute in characters."""
 
@@ -47,6 +49,7 @@ class PromptsConfig(Section):
             Panel.WHAT,
             help="Captions to search: coco, parti, or a txt, csv, tsv, jsonl or parquet file.",
             offers=("coco", "parti"),
+            path=True,
         ),
     )
     column: str | None = Field(
@@ -78,7 +81,13 @@ class PromptsConfig(Section):
         description="Weather or light, such as [in the rain, foggy], used as style is.",
         json_schema_extra=flag(Panel.LOOK, help="Weather or light, in the same way: 'in the rain,foggy'."),
     )
-    pool: int = Field(1000, ge=0, le=10_000, description="Captions ranked per class. 0: templates only.")
+    pool: int | None = Field(
+        None,
+        ge=0,
+        le=10_000,
+        description="Captions ranked per class. null: four for each image of the class, from 64 to 1,000. "
+        "0: templates only.",
+    )
     mmr_lambda: float = Field(
         0.5, ge=0, le=1, description="Ranking: 1 is relevance to the class only, 0 is diversity only."
     )
@@ -103,6 +112,11 @@ class PromptsConfig(Section):
         if not 1 <= int(low) <= int(numbers[-1]):
             raise ValueError(f"objects: {text!r} must count upwards from at least 1, such as '1-3'")
         return text
+
+    @property
+    def most(self) -> int:
+        """Most captions ranked per class."""
+        return MAX_POOL if self.pool is None else self.pool
 
     @property
     def object_range(self) -> tuple[int, int]:

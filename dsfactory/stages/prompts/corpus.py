@@ -121,7 +121,7 @@ class Corpus:
             else:
                 yield from self._table_rows("\t" if self._format == ".tsv" else ",")
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise UserError(f"corpus {self.name!r} is a damaged gzip file: {error}") from error
+            raise UserError(f"corpus {self.name!r} is a damaged gzip file") from error
         except OSError as error:
             raise UserError(f"corpus {self.name!r} cannot be read: {error.strerror or error}") from error
 
@@ -149,6 +149,7 @@ class Corpus:
     def _table_rows(self, delimiter: str) -> Iterator[tuple[int, str]]:
         # PartiPrompts and most tab-separated dumps do not quote: a quotation mark there is just a character.
         quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+        csv.field_size_limit(MAX_LINE)
         reader = csv.reader((line for _, line in self._lines()), delimiter=delimiter, quoting=quoting)
         try:
             header = next(reader, None)
@@ -162,7 +163,9 @@ class Corpus:
                     yield line, row[place]
                 line = reader.line_num + 1
         except csv.Error as error:
-            raise UserError(f"corpus {self.name!r}, line {reader.line_num}: {error}") from error
+            # Lines are no longer than that: only what a quotation mark holds together can be.
+            reason = "a text in quotation marks is longer than 1 MiB: is one not closed? (or it is no CSV)"
+            raise UserError(f"corpus {self.name!r}, line {reader.line_num}: {reason}") from error
 
     def _place(self, names: list[str]) -> int:
         if self.column not in names:
@@ -180,7 +183,7 @@ class Corpus:
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise UserError(f"corpus {self.name!r}, line {number}: not JSON ({error})") from error
+                raise UserError(f"corpus {self.name!r}, line {number}: not JSON") from error
             if not isinstance(row, dict):
                 raise UserError(f'corpus {self.name!r}, line {number}: not a JSON object such as {{"caption": "…"}}')
             if first:
@@ -218,7 +221,7 @@ class Corpus:
         except UnicodeDecodeError as error:
             raise UserError(f"corpus {self.name!r}: the column {self.column!r} holds text that is not UTF-8") from error
         except pa.ArrowException as error:
-            raise UserError(f"corpus {self.name!r} is not a readable parquet file: {error}") from error
+            raise UserError(f"corpus {self.name!r} is not a readable parquet file") from error
 
 
 def _tidy(text: str) -> str:

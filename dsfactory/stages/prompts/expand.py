@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from dsfactory.core.config import Section, parse_section, read_yaml
+from dsfactory.core.reading import read_yaml
+from dsfactory.core.section import Section, parse_section
 from dsfactory.core.seeds import derive_seed
 from dsfactory.stages.prompts.mentions import EXCLUDED, PhraseMatcher, class_matcher, is_plural, split_words
 from dsfactory.stages.prompts.prompt import Prompt
@@ -23,18 +24,35 @@ _A = ("uni", "use", "usu", "eu", "one", "once", "ute", "uti")
 class Templates(Section):
     """Content of templates.yaml; the file's head says what the placeholders mean."""
 
+    axes: dict[str, tuple[str, ...]] = Field(
+        {}, description="Further placeholders, such as {camera}, and their values; each comes equally often."
+    )
     one: tuple[str, ...] = Field(min_length=1, description="Templates for one class, each with {object}.")
     several: tuple[str, ...] = Field(min_length=1, description="Templates for several classes, each with {objects}.")
     scenes: dict[str, tuple[str, ...]] = Field(description="Scene phrases by group.")
+
+    @field_validator("axes")
+    @classmethod
+    def _check_axes(cls, axes: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for name, values in axes.items():
+            if not name.isidentifier() or name in ("object", "objects", "scene"):
+                raise ValueError(f"the axis {name!r} must be a word other than object, objects and scene")
+            if not values or any("{" in value or "}" in value for value in values) or len(set(values)) < len(values):
+                raise ValueError(f"the axis {name!r} must have values: plain words, none twice")
+        return axes
 
     @field_validator("one", "several")
     @classmethod
     def _check_placeholders(cls, templates: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         wanted = "{object}" if info.field_name == "one" else "{objects}"
         for template in templates:
-            rest = template.replace(wanted, "", 1).replace("{scene}", "", 1)
+            rest = template.replace(wanted, "", 1)
+            for name in ("scene", *info.data.get("axes", {})):
+                rest = rest.replace(f"{{{name}}}", "", 1)
             if wanted not in template or "{" in rest or "}" in rest:
-                raise ValueError(f"the template {template!r} must hold {wanted} once, and may hold {{scene}} once")
+                raise ValueError(
+                    f"the template {template!r} must hold {wanted} once, and may hold {{scene}} and each axis once"
+                )
         return templates
 
     @classmethod
@@ -88,6 +106,7 @@ class Expander:
             open_frames = _with_slot(wanted) if "scene" in steering else templates.frames(wanted, words.scenes)
             return _neutral(_silent(open_frames, steering.taken()), matcher)
 
+        self._axes = {name: _neutral(list(values), matcher) for name, values in templates.axes.items()}
         self._one = [frames(templates.one, words) for words in classes]
         self._several = [frames(templates.several, words) for words in classes]
         self._kinds = [_kinds(words) for words in classes]
@@ -109,13 +128,22 @@ class Expander:
         if objects == 1:
             frames, kinds = self._one[position], self._kinds[position]
             thing, source = kinds[place // len(frames)]
-            return Prompt(frames[place % len(frames)].replace("{object}", thing), source, (words.name,))
+            text = self._on_axes(frames[place % len(frames)], words.name, number).replace("{object}", thing)
+            return Prompt(text, source, (words.name,))
         frames = self._several[position]
         others = [words, *self._partners(position, objects - 1, number)]
         things = [object_phrase(item) for item in others]
         listed = f"{', '.join(things[:-1])} and {things[-1]}"
-        text = frames[place % len(frames)].replace("{objects}", listed)
+        text = self._on_axes(frames[place % len(frames)], words.name, number).replace("{objects}", listed)
         return Prompt(text, "template", tuple(item.name for item in others))
+
+    def _on_axes(self, frame: str, class_name: str, number: int) -> str:
+        """A frame with a value for each of its axes: all come once, in a shuffled order, before any comes again."""
+        for name, values in self._axes.items():
+            turn, place = divmod(number, len(values))
+            order = sorted(values, key=lambda value: derive_seed(turn, "axis", name, class_name, value))
+            frame = frame.replace(f"{{{name}}}", order[place])
+        return frame
 
     def _partners(self, position: int, count: int, number: int) -> list[ClassWords]:
         """``count`` other classes, drawn by hash: even shares, and no table of all combinations."""

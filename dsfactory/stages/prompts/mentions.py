@@ -36,6 +36,12 @@ def plural(phrase: str) -> str:
     return formed + rest
 
 
+def singular(phrase: str) -> str:
+    """Singular of a noun phrase; empty for one that is none, or only a plural."""
+    formed = str(_plurals.singular(phrase))
+    return formed if formed != phrase and plural(formed).casefold() == phrase.casefold() else ""
+
+
 def is_plural(noun: str) -> bool:
     """Whether a noun can only be a plural: glasses, and not sheep."""
     return bool(_plurals.is_plural(noun)) and not _plurals.is_singular(noun)

@@ -23,6 +23,12 @@ SAFE_BYTES = 75
 """A CLIP tokenizer makes at most one token of a UTF-8 byte, and two of its 77 places are the begin and end
 marks: a word that ends within the first 75 bytes is inside the limit, whatever the vocabulary."""
 
+BATCH = 64
+"""Texts that are embedded together."""
+
+WINDOW = 4
+"""Each caption of a list that grows is chosen from this many times as many as are chosen then; at least a batch."""
+
 _OVERSAMPLING = 4
 """Captions kept per class for BM25 to choose from, as a multiple of the pool."""
 
@@ -152,6 +158,11 @@ def _merged(words: Sequence[str], matches: Sequence[Match]) -> tuple[str, ...]:
     return (*merged, *words[place:])
 
 
+def _order(text: str) -> int:
+    """A place that says nothing about a text: texts in this order are a fair sample."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
 class _Pile:
     """Distinct captions, at most ``limit``: those with the lowest hashes of their words."""
 
@@ -162,8 +173,7 @@ class _Pile:
         self.seen = 0
 
     def add(self, words: Sequence[str], candidate: Candidate) -> None:
-        digest = hashlib.blake2b(" ".join(words).encode(), digest_size=8).digest()
-        key = -int.from_bytes(digest, "big")  # heapq pops the smallest: the highest hash goes first
+        key = -_order(" ".join(words))  # heapq pops the smallest: the highest hash goes first
         if key in self._kept:
             return
         self.seen += 1
@@ -195,7 +205,7 @@ def rank_bm25(candidates: Sequence[Candidate], count: int) -> list[tuple[Candida
 
 
 def maximal_marginal_relevance(
-    query: npt.NDArray[np.float32], vectors: npt.NDArray[np.float32], weight: float, count: int
+    query: npt.NDArray[np.float32], vectors: npt.NDArray[np.float32], weight: float, count: int, growing: bool = False
 ) -> list[int]:
     """Order rows so that each is relevant and unlike those before it.
 
@@ -208,6 +218,7 @@ def maximal_marginal_relevance(
         vectors: float32 ``[N, D]``, unit-norm rows.
         weight: λ in [0, 1]; 1 is relevance only.
         count: rows to take, at most N.
+        growing: take the row number k from the first :func:`window` (k) rows only, so that k rows need no others.
 
     Returns:
         row numbers, best first.
@@ -216,14 +227,35 @@ def maximal_marginal_relevance(
     redundancy = np.zeros(len(vectors), np.float32)
     free = np.ones(len(vectors), bool)
     taken: list[int] = []
-    for _ in range(min(count, len(vectors))):
+    for number in range(1, min(count, len(vectors)) + 1):
         score = np.round(weight * relevance - (1 - weight) * redundancy, 4)
-        best = int(np.argmax(np.where(free, score, -np.inf)))
+        seen = window(number) if growing else len(vectors)
+        best = int(np.argmax(np.where(free, score, -np.inf)[:seen]))
         taken.append(best)
         free[best] = False
         similarity = vectors @ vectors[best]
         redundancy = similarity if len(taken) == 1 else np.maximum(redundancy, similarity)
     return taken
+
+
+def window(count: int) -> int:
+    """How many captions a list of ``count`` is chosen from, if there are as many: whole batches."""
+    return -(-WINDOW * count // BATCH) * BATCH
+
+
+def choose_growing(
+    ranked: Sequence[tuple[Candidate, float]], query: str, embed: Embedder, weight: float, count: int
+) -> list[Candidate]:
+    """The first ``count`` of a diverse list, of which only what they need is embedded.
+
+    The candidates stand in the order of their texts' hashes, and number k is chosen from the first :func:`window` (k)
+    by maximal marginal relevance. So a longer list begins with the shorter one. Whole batches are embedded, always
+    the same ones: the rounding of a vector does not depend on ``count``.
+    """
+    pool = sorted((item for item, _ in ranked), key=lambda item: (_order(item.caption.text), item.caption.text))
+    vectors = embed([item.caption.text for item in pool[: window(count)]])
+    places = maximal_marginal_relevance(embed([query])[0], vectors, weight, count, growing=True)
+    return [pool[place] for place in places]
 
 
 def diversify(

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dsfactory.core.config import ClassSpec, parse_section
+from dsfactory.core.classes import ClassSpec
+from dsfactory.core.section import parse_section
 from dsfactory.stages.prompts.config import PromptsConfig
 from dsfactory.stages.prompts.corpus import Corpus
 from dsfactory.stages.prompts.expand import Expander, Templates, object_phrase
@@ -58,9 +59,9 @@ def search(word: str, config: PromptsConfig, limit: int = 20, embed: Embedder | 
         UserError: the word cannot be a class name, or the corpus cannot be used.
     """
     words = class_words(parse_section(ClassSpec, {"name": word}, "search"))
-    alone = config.model_copy(update={"objects": "1", "pool": max(config.pool, limit)})
+    alone = config.model_copy(update={"objects": "1", "pool": max(config.most, limit)})
     findings = gather(alone, Corpus(config.corpus, config.column), [words], Steering(config, [words], 0))
-    ranked = rank_bm25(findings.candidates.get((0, 1), []), alone.pool)
+    ranked = rank_bm25(findings.candidates.get((0, 1), []), alone.most)
     if embed is not None:
         ranked = diversify(ranked, object_phrase(words), embed, config.mmr_lambda)
     return [Found(item.caption.text, item.caption.source, score) for item, score in ranked[:limit]]

@@ -1,26 +1,40 @@
 """The prompts stage: a prompt, its source and a seed for every sample of the run."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import pyarrow as pa
 
-from dsfactory.core.config import ClassSpec, RunSettings, Section, slug
+from dsfactory.core.classes import ClassSpec, slug
+from dsfactory.core.config import RunSettings
 from dsfactory.core.run import Run, StageState
 from dsfactory.core.sample import Record, SampleId
+from dsfactory.core.section import Section
 from dsfactory.core.shard import ShardReader, ShardSpec
-from dsfactory.core.stage import Download, Kind, Machines, Output, Role, Stage
+from dsfactory.core.stage import Download, Kind, Machines, Output, Reporter, Role, Stage
 from dsfactory.errors import UserError
+from dsfactory.models.adapters import lora_triggers
 from dsfactory.stages.generate.config import GenerateConfig
 from dsfactory.stages.generate.model import missing_model
 from dsfactory.stages.prompts.config import ATTRIBUTES, PromptsConfig
 from dsfactory.stages.prompts.corpus import Corpus
+from dsfactory.stages.prompts.embeddings import Embeddings
 from dsfactory.stages.prompts.encoder import Encoder, ModelEncoder
 from dsfactory.stages.prompts.expand import TEMPLATES_FILE, Expander, Templates
-from dsfactory.stages.prompts.pool import choose, gather, load_pool, object_counts, rank, save_pool
+from dsfactory.stages.prompts.mentions import split_words
+from dsfactory.stages.prompts.pool import (
+    FEWEST,
+    Captions,
+    choose,
+    gather,
+    load_pool,
+    object_counts,
+    rank,
+    save_pool,
+)
 from dsfactory.stages.prompts.resources import data_file
 from dsfactory.stages.prompts.steer import ATTRIBUTE_FILE, Steering
 from dsfactory.stages.prompts.vocabulary import CLASSES_FILE, EXCLUDED_FILE, STOP_FILE, class_words, stop_matcher
@@ -52,7 +66,8 @@ class PromptsStage(Stage):
         encoder: finds the text encoder that ranks captions; asked only for a fingerprint, or when a pool must be made.
         run: folder of the run, where the ranked captions are kept, so that a resumed run does not rank again; None
             keeps nothing.
-        counts: how many prompts each class is to have.
+        counts: how many prompts each class is to have; captions are ranked for so many. Without any, all captions are.
+        triggers: gives the words that the model's LoRAs want behind every prompt.
 
     Raises:
         UserError: the corpus, its column, a word list or the templates cannot be used, ``objects`` asks for more
@@ -75,12 +90,14 @@ class PromptsStage(Stage):
         encoder: Encoder,
         run: Path | None,
         counts: Mapping[str, int],
+        triggers: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
         self._config = config
         self._specs = tuple(classes)
         self._classes = [class_words(spec) for spec in classes]
         self._run_seed = run_seed
         self._wanted = dict(counts)
+        self._find_triggers = triggers
         self._encoder = encoder
         self._run = run
         self._pool_path = run / self.folder / POOL if run is not None else None
@@ -102,6 +119,7 @@ class PromptsStage(Stage):
         return cls(
             settings.of(PromptsConfig), settings.classes, settings.seed,
             ModelEncoder(drawing.model, drawing.revision, drawing.device), run, settings.counts,
+            partial(lora_triggers, drawing.lora),
         )  # fmt: skip
 
     @classmethod
@@ -114,6 +132,9 @@ class PromptsStage(Stage):
 
     def settled(self, state: StageState | None, machines: Machines) -> "PromptsStage":
         self._encoder = self._encoder.on_device(machines)
+        pool = state.identity.get("pool") if state is not None else None
+        if self._config.pool is None and isinstance(pool, int):  # what it was begun with before the number was open
+            self._config = self._config.model_copy(update={"pool": pool})
         return self
 
     def identity(self) -> dict[str, Any]:
@@ -124,6 +145,7 @@ class PromptsStage(Stage):
     def _identity(self) -> dict[str, Any]:
         # A file counts by its content: moving or renaming it changes nothing.
         settings = self._config.identity()
+        settings["pool"] = "grows" if self._config.pool is None else self._config.pool
         for name in ("corpus", "stop_words", "templates"):
             del settings[name]
         steered = [name for name in ATTRIBUTES if name in self._steering]
@@ -132,6 +154,7 @@ class PromptsStage(Stage):
                 del settings[name]
         return {
             **settings,
+            **({"triggers": list(self._triggers)} if self._triggers else {}),
             **({"attribute_words": _sha256(data_file(ATTRIBUTE_FILE))} if steered else {}),
             "column": self._corpus.column,
             "classes": [spec.model_dump(mode="json") for spec in self._specs],
@@ -144,32 +167,57 @@ class PromptsStage(Stage):
             "excluded_phrases": _sha256(data_file(EXCLUDED_FILE)),
         }
 
+    @cached_property
+    def _triggers(self) -> tuple[str, ...]:
+        return self._find_triggers()
+
     def wanted(self, run: Run | None) -> dict[str, int]:
         return self._wanted
 
+    def make_artifacts(self, run: Run, report: Reporter) -> None:
+        """Rank the captions that are needed, if any shard is to be made."""
+        if len(run.finished(self.folder)) < len(run.shards()):
+            run.make_stage_folder(self.folder)
+            self._rank(max(run.manifest.numbering.counts().values()), report)
+
     def load(self) -> None:
         """Read the pool, or make and save it: one pass over the corpus and one over the text encoder."""
-        captions = load_pool(self._pool_path, self._identity) if self._pool_path else None
+        self._rank(max(self._wanted.values(), default=None))
+
+    def _rank(self, images: int | None, report: Reporter | None = None) -> None:
+        """Have captions for so many images per class; None for all that there are."""
+        count = None if images is None else max(FEWEST, -(-images // len(self._counts)))
+        captions = load_pool(self._pool_path, self._identity, count) if self._pool_path else None
         if captions is None:
             captions = {}
-            if self._config.pool:
-                findings = gather(self._config, self._corpus, self._classes, self._steering)
-                captions = rank(findings, self._config, self._classes, self._encoder.load)
+            if self._config.most:
+                room = self._config.max_words - sum(len(split_words(text)) for text in self._triggers)
+                config = self._config.model_copy(update={"max_words": room})
+                findings = gather(config, self._corpus, self._classes, self._steering)
+                identity = {"encoder": self._identity["embedder"], "corpus": self._identity["corpus"]}
+
+                def embedder(total: int) -> Embeddings:
+                    return Embeddings(self._encoder.load, identity, total, report)
+
+                captions = rank(findings, self._config, self._classes, embedder, count)
             if self._pool_path:
                 save_pool(self._pool_path, self._identity, captions)
-        self._captions = captions
+        self._captions: Captions = captions
 
     def process(self, shard: ShardSpec, *inputs: ShardReader) -> Iterator[Record]:
         """One record per sample, without files."""
-        return self.records_of(self._numbered.samples(shard))
+        return self.records_of(list(self._numbered.samples(shard)))
 
     @cached_property
     def _numbered(self) -> Run:
         assert self._run is not None, "records_of is for samples that no run has"
         return Run.open(self._run)
 
-    def records_of(self, samples: Iterable[SampleId]) -> Iterator[Record]:
+    def records_of(self, samples: Sequence[SampleId]) -> Iterator[Record]:
         """The records of any samples, whether a run has them or not."""
+        images = 1 + max(sample.index for sample in samples)
+        if not all(found.serves(-(-images // len(self._counts))) for found in self._captions.values()):
+            self._rank(images)  # beyond the images that the settings ask for now
         positions = {item.name: position for position, item in enumerate(self._classes)}
         for sample in samples:
             name, index = sample.cell, sample.index
@@ -183,7 +231,7 @@ class PromptsStage(Stage):
                 "class_name": name,
                 "classes": list(prompt.classes),
                 "index": index,
-                "prompt": prompt.text,
+                "prompt": ", ".join([prompt.text, *self._triggers]),
                 "source": prompt.source,
                 **wishes,
                 "seed": sample.seed,

@@ -5,7 +5,8 @@ from functools import cache
 
 from pydantic import Field
 
-from dsfactory.core.config import Section, parse_section, read_yaml
+from dsfactory.core.reading import read_yaml
+from dsfactory.core.section import Section, parse_section
 from dsfactory.core.seeds import derive_seed
 from dsfactory.errors import UserError
 from dsfactory.stages.prompts.config import ATTRIBUTES, PromptsConfig

@@ -1,6 +1,7 @@
 """What the classes are called: the bundled word lists, joined with the user's synonyms."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -8,11 +9,14 @@ from pathlib import Path
 import yaml
 from pydantic import Field
 
-from dsfactory.core.config import ClassSpec, Section, read_text
+from dsfactory.core.classes import ClassSpec
+from dsfactory.core.reading import read_text
+from dsfactory.core.section import Section
 from dsfactory.stages.prompts.mentions import (
     EXCLUDED,
     PhraseMatcher,
     class_matcher,
+    singular,
     split_words,
     word_forms,
     word_spans,
@@ -84,16 +88,16 @@ def _key(name: str) -> str:
 @cache
 def class_words(spec: ClassSpec) -> ClassWords:
     """What a class is called: its name, the user's synonyms, and the bundled words where the class is known."""
-    known = _keys().get(_key(spec.name))
+    known = _keys().get(_key(spec.word))
     entry = entries()[known] if known is not None else Entry()
-    names = [] if entry.homograph else [spec.name]
+    names = [] if entry.homograph else [spec.word]
     names += spec.synonyms
     if known is not None:
-        names += [known] if not entry.homograph and known != spec.name else []
+        names += [known] if not entry.homograph and known != spec.word else []
         names += [*([entry.noun] if entry.noun else []), *entry.synonyms]
     return ClassWords(
         name=spec.name,
-        noun=entry.noun or spec.name,
+        noun=entry.noun or spec.word,
         names=tuple(dict.fromkeys(names)),
         phrases=tuple(dict.fromkeys([*names, *entry.subclasses])),
         subclasses=entry.subclasses,
@@ -101,6 +105,32 @@ def class_words(spec: ClassSpec) -> ClassWords:
         countable=entry.countable,
         scenes=entry.scenes,
     )
+
+
+def understood(spec: ClassSpec) -> ClassSpec:
+    """A class that is named by a plural of the word list, by its singular; all others as they are."""
+    if spec.only_label or _key(spec.name) in _keys() or not (one := singular(spec.name)):
+        return spec
+    return spec.model_copy(update={"name": one}) if _key(one) in _keys() else spec
+
+
+def near_word(spec: ClassSpec, among: Collection[str] = ()) -> str:
+    """The word that a class's word, which is not in the list, may be a slip of; empty for none.
+
+    Args:
+        spec: the class.
+        among: the words to look in first.
+    """
+    words = {_key(word) for entry in entries().values() for word in entry.subclasses} | _keys().keys()
+    word = _key(spec.word)
+    if word in words:
+        return ""
+    near = (difflib.get_close_matches(word, sorted(known), n=1, cutoff=NEAR) for known in (among, words))
+    return next((found[0] for found in near if found), "")
+
+
+NEAR = 0.75
+"""Likeness from which a word may be a slip of another: 'brid' and 'bird' have it."""
 
 
 def read_words(text: str) -> list[str]:

@@ -19,7 +19,8 @@ from dsfactory.stages.refine.affinity_file import FILE, NOTE, TRAINING
 from dsfactory.stages.refine.affinity_net import AffinityNet, net_image
 from dsfactory.stages.refine.affinity_train import Example, net_bytes, net_from_bytes, train_affinity
 from dsfactory.stages.refine.config import RefineConfig
-from dsfactory.stages.refine.mask import fused_maps, scaled_kernels
+from dsfactory.stages.refine.contest import scaled_kernels
+from dsfactory.stages.refine.mask import fused_maps
 from dsfactory.stages.refine.stage import RefineStage, read_evidence
 from dsfactory.storage.atomic import write_atomic
 
@@ -32,7 +33,12 @@ _WITHOUT_EFFECT = {
     "walk_steps",
     "crf_min_iou",
     "certainty",
+    "min_contrast",
+    "snap",
+    "device",
     "min_claim",
+    "max_halo",
+    "require",
     "min_box",
     "max_hole",
 }

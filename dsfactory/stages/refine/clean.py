@@ -30,7 +30,7 @@ def drop_small_parts(labels: Labels, min_box: float) -> Labels:
     """
     cleaned = labels.copy()
     for class_id in ids_in(labels):
-        parts, stats = _components(labels == class_id)
+        parts, stats = components(labels == class_id)
         boxes = stats[:, cv2.CC_STAT_WIDTH] * stats[:, cv2.CC_STAT_HEIGHT]
         small = boxes < min_box
         small[0] = False
@@ -51,7 +51,7 @@ def fill_holes(labels: Labels, max_hole: float) -> Labels:
         void, and borders on one class only.
     """
     filled = labels.copy()
-    parts, stats = _components(labels == BACKGROUND, connectivity=4)
+    parts, stats = components(labels == BACKGROUND, connectivity=4)
     height, width = labels.shape
     for part in range(1, len(stats)):
         x, y, w, h, area = stats[part]
@@ -88,7 +88,7 @@ def label_instances(labels: Labels) -> tuple[Labels, dict[int, int]]:
     found: list[tuple[int, int, int, int]] = []
     parts_of: dict[int, NDArray[np.int32]] = {}
     for class_id in ids_in(labels):
-        parts_of[class_id], stats = _components(labels == class_id)
+        parts_of[class_id], stats = components(labels == class_id)
         for part in range(1, len(stats)):
             top, left = stats[part, cv2.CC_STAT_TOP], stats[part, cv2.CC_STAT_LEFT]
             first = left + np.argmax(parts_of[class_id][top, left:] == part)
@@ -124,7 +124,7 @@ def set_void(labels: Labels, instances: Labels, where: NDArray[np.bool_]) -> tup
     return labels, numbers[instances]
 
 
-def _components(mask: NDArray[np.bool_], connectivity: int = 8) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Number of each pixel's part (0 outside the mask) and, per number, OpenCV's box and area."""
+def components(mask: NDArray[np.bool_], connectivity: int = 8) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Number of each pixel's connected part (0 outside the mask) and, per number, OpenCV's box and area."""
     _, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=connectivity)
     return np.asarray(parts, dtype=np.int32), np.asarray(stats, dtype=np.int32)

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from dsfactory.core.config import Section
 from dsfactory.core.flags import Panel, flag
+from dsfactory.core.section import Section
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -54,14 +54,30 @@ class RefineConfig(Section):
         12.0, gt=0.0, description="Log odds that the CRF starts from, per unit of the fused map above the threshold."
     )
     crf_iterations: int = Field(10, ge=0, le=100, description="Mean-field updates of the dense CRF. 0 leaves it out.")
-    crf_backend: Literal["lattice", "pydensecrf"] = Field(
+    crf_backend: Literal["lattice", "pydensecrf", "torch"] = Field(
         "lattice",
-        description="What computes the CRF: this package (NumPy) or pydensecrf (C++). They agree.",
+        description="What computes the CRF: this package (NumPy), pydensecrf (C++), or torch, for GPUs. They agree.",
         json_schema_extra=flag(
             Panel.LABELS,
             "--crf",
-            help="What computes the dense CRF: this package, or pydensecrf. off: no CRF.",
+            help="What computes the dense CRF: this package, pydensecrf, or torch on refine.device. off: no CRF.",
             off={"crf_iterations": 0},
+        ),
+    )
+    device: str = Field(
+        "auto",
+        description="Where torch computes the CRF, and where the model of snap works: auto, cpu, cuda or cuda:1.",
+        json_schema_extra={"affects_output": False},
+    )
+    snap: str | None = Field(
+        None,
+        description="A promptable segmenter (SAM, SAM 2, SAM 3) that is asked where each object ends: a folder or a "
+        "hub id. Its outline is taken where both agree, and where they differ in part, pixels become ignore.",
+        json_schema_extra=flag(
+            Panel.LABELS,
+            metavar="MODEL",
+            help="A SAM, SAM 2 or SAM 3 model that says where each object ends: a folder or a hub id.",
+            path=True,
         ),
     )
     gaussian_sxy: float = Field(3.0, gt=0.0, description="Width of the smoothness kernel.")
@@ -75,10 +91,30 @@ class RefineConfig(Section):
     certainty: Fraction = Field(
         0.95, description="Pixels whose label the CRF holds for less probable than this become ignore (255)."
     )
+    min_contrast: Fraction = Field(
+        0.25,
+        description="A class has no mask when its map nowhere falls by more than this share below its highest value: "
+        "attention says nothing then. 0 keeps all.",
+    )
     min_claim: Fraction = Field(
         0.45,
         description="In an image of several classes, one is left out when its mask agrees less than this (IoU) with "
         "the mask of its map alone: the model probably did not show it. 0 keeps all.",
+    )
+    max_halo: float = Field(
+        0.75,
+        ge=0.0,
+        description="In an image of several classes, parts around another class are a halo when their own class's map "
+        "gives at least this share of its attention to what they surround. Such a class is left out, and so is one "
+        "whose map has no peak. 0 keeps all.",
+    )
+    require: Literal["any", "all"] = Field(
+        "any",
+        description="Which of the classes that were asked for must have a mask for the sample to be kept: any of "
+        "them, or all.",
+        json_schema_extra=flag(
+            Panel.LABELS, help="Keep images in which any of the classes asked for has a mask, or only those with all."
+        ),
     )
     min_box: float = Field(1500.0, ge=0.0, description="Parts whose bounding box has fewer pixels are dropped.")
     max_hole: float = Field(1500.0, ge=0.0, description="Enclosed background of up to this many pixels is filled.")

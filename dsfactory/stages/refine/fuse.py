@@ -13,10 +13,21 @@ Maps = Mapping[Grid, NDArray[np.floating]]
 
 
 def fuse_maps(maps: Maps, size: tuple[int, int], weights: Mapping[int, float]) -> NDArray[np.float32]:
+    """Attention maps averaged over resolutions, stretched to [0, 1].
+
+    Takes the arguments of :func:`average_maps`.
+
+    Returns:
+        float32 array of shape ``(classes, height, width)`` in [0, 1]; all zero for a class without any evidence.
+    """
+    return stretch(average_maps(maps, size, weights))
+
+
+def average_maps(maps: Maps, size: tuple[int, int], weights: Mapping[int, float]) -> NDArray[np.floating]:
     """Average attention maps over resolutions (DiffuMask, Wu et al. 2023, section 3.2).
 
-    Every resolution is divided by its own maximum per class, resized to the image bilinearly and averaged; the
-    average is stretched to [0, 1]. Coarse layers blur more than they tell, so each resolution has a weight.
+    Every resolution is divided by its own maximum per class, resized to the image bilinearly and averaged. Coarse
+    layers blur more than they tell, so each resolution has a weight.
 
     Args:
         maps: at least one resolution.
@@ -26,14 +37,25 @@ def fuse_maps(maps: Maps, size: tuple[int, int], weights: Mapping[int, float]) -
             finest counts alone.
 
     Returns:
-        float32 array of shape ``(classes, height, width)`` in [0, 1]; all zero for a class without any evidence.
+        Array of shape ``(classes, height, width)`` in [0, 1].
     """
     used = [(grid, weight) for grid in sorted(maps) if (weight := weights.get(nominal_side(grid), 0.0)) > 0.0]
     if not used:
         used = [(max(maps, key=math.prod), 1.0)]
     resized = [resize_maps(_over_maximum(maps[grid]), size) for grid, _ in used]
-    fused = np.average(resized, axis=0, weights=[weight for _, weight in used])
-    return stretch(fused)
+    averaged: NDArray[np.floating] = np.average(resized, axis=0, weights=[weight for _, weight in used])
+    return averaged
+
+
+def contrasts(maps: NDArray[np.floating]) -> NDArray[np.float32]:
+    """How far maps of shape ``(classes, h, w)``, at least 0, fall below their maximum.
+
+    Returns:
+        One minus the lowest value over the highest, float32 of shape ``(classes,)`` in [0, 1]; 0 for a flat map.
+    """
+    lowest, highest = maps.min(axis=(1, 2)), maps.max(axis=(1, 2))
+    ratio = np.divide(lowest, highest, out=np.ones_like(lowest), where=highest > 0.0)
+    return np.asarray(1.0 - ratio, dtype=np.float32)
 
 
 def stretch(maps: NDArray[np.floating]) -> NDArray[np.float32]:

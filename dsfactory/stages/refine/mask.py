@@ -1,40 +1,33 @@
 """From one image and its evidence to one mask: the refine stage without the files."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dsfactory.core.sample import BACKGROUND, VOID
-from dsfactory.crf.crf import dense_crf
-from dsfactory.crf.crf_cpu import softmax, winners
-from dsfactory.crf.kernels import Kernels
+from dsfactory.core.sample import VOID
 from dsfactory.crf.thumbnail import Thumbnail
 from dsfactory.stages.refine.affinity import Walk, walked_maps
 from dsfactory.stages.refine.affinity_net import AffinityNet
-from dsfactory.stages.refine.clean import (
-    Labels,
-    drop_small_parts,
-    fill_holes,
-    ids_in,
-    label_instances,
-    scaled_limit,
-    set_void,
-)
+from dsfactory.stages.refine.clean import Labels, ids_in, label_instances, set_void
 from dsfactory.stages.refine.config import RefineConfig
-from dsfactory.stages.refine.fuse import Maps, fuse_maps, peaks, resize_maps, stretch
+from dsfactory.stages.refine.contest import contest, cut_at, scaled_kernels
+from dsfactory.stages.refine.fuse import Maps, average_maps, contrasts, fuse_maps, peaks, resize_maps, stretch
+from dsfactory.stages.refine.snap import Snapped, Witness, snap
 from dsfactory.stages.refine.threshold import (
     candidate_thresholds,
     choose_threshold,
     mask_iou,
     otsu_threshold,
-    soft_logits,
     sweep_agreement,
     swept,
 )
 
 Float = NDArray[np.float32]
+
+SMALL = "its parts are too small"
+"""Why a class has no mask that attention had placed somewhere."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +45,7 @@ class RefinedMask:
         peak: highest raw attention probability.
         area: fraction of the image.
         components: number of instances.
+        missing: why it has no mask; empty for a class that has one.
         void: fraction of the image that is void.
     """
 
@@ -63,6 +57,7 @@ class RefinedMask:
     peak: tuple[float, ...]
     area: tuple[float, ...]
     components: tuple[int, ...]
+    missing: tuple[str, ...]
     void: float
 
 
@@ -108,30 +103,41 @@ def refine_mask(
         whole = walked_maps(net, image, fused, Walk(config.walk_beta, config.walk_steps))
     coarse = coarse_masks(whole)
     thresholds = _thresholds(thumbnail, fused, coarse, config)
-    cleaned, open_, claims = contest(image, thumbnail, fused, thresholds, class_ids, config)
-    labels, instances = set_void(cleaned, label_instances(cleaned)[0], open_)
+    contrast = contrasts(average_maps(cross, max(cross), config.resolution_weights))
+    shared = contest(image, thumbnail, fused, contrast, thresholds, class_ids, config)
+    labels, instances = set_void(shared.labels, label_instances(shared.labels)[0], shared.open)
+    area = tuple(float(np.mean(labels == c)) for c in class_ids)
     return RefinedMask(
         labels=labels,
         instances=instances,
         thresholds=tuple(thresholds),
         agreement=tuple(mask_iou(labels == c, one) for c, one in zip(class_ids, coarse, strict=True)),
-        claim=tuple(claims),
+        claim=tuple(shared.claims),
         peak=tuple(peaks(cross).tolist()),
-        area=tuple(float(np.mean(labels == c)) for c in class_ids),
+        area=area,
         components=tuple(len(ids_in(np.where(labels == c, instances, np.uint8(0)))) for c in class_ids),
+        missing=tuple("" if share else why or SMALL for share, why in zip(area, shared.missing, strict=True)),
         void=float(np.mean(labels == VOID)),
     )
 
 
-def scaled_kernels(config: RefineConfig, size: tuple[int, int]) -> Kernels:
-    """The CRF's kernels for an image of ``(height, width)``."""
-    return Kernels(
-        config.gaussian_sxy,
-        config.gaussian_compat,
-        config.bilateral_sxy,
-        config.bilateral_srgb,
-        config.bilateral_compat,
-    ).scaled(float(np.sqrt(size[0] * size[1])) / 512.0)
+def with_witness(
+    image: NDArray[np.uint8], mask: RefinedMask, class_ids: Sequence[int], witness: Witness
+) -> tuple[RefinedMask, Snapped]:
+    """A mask after a promptable segmenter was asked about each of its objects, and what that said."""
+    found = snap(image, mask.labels, mask.instances, witness)
+    labels, instances = found.labels, found.instances
+    area = tuple(float(np.mean(labels == c)) for c in class_ids)
+    heard = replace(
+        mask,
+        labels=labels,
+        instances=instances,
+        area=area,
+        components=tuple(len(ids_in(np.where(labels == c, instances, np.uint8(0)))) for c in class_ids),
+        missing=tuple("" if share else why or SMALL for share, why in zip(area, mask.missing, strict=True)),
+        void=float(np.mean(labels == VOID)),
+    )
+    return heard, found
 
 
 def fused_maps(cross: Maps, affinity: Maps, size: tuple[int, int], config: RefineConfig) -> tuple[Float, Float]:
@@ -150,12 +156,7 @@ def fused_maps(cross: Maps, affinity: Maps, size: tuple[int, int], config: Refin
 
 def coarse_masks(maps: Float) -> NDArray[np.bool_]:
     """The opinion that thresholds are judged by: Otsu's cut of the affinity map, or of the fused map without one."""
-    return _cut(maps, [otsu_threshold(one) for one in maps])
-
-
-def _cut(maps: Float, thresholds: Sequence[float]) -> NDArray[np.bool_]:
-    """Where each of the maps, not zero, reaches its threshold."""
-    return np.stack([(one >= threshold) & (one > 0) for one, threshold in zip(maps, thresholds, strict=True)])
+    return cut_at(maps, [otsu_threshold(one) for one in maps])
 
 
 def _thresholds(thumbnail: Thumbnail, fused: Float, coarse: NDArray[np.bool_], config: RefineConfig) -> list[float]:
@@ -163,80 +164,6 @@ def _thresholds(thumbnail: Thumbnail, fused: Float, coarse: NDArray[np.bool_], c
         return [config.threshold] * len(fused)
     candidates = candidate_thresholds(config.threshold_low, config.threshold_high)
     tried = swept(candidates)
-    agreement = sweep_agreement(thumbnail, fused, coarse, tried, config.sharpness, config.crf_iterations)
+    device = config.device if config.crf_backend == "torch" else None
+    agreement = sweep_agreement(thumbnail, fused, coarse, tried, config.sharpness, config.crf_iterations, device)
     return [choose_threshold(row, tried, candidates) for row in agreement]
-
-
-def contest(
-    image: NDArray[np.uint8],
-    thumbnail: Thumbnail,
-    fused: Float,
-    thresholds: Sequence[float],
-    class_ids: Sequence[int],
-    config: RefineConfig,
-) -> tuple[Labels, NDArray[np.bool_], list[float]]:
-    """Let the classes share out the image, and leave out those that are not to be seen in it.
-
-    A model that is asked for three things may draw two (catastrophic neglect: Chefer et al. 2023, Attend-and-Excite,
-    section 1). The attention to the third then lies on the others' objects, and a map stretched to its own maximum does
-    not show how weak it is. But it loses what it claims: of what its map alone would label, another class gets the most
-    part. So the class whose claim holds least is left out and the others share the image anew, until each has
-    ``config.min_claim`` or only one is left, which nobody contests.
-
-    Returns:
-        The clean label map, where it is open, and the claim of each class.
-    """
-    claimed = _cut(fused, thresholds)
-    claims = [0.0] * len(class_ids)
-    rivals = list(range(len(class_ids)))
-    while True:
-        cuts, ids = [thresholds[k] for k in rivals], [class_ids[k] for k in rivals]
-        labels, open_ = _share(image, thumbnail, fused[rivals], cuts, ids, config)
-        for k in rivals:
-            claims[k] = mask_iou(claimed[k], labels == class_ids[k])
-        weakest = min(rivals, key=lambda k: claims[k])
-        if len(rivals) == 1 or claims[weakest] >= config.min_claim:
-            return labels, open_, claims
-        rivals.remove(weakest)
-
-
-def _share(
-    image: NDArray[np.uint8],
-    thumbnail: Thumbnail,
-    fused: Float,
-    thresholds: list[float],
-    class_ids: list[int],
-    config: RefineConfig,
-) -> tuple[Labels, NDArray[np.bool_]]:
-    """The clean label map when all of these classes compete, and where it is open."""
-    posterior = _posterior(image, thumbnail, fused, thresholds, config)
-    labels = np.array([BACKGROUND, *class_ids], dtype=np.uint8)[winners(posterior)]
-    cleaned = drop_small_parts(labels, scaled_limit(config.min_box, labels.shape))
-    cleaned = fill_holes(cleaned, scaled_limit(config.max_hole, labels.shape))
-    if not config.crf_iterations:  # before a CRF the probabilities only say how far from the threshold a pixel is
-        return cleaned, np.zeros(labels.shape, bool)
-    return cleaned, (posterior.max(axis=0) < config.certainty) & (cleaned == labels)
-
-
-def _posterior(
-    image: NDArray[np.uint8], thumbnail: Thumbnail, fused: Float, thresholds: list[float], config: RefineConfig
-) -> Float:
-    """Label probabilities, background first, of shape ``(classes + 1, height, width)``.
-
-    All classes compete in one CRF. It may erase what is thin or small: a class whose mask changes too
-    much falls back on what it had before.
-    """
-    logits = soft_logits(fused, thresholds, config.sharpness)
-    logits[fused.max(axis=(1, 2)) == 0] = -np.inf
-    logits = np.concatenate([np.zeros_like(logits[:1]), logits])
-    start = softmax(logits)
-    if config.crf_iterations == 0:
-        return start
-    kernels = scaled_kernels(config, (image.shape[0], image.shape[1]))
-    posterior = dense_crf(image, start, kernels, config.crf_iterations, config.crf_backend, thumbnail)
-    before, after = winners(start), winners(posterior)
-    for label in range(1, len(start)):
-        if mask_iou(before == label, after == label) < config.crf_min_iou:
-            restored = (before == label) | (after == label)
-            posterior[:, restored] = before[restored] == np.arange(len(start))[:, None]
-    return posterior

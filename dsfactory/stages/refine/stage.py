@@ -1,6 +1,7 @@
 """The refine stage: a shard of images and evidence to a shard of masks and scores."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,13 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import pyarrow as pa
 from safetensors import SafetensorError
 
-from dsfactory.core.config import ClassSpec, RunSettings, Section
+from dsfactory.core.classes import ClassSpec
+from dsfactory.core.config import RunSettings
 from dsfactory.core.png import decode_index_png, decode_rgb_png, encode_index_png
 from dsfactory.core.run import Run
 from dsfactory.core.sample import EVIDENCE, IMAGE, INSTANCES, MASK, MASKS, Record
+from dsfactory.core.section import Section
 from dsfactory.core.shard import ShardReader, ShardSpec
-from dsfactory.core.stage import Kind, Output, Reporter, Role, Scope, Stage
+from dsfactory.core.stage import Conclusion, Download, Kind, Output, Reporter, Role, Scope, Stage
 from dsfactory.dataset.label_faults import score_faults
+from dsfactory.dataset.own_files import FOREIGN
 from dsfactory.errors import UserError
 from dsfactory.stages.generate.evidence import Evidence
 from dsfactory.stages.generate.stage import GenerateStage
@@ -23,6 +27,7 @@ from dsfactory.stages.refine.affinity_file import FILE, net_digest
 from dsfactory.stages.refine.config import RefineConfig
 
 if TYPE_CHECKING:
+    from dsfactory.segment.promptable import Promptable
     from dsfactory.stages.refine.affinity_net import AffinityNet
 
 SCORES = pa.schema(
@@ -33,10 +38,15 @@ SCORES = pa.schema(
         ("peak", pa.list_(pa.float32())),
         ("area", pa.list_(pa.float32())),
         ("components", pa.list_(pa.int32())),
+        ("missing", pa.list_(pa.string())),
         ("void", pa.float32()),
+        ("snap_iou", pa.list_(pa.float32())),
+        ("snap_score", pa.list_(pa.float32())),
     ]
 )
-"""One value per class, in the order of ``classes``; see :class:`dsfactory.stages.refine.mask.RefinedMask`."""
+"""One value per class, in the order of ``classes``; see :class:`dsfactory.stages.refine.mask.RefinedMask`. What a
+promptable segmenter says (:class:`dsfactory.stages.refine.snap.Snapped`) has one per object, null where none is asked.
+"""
 
 
 @dataclass
@@ -44,8 +54,9 @@ class RefineStage(Stage):
     """Masks from evidence.
 
     Adds the files ``mask.png`` (class ids in the order of the run's classes from 1, 0 background, 255 void) and
-    ``instances.png``, and a column per score. A sample whose first class has no mask is ``"rejected"``; one whose files
-    cannot be read is ``"failed"``, has no files, and its scores are null.
+    ``instances.png``, and a column per score. A class that was asked for and has no mask has the reason in ``missing``.
+    A sample without the masks that ``config.require`` wants is ``"rejected"``; one whose files cannot be read is
+    ``"failed"``, has no files, and its scores are null.
 
     Raises:
         UserError: pydensecrf is asked for and not installed.
@@ -56,9 +67,10 @@ class RefineStage(Stage):
     net: Path | None = None
     """Where the run's affinity network is, for ``config.affinity`` ``"net"``."""
     _loaded: "AffinityNet | None" = field(default=None, repr=False, compare=False)
+    _witness: "Promptable | None" = field(default=None, repr=False, compare=False)
 
     name: ClassVar[str] = "refine"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     kind: ClassVar[Kind] = Kind.LABELER
     Config: ClassVar[type[Section]] = RefineConfig
     reads: ClassVar[tuple[Role, ...]] = (Role.IMAGE, Role.ATTENTION)
@@ -72,6 +84,18 @@ class RefineStage(Stage):
     artifacts: ClassVar[tuple[str, ...]] = ("net.*",)
     needed: ClassVar[tuple[str, ...]] = (FILE,)
     varying: ClassVar[tuple[str, ...]] = ("affinity_net",)
+    meanings: ClassVar[Mapping[str, str]] = {
+        "agreement": "IoU of the mask with the coarse mask that chose its threshold. Low: the two disagree.",
+        "threshold": "Where the class's attention map was cut.",
+        "claim": "IoU of what the class's map alone would label with what the class got among the others. Low: another "
+        "class took its pixels, and the image probably does not show it.",
+        "peak": "Highest attention probability that any pixel gives the class's word. Low: the model hardly looked "
+        "for it.",
+        "area": "Share of the image that the class covers.",
+        "void": "Share of the image that is in doubt and ignored (255; VOC calls it void).",
+        "snap_iou": "Of each object: IoU of the promptable segmenter's mask with ours. Low: one of them is wrong.",
+        "snap_score": "Of each object: the IoU that the promptable segmenter expects of its own mask.",
+    }
 
     @classmethod
     def build(cls, settings: RunSettings, run: Path) -> Self:
@@ -79,6 +103,26 @@ class RefineStage(Stage):
 
     def in_run(self, run: Path) -> "RefineStage":
         return self.served_as(RefineStage(self.config, self.classes, run.absolute() / self.folder / FILE))
+
+    @classmethod
+    def missing(cls, settings: RunSettings) -> Download | None:
+        name = settings.of(RefineConfig).snap
+        if name is None:
+            return None
+        from dsfactory.segment.promptable import find_promptable
+
+        return Download(name, None) if find_promptable(name) is None else None
+
+    @property
+    def device(self) -> str | None:
+        """Masks are made on a core, unless PyTorch computes the CRF or a promptable segmenter is asked."""
+        return self.config.device if self.config.snap or self.config.crf_backend == "torch" else None
+
+    def on_device(self, device: str) -> "RefineStage":
+        if self.device is None:
+            return self
+        config = self.config.model_copy(update={"device": device})
+        return self.served_as(RefineStage(config, self.classes, self.net))
 
     def scope(self, run: Run | None, redo: bool) -> Scope:
         """Masks wait for all images while a network has to learn from them first."""
@@ -102,6 +146,12 @@ class RefineStage(Stage):
         Before it is trained, the network is named by an empty text.
         """
         identity = {**self.config.identity(), "classes": [spec.name for spec in self.classes]}
+        del identity["snap"]  # named where there is one: other runs go on
+        if self.config.snap is not None:
+            from dsfactory.models.component import component_digest
+            from dsfactory.segment.promptable import locate_promptable
+
+            identity["snap"] = component_digest(locate_promptable(self.config.snap))
         if self.config.affinity == "net":
             assert self.net is not None
             identity["affinity_net"] = net_digest(self.net)
@@ -119,6 +169,15 @@ class RefineStage(Stage):
         import cv2
 
         cv2.setNumThreads(1)
+        if self.device is not None:
+            from dsfactory.models.devices import choose_device
+
+            place = choose_device(self.config.device)
+            self.config = self.config.model_copy(update={"device": str(place)})
+        if self.config.snap is not None:
+            from dsfactory.segment.promptable import Promptable, locate_promptable
+
+            self._witness = Promptable(locate_promptable(self.config.snap), place)
         if self.config.affinity == "net":
             from dsfactory.stages.refine.affinity_run import load_net
 
@@ -141,7 +200,7 @@ class RefineStage(Stage):
                 yield _failed(record, str(error))
 
     def _refine(self, record: Record, class_ids: list[int]) -> Record:
-        from dsfactory.stages.refine.mask import refine_mask
+        from dsfactory.stages.refine.mask import refine_mask, with_witness
 
         for name in (IMAGE, EVIDENCE):
             if name not in record.files:
@@ -149,8 +208,14 @@ class RefineStage(Stage):
         image = decode_rgb_png(record.files[IMAGE])
         evidence = read_evidence(record.files[EVIDENCE])
         mask = refine_mask(image, evidence.cross, evidence.affinity, class_ids, self.config, self._loaded)
-        primary = record.row["classes"][0]
-        found = mask.area[0] > 0.0
+        heard: dict[str, Any] = {"snap_iou": None, "snap_score": None}
+        if self._witness is not None:
+            mask, snapped = with_witness(image, mask, class_ids, self._witness.masks)
+            heard = {"snap_iou": snapped.iou, "snap_score": snapped.score}
+        enough = any if self.config.require == "any" else all
+        found = enough(mask.area)
+        names = zip(record.row["classes"], mask.missing, strict=True)
+        reason = "" if found else "; ".join(f"no mask for {name}: {why}" for name, why in names if why)
         row = {
             **record.row,
             "threshold": mask.thresholds,
@@ -159,18 +224,66 @@ class RefineStage(Stage):
             "peak": mask.peak,
             "area": mask.area,
             "components": mask.components,
+            "missing": mask.missing,
             "void": mask.void,
+            **heard,
             "status": "ok" if found else "rejected",
-            "reason": "" if found else f"no mask for {primary}",
+            "reason": FOREIGN if not found and record.row["reason"] == FOREIGN else reason,
         }
         files = {MASK: encode_index_png(mask.labels), INSTANCES: encode_index_png(mask.instances)}
         return Record(record.key, row, files)
+
+    def conclude(self, run: Run) -> Conclusion:
+        """How many images show how many classes, where several were asked for."""
+        shown = Shown()
+        for spec in run.finished(self.folder):
+            shown.add(run.reader(self.folder, spec).rows)
+        if not shown.several:
+            return Conclusion()
+        words = ", ".join(f"{count:,} {'show' if count > 1 else 'shows'} {number}" for number, count in shown.counts())
+        return Conclusion((f"classes in an image: {words}",), {"shown": {str(k): v for k, v in shown.counts()}})
+
+    @classmethod
+    def describe_rows(cls, rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+        shown = Shown()
+        lines = super().describe_rows(shown.passing(rows))
+        if shown.several:
+            lines += [(f"ok, showing {k} {'class' if k == 1 else 'classes'}", f"{v:,}") for k, v in shown.counts()]
+        return lines
 
     @classmethod
     def check_record(cls, record: Record, classes: Sequence[str]) -> Iterator[str]:
         ids = [classes.index(name) + 1 for name in record.row["classes"]]
         mask, instances = decode_index_png(record.files[MASK]), decode_index_png(record.files[INSTANCES])
         yield from score_faults(record.row, mask, instances, ids)
+
+
+class Shown:
+    """Counts the classes that images show, of rows of this stage.
+
+    Attributes:
+        several: some image was to show more than one.
+    """
+
+    def __init__(self) -> None:
+        self.several = False
+        self._counts: Counter[int] = Counter()
+
+    def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        for row in rows:
+            self.several |= len(row["classes"]) > 1
+            if row["status"] == "ok":
+                self._counts[sum(area > 0 for area in row["area"])] += 1
+
+    def passing(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+        """The same rows, counted on their way."""
+        for row in rows:
+            self.add([row])
+            yield row
+
+    def counts(self) -> list[tuple[int, int]]:
+        """Numbers of classes, ascending, and how many kept images show so many."""
+        return sorted(self._counts.items())
 
 
 def read_evidence(data: bytes) -> Evidence:

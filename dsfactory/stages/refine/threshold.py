@@ -70,6 +70,7 @@ def sweep_agreement(
     candidates: Sequence[float],
     sharpness: float,
     iterations: int,
+    device: str | None = None,
 ) -> NDArray[np.float64]:
     """IoU with the target of the mask that each candidate threshold gives after a two-label CRF.
 
@@ -82,6 +83,7 @@ def sweep_agreement(
         candidates: thresholds to try.
         sharpness: see :func:`soft_logits`.
         iterations: mean-field updates.
+        device: where PyTorch updates them; None for this package's own updates on a core.
 
     Returns:
         IoU of shape ``(classes, candidates)``.
@@ -90,12 +92,27 @@ def sweep_agreement(
     agreement = np.empty((len(fused), len(candidates)))
     for row, one, wanted in zip(agreement, thumbnail.pick(fused), thumbnail.pick(targets), strict=True):
         problems = np.float32(sharpness) * (one.reshape(-1, 1) - cuts)
-        masks = (binary_mean_field(problems, thumbnail.filters, iterations) >= 0).T
+        masks = _foreground(problems, thumbnail, iterations, device).T
         shared = np.count_nonzero(masks & wanted.ravel(), axis=1)
         union = np.count_nonzero(masks | wanted.ravel(), axis=1)
         np.divide(shared, union, out=row, where=union > 0)
         row[union == 0] = 1.0
     return agreement
+
+
+def _foreground(problems: Float, thumbnail: Thumbnail, iterations: int, device: str | None) -> Mask:
+    """Where two-label problems ``(pixels, problems)``, given as log odds, end up as foreground."""
+    if device is None:
+        return np.asarray(binary_mean_field(problems, thumbnail.filters, iterations) >= 0)
+    import torch
+
+    from dsfactory.crf import crf
+
+    height, width = thumbnail.image.shape[:2]
+    filters = crf.ImageFilters(torch.from_numpy(thumbnail.image)[None].to(device), thumbnail.kernels)
+    logits = torch.from_numpy(problems).to(device).view(1, height, width, -1)
+    found = crf.binary_mean_field(logits, filters, iterations) >= 0
+    return np.asarray(found.view(problems.shape).cpu().numpy())
 
 
 def swept(candidates: Sequence[float]) -> tuple[float, ...]:

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from dsfactory.core.config import Section
 from dsfactory.core.flags import Panel, flag
+from dsfactory.core.section import Section
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Weight = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
@@ -85,12 +85,19 @@ class SpliceConfig(Section):
     )
     mix: Annotated[dict[str, Weight], BeforeValidator(_plain_mix), AfterValidator(_check_mix)] = Field(
         PAPER_MIX,
-        description="Grids of the mosaics (rows x columns) with their weights. The defaults are DiffuMask's.",
+        description="Grids of the mosaics (rows x columns) with their weights. The defaults are DiffuMask's. Those "
+        "whose objects would be too small (min_object) are left out.",
         json_schema_extra=flag(
             Panel.LOOK,
             help="Grids (rows x columns) with their weights: 2x2=3,3x3=1.",
-            default="DiffuMask's, from 1x2 to 8x8",
+            default="DiffuMask's, from 1x2 to 8x8, as far as objects stay large enough",
         ),
+    )
+    min_object: float = Field(
+        12.0,
+        ge=0.0,
+        description="Grids in which half of the objects or more would be smaller are left out: the side in pixels of a "
+        "square as large as the object. 0: none.",
     )
     val_share: Fraction = Field(
         0.1,
@@ -110,6 +117,11 @@ class SpliceConfig(Section):
         1.0, ge=0.0, le=20.0, description="Softness of a pasted object's edge, in pixels of a 512² image."
     )
     min_area: int = Field(16, ge=1, description="Objects with fewer pixels left become ignore (255).")
+
+    def identity(self) -> dict[str, Any]:
+        """As it was before ``min_object`` was there, for a run that leaves it out."""
+        fields = super().identity()
+        return fields if self.min_object else {name: value for name, value in fields.items() if name != "min_object"}
 
     @model_validator(mode="after")
     def _check_scale(self) -> "SpliceConfig":

@@ -9,10 +9,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pyarrow as pa
 
-from dsfactory.core.config import ClassSpec, RunSettings, Section
+from dsfactory.core.classes import ClassSpec
+from dsfactory.core.config import RunSettings
 from dsfactory.core.png import decode_index_png
 from dsfactory.core.run import Run
 from dsfactory.core.sample import IMAGE, INSTANCES, MASK, MASKS, VOID, Record, SampleId
+from dsfactory.core.section import Section
 from dsfactory.core.shard import ShardReader, ShardSpec
 from dsfactory.core.space import Space
 from dsfactory.core.stage import Kind, Output, Role, Scope, Stage
@@ -129,16 +131,28 @@ class SpliceStage(Stage):
                 f"{run.path}: the kept samples have changed since they were spliced: add --redo to splice anew"
             )
         kept = f"{run.path} has {count} kept sample{'' if count == 1 else 's'} for the train split"
-        wanted = {kind for kind, weight in config.mix.items() if weight}
+        wanted = [kind for kind, weight in config.mix.items() if weight]
         if count < 2 or (config.num and not self.mix):
             needed = min(self.cells(kind) for kind in wanted) if config.num else 2
             raise UserError(
                 f"{kept}, splicing needs {needed}: draw more with 'dsfactory generate', or choose another --mix"
             )
-        left_out = [kind for kind in config.mix if kind in wanted - {*self.mix}]
-        if left_out and config.num > Space.of(run, SpliceStage).layout.count("mosaic"):
-            return [f"splice: {kept}, too few for {', '.join(left_out)}: the other grids take their place"]
-        return []
+        if config.num <= Space.of(run, SpliceStage).layout.count("mosaic"):
+            return []
+        notes = []
+        many = [kind for kind in wanted if self.cells(kind) > count]
+        if many:
+            notes.append(f"splice: {kept}, too few for {', '.join(many)}: the other grids take their place")
+        small = [kind for kind in wanted if kind not in many and self.object_side(kind) < config.min_object]
+        if small:
+            sides = [round(self.object_side(kind)) for kind in small]
+            sizes = f"{min(sides)} to {max(sides)}" if min(sides) < max(sides) else f"{sides[0]}"
+            made = "made all the same, for there they are largest" if {*self.mix} <= {*small} else "made instead"
+            notes.append(
+                f"splice: objects would be about {sizes} px large in {', '.join(small)}, less than "
+                f"{config.min_object:g}: {', '.join(self.mix)} {made}; a larger --size helps"
+            )
+        return notes
 
     def wanted(self, run: Run | None) -> dict[str, int]:
         return {"mosaic": self._config.num, "paste": self._config.paste}
@@ -148,14 +162,28 @@ class SpliceStage(Stage):
         """Samples in a mosaic of a kind."""
         return math.prod(grid_of(kind))
 
+    def object_side(self, kind: str) -> float:
+        """Size in pixels of the median object in a mosaic of a kind; infinite where no object was measured."""
+        pool, (rows, columns) = self.sources.pool, grid_of(kind)
+        if pool.object_side is None:
+            return math.inf
+        height, width = pool.shape
+        return pool.object_side * (self._config.size or max(height, width)) / max(height * rows, width * columns)
+
     @property
     def mix(self) -> dict[str, float]:
-        """The grids for which there are enough samples, with their weights."""
-        return {
+        """The grids for which there are enough samples and whose objects are large enough, with their weights.
+
+        Where objects are too small in all of them, the grids in which they are largest.
+        """
+        enough = {
             kind: weight
             for kind, weight in self._config.mix.items()
             if weight and self.cells(kind) <= len(self.sources)
         }
+        sides = {kind: self.object_side(kind) for kind in enough}
+        least = min(self._config.min_object, max(sides.values(), default=0.0))
+        return {kind: weight for kind, weight in enough.items() if sides[kind] >= least}
 
     def identity(self) -> dict[str, Any]:
         """The settings, the classes, the seed, and a fingerprint of the samples that are drawn from."""

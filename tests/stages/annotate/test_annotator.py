@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.errors import UserError
-from dsfactory.stages.annotate.annotator import Annotator, competing_gains, fitted_size
+from dsfactory.stages.annotate.annotator import Annotator, fitted_size
 
 DOG, BIRD = ClassSpec(name="dog"), ClassSpec(name="bird")
 
@@ -41,24 +41,10 @@ def test_every_family_gives_maps_of_the_pictures_shape(pipeline: Any) -> None:
     assert not np.array_equal(evidence.cross[largest][0], evidence.cross[largest][1])
 
 
-def test_gains_are_shares_of_the_error_whatever_the_order(pipeline: Any) -> None:
+def test_a_picture_is_noised_to_other_timesteps_on_demand(pipeline: Any) -> None:
     look = annotator(pipeline)
-    noisy = look.noisy(picture(64, 64), seed=1)
-    gains = look.gains(noisy, (DOG, BIRD))
-    assert gains.shape == (2,) and (gains >= 0).all() and (gains < 1).all()
-    assert np.array_equal(look.gains(noisy, (BIRD, DOG)), gains[::-1])
-
-
-def test_each_class_gains_where_it_explains_the_picture_best() -> None:
-    errors = np.full((4, 32, 32), 1.0, np.float32)  # plain, and three classes
-    errors[1, :, :16] = 0.8
-    errors[2, :, 16:] = 0.6
-    errors[3] = 0.9  # a little better everywhere, and nowhere the best
-    left, right, neither = competing_gains(errors)
-    assert right > left > 0.01 and neither < 0.003
-    assert competing_gains(errors[:2])[0] > left  # without rivals it gains more
-    errors[1:] = 1.1
-    assert competing_gains(errors).tolist() == [0, 0, 0]
+    own, others = look.noisy(picture(64, 64), seed=1), look.noisy(picture(64, 64), seed=1, timesteps=(600,))
+    assert [step for step, _, _ in own.steps] == [100, 400] and [step for step, _, _ in others.steps] == [600]
 
 
 @pytest.mark.parametrize(("family", "kind"), [("sd", "epsilon"), ("sd2", "v_prediction")])

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.errors import UserError
 from dsfactory.stages.annotate.pictures import (
     Picture,

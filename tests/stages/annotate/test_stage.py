@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.core.shard import ShardSpec
 from dsfactory.stages.annotate.config import AnnotateConfig
 from dsfactory.stages.annotate.pictures import Picture, write_pictures

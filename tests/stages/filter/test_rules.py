@@ -3,8 +3,13 @@ from collections import Counter
 import pytest
 
 from dsfactory.stages.filter.config import FilterConfig
-from dsfactory.stages.filter.rules import REASONS, decide, standings
+from dsfactory.stages.filter.rules import REASONS, Norms, decide
 from tests.stages.filter.scores import score
+
+
+def standings(scores):
+    norms = Norms.of(scores)
+    return [norms.standing(item)[0] for item in scores]
 
 
 def reasons(scores, **settings):
@@ -39,7 +44,7 @@ def test_the_worst_class_of_a_sample_counts():
 
 
 def test_a_class_that_nobody_finds_has_no_say():
-    assert standings([score(0, classes=["dog", "bird"], confident_iou=[None, None])]) == [1.0]
+    assert standings([score(0, classes=["dog", "bird"], iou=[None, None], confident_iou=[None, None])]) == [1.0]
     assert standings([score(0, confident_iou=[0.0]), score(1, confident_iou=[0.0])]) == [1.0, 1.0]
 
 
@@ -51,6 +56,29 @@ def test_a_share_keeps_the_best_of_each_class(share, kept):
     ]  # fmt: skip
     found = reasons(scores, keep=share)
     assert found[:10] == found[10:] == ["iou"] * (10 - kept) + [""] * kept
+
+
+def test_a_class_that_is_hardly_learnt_has_no_say():
+    """Not by itself, and not about another class of the same image."""
+    strange = {"classes": ["bird"], "iou": [0.1], "evidence": [0.9]}
+    bird = [
+        *normal(5, 10, **strange),
+        score(16, **strange | {"confident_iou": [0.01], "evidence": [0.0], "quality": 0.0}),
+    ]
+    pair = score(17, classes=["dog", "bird"], area=[0.2, 0.1], iou=[0.9, 0.1], confident_iou=[0.95, 0.0],
+                 evidence=[0.95, 0.0], quality=0.0)  # fmt: skip
+    assert reasons([*normal(5), *bird, pair]) == [""] * 12
+    assert reasons([*normal(5), *bird, pair, score(18, confident_iou=[0.2])])[-1] == "iou"
+
+
+def test_the_score_that_decided_is_said():
+    scores = [*normal(5), score(5, confident_iou=[0.3]), score(6, area=[0.001]), score(7, hash=score(0).hash)]
+    verdicts = decide(scores, FilterConfig())
+    assert verdicts[5].decided == "confident IoU of dog 0.30, limit 0.57"
+    assert verdicts[6].decided == "dog covers 0.1%, at least 1.0% is asked for"
+    assert verdicts[7].decided == f"it repeats {scores[0].key}"
+    assert verdicts[0].decided == ""
+    assert decide(scores, FilterConfig(keep=0.5))[5].decided.startswith("rank 0.")
 
 
 def test_where_nothing_is_contradicted_the_plain_iou_decides():

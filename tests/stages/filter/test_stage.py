@@ -168,17 +168,43 @@ def test_an_unfinished_filter_is_not_exported(run_path):
         export_job(run_path, "coco", None, 0.1)
 
 
-def test_a_dry_run_writes_nothing_and_decides_the_same(tmp_path):
+def test_a_dry_run_keeps_its_networks_for_the_work_and_decides_the_same(tmp_path):
     path = make_run(tmp_path / "b", scenes_with_noise(4, 0))
-    before = tree(tmp_path)
-    plan = decided(path, **HARDLY)
-    assert tree(tmp_path) == before
-    assert not (path / ".lock").read_text()
+    before = tree(path)
+    plan = decided(path, min_area=0.2, **HARDLY)
+    after = tree(path)
+    networks = {name: data for name, data in after.items() if name not in before}
+    assert networks.keys() == {f"filter/{name}" for name in ("crossval.json", "fold-0.safetensors",
+                                                             "fold-1.safetensors", "scores.parquet")}  # fmt: skip
+    assert {name: after[name] for name in before} == before
     assert any("hardly learnt disc, square" in line for line in plan.notes)
-    made = run_filter(path, **HARDLY)
+    assert plan.in_words()[-1].startswith("nothing was written but the networks of filter")
+    times = {name: (path / name).stat().st_mtime_ns for name in networks}
+    made = run_filter(path, min_area=0.2, **HARDLY)
+    assert {name: (path / name).stat().st_mtime_ns for name in networks} == times
     assert made.facts == plan.facts
     assert made.facts["dropped"] == sum(row["status"] == "dropped" for row in rows_of(path)) > 0
-    assert decided(path, **HARDLY).facts == plan.facts  # with the networks that are there
+    verdicts = tree(path)
+    assert decided(path, min_area=0.2, **HARDLY).facts == plan.facts  # with the networks that are there
+    planned("filter", path, merge_settings(QUICK, {"filter": {**HARDLY, "folds": 3}}), redo=True)
+    assert tree(path) == verdicts  # these would lose their networks
+
+
+def test_a_class_that_refine_left_out_says_nothing(tmp_path):
+    """It is no class of the label, whose scores then have no value for it; the sample counts for what it shows."""
+    scenes = [type(scene)(scene.image, scene.mask, ("square", "disc")) for scene in
+              (draw_scene(number, "disc") for number in range(6))]  # fmt: skip
+    path = make_run(tmp_path / "a", scenes)
+    run = Run.open(path)
+    for row in run.reader("refine", run.shards()[0]).rows:
+        assert row["status"] == "ok"
+    made = run_filter(path, min_area=0.01, **HARDLY)
+    assert made.facts["reasons"].get("area", 0) == 0
+    assert made.facts["classes"].keys() == {"disc"}
+    for row in rows_of(path):
+        assert row["iou"][0] is row["confident_iou"][0] is row["evidence"][0] is None
+        assert row["evidence"][1] is not None
+    assert verify_path(path, Silent()).faults == []
 
 
 def test_pictures_show_what_goes(filtered, tmp_path):

@@ -39,11 +39,12 @@ def test_the_kernel_says_the_same_to_its_rounding(positions, heads, width, dtype
 
 @pytest.mark.parametrize("layers", [1, 3, 20])
 @pytest.mark.parametrize("most", [0, 50_000, 2**27])
-def test_layers_that_waited_for_each_other_add_up(layers, most, monkeypatch):
+@pytest.mark.parametrize("mask", [None, torch.arange(77) < torch.tensor([[20], [77]])], ids=["all", "masked"])
+def test_layers_that_waited_for_each_other_add_up(layers, most, mask, monkeypatch):
     """Layers of two shapes in turns, as a UNet has them; each shape has its own sum, however many wait."""
     monkeypatch.setattr("dsfactory.stages.generate.fused.MOST_WAITING", most)
     weights = make_weights()
-    reads = FusedReads(weights)
+    reads = FusedReads(weights, mask)
     shapes = {64: (2, 32), 16: (4, 64)}
     sums = {positions: torch.zeros(2, positions, 3) for positions in shapes}
     expected = {positions: torch.zeros(2, positions, 3) for positions in shapes}
@@ -52,7 +53,7 @@ def test_layers_that_waited_for_each_other_add_up(layers, most, monkeypatch):
             query, key = make_layer(number, positions, width, torch.bfloat16)
             scale = (width // heads) ** -0.5
             reads.add(sums[positions], query, key, heads, scale)
-            expected[positions] += token_probabilities(query, key, weights, heads, scale)
+            expected[positions] += token_probabilities(query, key, weights, heads, scale, mask)
     reads.finish()
     for positions, total in expected.items():
         torch.testing.assert_close(sums[positions], total, rtol=0.02, atol=1e-5)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import FluxPipeline, FluxTransformer2DModel
+from diffusers import FirstBlockCacheConfig, FluxPipeline, FluxTransformer2DModel
 from diffusers.models.transformers import transformer_flux
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.errors import UserError
 from dsfactory.models.loading import load_pipeline
 from dsfactory.stages.generate.attention import ClassQuery
@@ -155,6 +155,27 @@ def test_maps_are_the_layers_own_probabilities(family: tuple[str, Path], monkeyp
     mean = torch.stack(seen).mean(0)
     expected = torch.stack([mean[:, positions].mean(1) for positions in tokens]).reshape(2, 4, 4)
     assert np.allclose(drawn.evidence.cross[4, 4], expected.numpy(), rtol=2e-3)
+
+
+def test_layers_that_a_cache_skips_count_when_they_compute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the first step only the first block computes; maps are the mean over what was computed."""
+    pipeline = load_pipeline(str(tiny_flux(tmp_path / "model")), device="cpu")
+    pipeline.transformer.enable_cache(FirstBlockCacheConfig(threshold=1e9))
+    seen: list[torch.Tensor] = []
+    dispatch = transformer_flux.dispatch_attention_fn
+
+    def spy(query: torch.Tensor, key: torch.Tensor, *rest: Any, **named: Any) -> torch.Tensor:
+        scores = query[0, TEXT["flux"] :].transpose(0, 1) @ key[0, : TEXT["flux"]].permute(1, 2, 0)
+        seen.append((scores / query.shape[3] ** 0.5).softmax(-1).mean(0))
+        return dispatch(query, key, *rest, **named)
+
+    monkeypatch.setattr(transformer_flux, "dispatch_attention_fn", spy)
+    made = Sampler(pipeline, width=64, height=64, steps=3, guidance=4.0, find_mentions=find_mentions)
+    (drawn,) = made.draw([Request("a dog on the bird", 3, (DOG,))])
+    assert len(seen) == 4 + 1 + 1
+    expected = torch.stack(seen).mean(0)[:, 1].reshape(4, 4)
+    assert np.allclose(drawn.evidence.cross[4, 4][0], expected.numpy(), rtol=2e-3)
+    assert list(drawn.evidence.affinity) == [(4, 4)]
 
 
 def test_self_attention_of_too_many_positions_is_not_even_asked_for(

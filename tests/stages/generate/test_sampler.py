@@ -3,7 +3,7 @@ import pytest
 import torch
 from diffusers import LatentConsistencyModelPipeline
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.core.seeds import derive_seed
 from dsfactory.errors import UserError
 from dsfactory.models.loading import compile_blocks, load_pipeline

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.core.sample import Record
 from dsfactory.core.shard import ShardReader, ShardSpec, ShardWriter
 from dsfactory.errors import DamagedShard, UserError

@@ -1,6 +1,6 @@
 import pytest
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.stages.generate.tokens import class_prompt, class_tokens
 from dsfactory.stages.prompts.vocabulary import find_mentions
 from tests.tiny_models import tiny_tokenizer

@@ -164,3 +164,14 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert count == 20_000
     assert peak < 1_500_000
+
+
+def test_a_long_field_of_a_csv_is_read_and_an_open_quotation_mark_is_named(tmp_path: Path) -> None:
+    """Python's own limit is 131,072 characters."""
+    path = tmp_path / "my.csv"
+    path.write_text(f'caption,note\na dog,"{"x" * 200_000}"\na bird,\n')
+    assert [caption.text for caption in Corpus(str(path)).captions()] == ["a dog", "a bird"]
+    path.write_text('caption\n"a dog\n' + ("y" * 100_000 + "\n") * 12)
+    with pytest.raises(UserError, match="is one not closed") as error:
+        list(Corpus(str(path)).captions())
+    assert "field larger than" not in str(error.value)

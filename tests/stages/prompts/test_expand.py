@@ -1,10 +1,11 @@
 """Prompts from templates."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.errors import UserError
 from dsfactory.stages.prompts.expand import Expander, Templates, with_article
 from dsfactory.stages.prompts.vocabulary import class_words
@@ -95,3 +96,32 @@ def test_bad_templates_are_named(tmp_path: Path, content: str, message: str) -> 
         Templates.read(path)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_each_value_of_an_axis_comes_equally_often(tmp_path: Path) -> None:
+    file = tmp_path / "templates.yaml"
+    file.write_text(
+        "axes: {camera: [on film, from above, up close], light: [at dawn, at noon]}\n"
+        "one: ['a photo of {object} {camera} {light}', '{object} {scene}, {light}, {camera}']\n"
+        "several: ['{objects} {light}']\nscenes: {outdoor: [on the grass]}\n"
+    )
+    maker = expander("dog", "bird", templates=file)
+    prompts = [maker.make(0, 1, number).text for number in range(60)]
+    for values in (("on film", "from above", "up close"), ("at dawn", "at noon")):
+        assert [sum(value in text for text in prompts) for value in values] == [60 // len(values)] * len(values)
+    assert all("{" not in text for text in (*prompts, maker.make(0, 2, 0).text))
+
+
+@pytest.mark.parametrize(
+    ("axes", "says"),
+    [
+        ("{scene: [here]}", "the axis 'scene' must be a word other than"),
+        ("{camera: []}", "the axis 'camera' must have values"),
+        ("{light: [at dawn]}", "may hold {scene} and each axis once"),
+    ],
+)
+def test_an_axis_that_cannot_be_is_named(tmp_path: Path, axes: str, says: str) -> None:
+    file = tmp_path / "templates.yaml"
+    file.write_text(f"axes: {axes}\none: ['{{object}} {{camera}}']\nseveral: ['{{objects}}']\nscenes: {{}}\n")
+    with pytest.raises(UserError, match=re.escape(says)):
+        expander("dog", templates=file)

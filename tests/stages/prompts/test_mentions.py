@@ -2,7 +2,7 @@
 
 import pytest
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.stages.prompts.mentions import class_matcher, is_plural, plural, split_words
 from dsfactory.stages.prompts.vocabulary import class_words, find_mentions
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.stages.prompts.config import PromptsConfig
 from dsfactory.stages.prompts.corpus import Caption
 from dsfactory.stages.prompts.mentions import PhraseMatcher

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.errors import UserError
 from dsfactory.stages.prompts.config import PromptsConfig
 from dsfactory.stages.prompts.search import Found, search, supply

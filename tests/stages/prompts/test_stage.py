@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.core.numbering import Numbering
 from dsfactory.core.seeds import derive_seed
 from dsfactory.core.stage import Machines
@@ -59,7 +59,7 @@ def make_stage(folder: Path, classes: str = "dog,bird", encoder: Letters = LETTE
 
 def rows(stage: PromptsStage, start: int, stop: int) -> list[dict[str, Any]]:
     names = tuple(item["name"] for item in stage.identity()["classes"])
-    return [record.row for record in stage.records_of(Numbering(names, stop).samples(start, stop, 7))]
+    return [record.row for record in stage.records_of([*Numbering(names, stop).samples(start, stop, 7)])]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.errors import UserError
 from dsfactory.stages.prompts.config import PromptsConfig
 from dsfactory.stages.prompts.mentions import split_words

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from dsfactory.core.config import ClassSpec, parse_class_list
+from dsfactory.core.classes import ClassSpec, parse_class_list
 from dsfactory.stages.prompts.expand import Expander, Templates
 from dsfactory.stages.prompts.resources import data_file
 from dsfactory.stages.prompts.retrieve import SAFE_BYTES

@@ -1,6 +1,6 @@
 import pytest
 
-from dsfactory.core.config import parse_section
+from dsfactory.core.section import parse_section
 from dsfactory.errors import UserError
 from dsfactory.stages.refine.config import RefineConfig
 

@@ -4,7 +4,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from dsfactory.stages.refine.fuse import fuse_maps, nominal_side, peaks
+from dsfactory.stages.refine.fuse import contrasts, fuse_maps, nominal_side, peaks
 
 EQUAL = {16: 1.0, 32: 1.0, 64: 1.0}
 
@@ -102,3 +102,8 @@ def test_grids_of_a_picture_twice_as_wide_as_high_count_as_those_of_a_square_one
 def test_peak_is_raw_and_over_all_resolutions():
     maps = {(8, 8): bump((8, 8), 0.5, 0.5, height=0.5), (16, 16): bump((16, 16), 0.5, 0.5, height=0.1)}
     assert peaks(maps) == pytest.approx(maps[8, 8].max())
+
+
+def test_contrast_is_how_far_a_map_falls():
+    maps = np.array([[[0.1, 0.4]], [[0.2, 0.2]], [[0.0, 0.0]], [[0.0, 0.3]]])
+    assert contrasts(maps) == pytest.approx([0.75, 0.0, 0.0, 1.0])

@@ -1,5 +1,6 @@
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -68,7 +69,7 @@ def test_a_class_that_is_not_there_has_no_mask_and_takes_nothing(objects):
         assert np.array_equal(mask.labels, right.labels)
         assert mask.area[-1] == 0 and mask.claim[-1] < 0.45 < min(mask.claim[:-1])
         assert mask.claim[:-1] == right.claim and mask.area[:-1] == right.area
-        everything = refine_mask(scene.image, *told, (*ids, 9), RefineConfig(min_claim=0))
+        everything = refine_mask(scene.image, *told, (*ids, 9), RefineConfig(min_claim=0, max_halo=0))
         assert objects == 1 or everything.area[-1] > 0
 
 
@@ -100,6 +101,49 @@ def test_class_without_evidence_is_absent_and_leaves_the_other_alone():
     alone = refine_mask(scene.image, scene.cross, scene.affinity, (1,), RefineConfig())
     assert mask.area[1] == mask.components[1] == mask.peak[1] == 0
     assert iou(mask.labels == 1, alone.labels == 1) > 0.99
+
+
+@pytest.mark.parametrize("classes", [1, 2])
+def test_attention_that_says_nothing_makes_no_mask(classes):
+    """As of random weights: stretched to its own maximum, noise would cover the image."""
+    rng = np.random.default_rng(1)
+    maps = {(16, 16): (0.013 + 0.0005 * rng.normal(0, 1, (classes, 16, 16))).astype(np.float16)}
+    mask = refine_mask(draw_scene(1).image, maps, {}, range(1, classes + 1), RefineConfig())
+    assert not mask.labels.any()
+    assert mask.missing == ("its attention has no contrast",) * classes
+    everything = refine_mask(draw_scene(1).image, maps, {}, range(1, classes + 1), RefineConfig(min_contrast=0))
+    assert max(everything.area) > 0.3 and "" in everything.missing
+
+
+def halo_maps(scene, seed, spread=1.2):
+    """The scene's maps and one more, that lies unevenly on all of its objects and a bit further around them."""
+    rng, more = np.random.default_rng(seed), {}
+    for grid, maps in scene.cross.items():
+        every = cv2.GaussianBlur(maps.astype(np.float32).max(axis=0) - 0.02, (0, 0), spread * grid[0] / 16)
+        uneven = 0.01 + 0.5 * every * rng.uniform(0.5, 1, grid)
+        more[grid] = np.concatenate([maps, uneven[None].astype(np.float16)])
+    return more
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_halo_around_other_classes_is_no_mask(seed):
+    scene = draw_scene(seed, 2, noise=0.0)
+    maps, loose = halo_maps(scene, seed), {"min_claim": 0.2, "affinity": "none"}
+    ring = refine_mask(scene.image, maps, {}, (1, 2, 9), RefineConfig(**loose, max_halo=0))
+    assert ring.area[2] > 0.03, "without the rule there is one"
+    mask = refine_mask(scene.image, maps, {}, (1, 2, 9), RefineConfig(**loose))
+    right = refine_mask(scene.image, scene.cross, {}, (1, 2), RefineConfig(**loose))
+    assert mask.missing == ("", "", "it only surrounds another class")
+    assert np.array_equal(mask.labels, right.labels)
+
+
+def test_of_two_that_claim_one_place_the_flat_one_is_not_there():
+    """Even where its map, stretched, wins the pixels: what the other has is a peak."""
+    scene = draw_scene(2)
+    flat = {grid: (0.03 + 0.1 * (maps > 0.04)).astype(np.float16) for grid, maps in scene.cross.items()}
+    maps = {grid: np.concatenate([one.astype(np.float32) - 0.019, flat[grid]]) for grid, one in scene.cross.items()}
+    mask = refine_mask(scene.image, maps, {}, (1, 2), RefineConfig(affinity="none"))
+    assert mask.area[0] > 0 and mask.missing == ("", "its attention has no peak of its own")
 
 
 def test_no_evidence_at_all_gives_background():

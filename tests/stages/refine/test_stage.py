@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dsfactory.core.config import ClassSpec
+from dsfactory.core.classes import ClassSpec
 from dsfactory.core.png import decode_index_png, encode_rgb_png
 from dsfactory.core.sample import Record, sample_key
 from dsfactory.core.shard import ShardReader, ShardSpec, ShardWriter
@@ -10,6 +10,7 @@ from dsfactory.stages.generate.evidence import Evidence
 from dsfactory.stages.generate.stage import GenerateStage
 from dsfactory.stages.refine.config import RefineConfig
 from dsfactory.stages.refine.stage import RefineStage
+from tests.segment.tiny_sams import SAMS
 from tests.stages.refine.scenes import draw_scene, iou
 
 CLASSES = (ClassSpec(name="dog"), ClassSpec(name="bird"), ClassSpec(name="traffic light"))
@@ -99,10 +100,29 @@ def test_missing_object_is_rejected_but_keeps_its_files(tmp_path, scenes):
     files = {"image.png": encode_rgb_png(scenes[0].image), "evidence.safetensors": evidence}
     (record,) = refine(tmp_path, [generated(0, ("dog",), files)])
     assert record.row["status"] == "rejected"
-    assert record.row["reason"] == "no mask for dog"
+    assert record.row["reason"] == "no mask for dog: its attention has no contrast"
+    assert record.row["missing"] == ["its attention has no contrast"]
     assert record.row["area"] == [0.0]
     assert not decode_index_png(record.files["mask.png"]).any()
     assert "instances.png" in record.files
+
+
+@pytest.mark.parametrize(("require", "status"), [("any", "ok"), ("all", "rejected")])
+def test_an_image_without_its_first_class_is_kept_for_the_others(tmp_path, scenes, require, status):
+    def without_first(maps):
+        return {grid: np.concatenate([np.zeros_like(one[:1]), one]) for grid, one in maps.items()}
+
+    evidence = Evidence(without_first(scenes[0].cross), without_first(scenes[0].affinity)).to_bytes()
+    files = {"image.png": encode_rgb_png(scenes[0].image), "evidence.safetensors": evidence}
+    (record,) = refine(tmp_path, [generated(0, ("dog", "bird"), files)], RefineConfig(require=require))
+    why = "its attention has no contrast"
+    assert record.row["status"] == status
+    assert record.row["reason"] == ("" if status == "ok" else f"no mask for dog: {why}")
+    assert record.row["missing"] == [why, ""]
+    assert record.row["area"][0] == 0 < record.row["area"][1]
+    assert [*RefineStage.check_record(record, ["dog", "bird", "traffic light"])] == []
+    counts = dict(RefineStage.describe_rows([record.row]))
+    assert (counts.get("ok, showing 1 class") == "1") == (status == "ok")
 
 
 def test_damage_fails_one_sample_and_the_rest_goes_on(tmp_path, scenes):
@@ -158,3 +178,29 @@ def test_row_that_names_a_foreign_class_fails_alone(tmp_path, scenes):
     assert [record.row["status"] for record in records] == ["failed", "ok"]
     assert "'elephant', which the run does not have" in records[0].row["reason"]
     assert not records[0].files
+
+
+def test_masks_made_by_torch_have_the_labels_of_a_core(tmp_path, scenes):
+    """PyTorch on a CPU stands for a GPU here."""
+    records = [drawn(number, ("dog", "bird")[: len(scene.cross[16, 16])], scene) for number, scene in enumerate(scenes)]
+    here = refine(tmp_path / "core", records)
+    there = refine(tmp_path / "torch", records, RefineConfig(crf_backend="torch", device="cpu"))
+    for one, other in zip(here, there, strict=True):
+        masks = [decode_index_png(record.files["mask.png"]) for record in (one, other)]
+        assert (masks[0] == masks[1]).mean() > 0.998
+    assert RefineStage(RefineConfig(), CLASSES).device is None
+    assert RefineStage(RefineConfig(crf_backend="torch"), CLASSES).on_device("cuda:1").device == "cuda:1"
+
+
+def test_a_promptable_segmenter_is_heard_about_every_object(tmp_path, scenes):
+    SAMS["sam"]().save_pretrained(tmp_path / "sam")
+    config = RefineConfig(snap=str(tmp_path / "sam"), device="cpu")
+    records = [drawn(0, ("dog",), scenes[0])]
+    (plain,), (heard,) = refine(tmp_path / "plain", records), refine(tmp_path / "heard", records, config)
+    objects = len({*decode_index_png(plain.files["instances.png"]).ravel().tolist()} - {0, 255})
+    assert len(heard.row["snap_iou"]) == len(heard.row["snap_score"]) == objects > 0
+    assert plain.row["snap_iou"] is None
+    identity = RefineStage(config, CLASSES).identity()
+    assert "snap" not in RefineStage(RefineConfig(), CLASSES).identity() and len(identity["snap"]) == 32
+    with pytest.raises(UserError, match="not the folder of a promptable segmenter"):
+        RefineStage(RefineConfig(snap=str(tmp_path / "plain")), CLASSES).identity()

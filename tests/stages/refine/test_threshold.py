@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -152,3 +153,13 @@ def test_a_few_pixels_more_or_less_change_the_choice_little():
 def test_candidates_between_tried_ones_are_interpolated():
     candidates = (0.1, 0.2, 0.3)
     assert choose_threshold(np.array([0.5, 0.5]), (0.1, 0.3), candidates) == pytest.approx(0.2)
+
+
+def test_thresholds_agree_as_well_where_torch_sweeps_them():
+    scene = draw_scene(4, 2)
+    thumbnail = Thumbnail(scene.image, Kernels().scaled(scene.image.shape[0] / 512))
+    maps = np.stack([(scene.truth == k).astype(np.float32) for k in (1, 2)])
+    fused = np.stack([cv2.GaussianBlur(one, (0, 0), 6) for one in maps])
+    tried = swept(candidate_thresholds())
+    ours, theirs = (sweep_agreement(thumbnail, fused, maps > 0, tried, 12.0, 10, device) for device in (None, "cpu"))
+    assert theirs == pytest.approx(ours, abs=0.01)

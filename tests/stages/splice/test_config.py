@@ -1,6 +1,6 @@
 import pytest
 
-from dsfactory.core.config import parse_section
+from dsfactory.core.section import parse_section
 from dsfactory.errors import UserError
 from dsfactory.stages.splice.config import SpliceConfig, grid_of
 
@@ -29,8 +29,8 @@ def test_grid_is_rows_by_columns():
         ({"mix": "2x2=0"}, "no grid with a weight above 0"),
         ({"mix": "2x2,2x2"}, "named twice"),
         ({"mix": "2x2=-1"}, "greater than or equal to 0"),
-        ({"mix": "2x2=nan"}, "mix.2x2"),
-        ({"mix": "2x2=many"}, "valid number"),
+        ({"mix": "2x2=nan"}, "mix: input should be a finite number"),
+        ({"mix": "2x2=many"}, "mix: input should be a number"),
         ({"mix": ""}, "is no grid"),
         ({"size": 8}, "greater than or equal to 64"),
         ({"size": 10**6}, "less than or equal to 4096"),

@@ -30,7 +30,7 @@ class Notes(Silent):
 
 
 def splice(path, progress=None, redo=False, **settings):
-    return make("splice", path, {"splice": settings}, progress=progress or Notes(), redo=redo)
+    return make("splice", path, {"splice": {"min_object": 0, **settings}}, progress=progress or Notes(), redo=redo)
 
 
 def records(path):
@@ -125,6 +125,21 @@ def test_grids_that_need_more_samples_are_left_out_and_said_once(tmp_path):
         f"splice: {path} has 6 kept samples for the train split, too few for 3x3, 8x8: the other grids take their place"
     ]
     assert [record.row["kind"] for record in records(path)] == ["1x2", "2x2"] * 6
+
+
+@pytest.mark.parametrize(
+    ("settings", "kinds", "said"),
+    [
+        ({"mix": "1x2,3x3,5x5"}, {"1x2"}, "about 6 to 10 px large in 3x3, 5x5, less than 12: 1x2 made instead"),
+        ({"mix": "1x2,3x3", "size": 128}, {"1x2", "3x3"}, ""),
+        ({"mix": "5x5,3x3"}, {"3x3"}, "in 5x5, 3x3, less than 12: 3x3 made all the same, for there they are largest"),
+    ],
+)
+def test_grids_whose_objects_would_be_tiny_are_left_out_and_said(tmp_path, settings, kinds, said):
+    path, notes = labelled_run(tmp_path / "a", 20), Notes()
+    splice(path, notes, num=8, min_object=12, **settings)
+    assert {record.row["kind"] for record in records(path)} == kinds
+    assert len(notes.lines) == bool(said) and said in "".join(notes.lines)
 
 
 @pytest.mark.parametrize(
