@@ -26,7 +26,7 @@ demo: setup ## class names in, COCO and VOC out: dogs and birds in runs/demo
 	@echo 'The dataset is in runs/demo/export/coco and runs/demo/export/voc'
 	@echo 'Look at it: open $(CURDIR)/runs/demo/report.html in a browser, or runs/demo/montage.png'
 
-test: setup ## the tests (14 minutes on two quiet cores)
+test: setup ## the tests (20 minutes on two cores)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: setup ## the tests that take minutes each; installs Ray (240 MB)
