@@ -15,8 +15,6 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["dsfactory"]):
-    from dsfactory.jobs.settings import resolve_config
-
     from dsfactory.core.classes import ClassSpec, read_class_file
     from dsfactory.core.reading import read_text
     from dsfactory.errors import DsfactoryError
@@ -25,6 +23,7 @@ with atheris.instrument_imports(include=["dsfactory"]):
     from dsfactory.formats.reading.labels import Expected
     from dsfactory.formats.reading.source import Source
     from dsfactory.formats.voc.layout import parse_labelmap
+    from dsfactory.jobs.settings import resolve_config
     from dsfactory.stages.annotate.pictures import read_image_classes
     from dsfactory.stages.prompts.corpus import Corpus
 

@@ -18,8 +18,10 @@ class Section(BaseModel):
 
     A field that does not change the output's bytes (a batch size, a device) is declared with
     ``json_schema_extra={"affects_output": False}`` and stays out of fingerprints. One that is about a single command
-    has ``"saved": False`` beside it and is not kept with the run. A field that is a flag of the command line is
-    declared with ``json_schema_extra=flag(…)``, which takes both; see :mod:`dsfactory.core.flags`.
+    has ``"saved": False`` beside it and is not kept with the run. One that came after runs had been made has
+    ``"before"``: the value with which output is as it was without the field. Fingerprints leave it out then, so that
+    those runs go on. A field that is a flag of the command line is declared with ``json_schema_extra=flag(…)``, which
+    takes the first two; see :mod:`dsfactory.core.flags`.
     """
 
     also: ClassVar[tuple[str, ...]] = ()
@@ -31,12 +33,13 @@ class Section(BaseModel):
         """The fields that decide the output's bytes, as JSON values."""
         return self.model_dump(mode="json", exclude=self._without_effect())
 
-    @classmethod
-    def _without_effect(cls) -> set[str]:
+    def _without_effect(self) -> set[str]:
         names = set()
-        for name, info in cls.model_fields.items():
+        for name, info in type(self).model_fields.items():
             extra = info.json_schema_extra
-            if isinstance(extra, dict) and extra.get("affects_output") is False:
+            if not isinstance(extra, dict):
+                continue
+            if extra.get("affects_output") is False or ("before" in extra and extra["before"] == getattr(self, name)):
                 names.add(name)
         return names
 

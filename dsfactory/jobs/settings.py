@@ -109,9 +109,9 @@ def not_default(config: RunConfig, names: Sequence[str]) -> list[str]:
     found = []
     for name in filter(type(config).model_fields.__contains__, names):
         section: Section = getattr(config, name)
-        now, plain = section.identity(), type(section)().identity()
-        found += [f"{name}.{key}={_in_words(value)}" for key, value in now.items()
-                  if key not in plain or value != plain[key]]  # fmt: skip
+        plain = type(section)()
+        changed = [item for item in section.identity().items() if getattr(section, item[0]) != getattr(plain, item[0])]
+        found += [f"{name}.{key}={_in_words(value)}" for key, value in changed]
     return found
 
 

@@ -81,15 +81,9 @@ class AnnotateConfig(Section):
             help="How far a picture may lie from what a small model draws before it is rejected as foreign. "
             "off: none is.",
             off={"max_distance": None},
-        ),
+        )
+        | {"before": 1.0},
     )
-
-    def identity(self) -> dict[str, Any]:
-        """Without what has its default, where that came later: runs that were made before go on."""
-        found = super().identity()
-        if self.max_distance == type(self).model_fields["max_distance"].default:
-            del found["max_distance"]
-        return found
 
     @model_validator(mode="before")
     @classmethod

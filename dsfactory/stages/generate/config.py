@@ -125,16 +125,19 @@ class GenerateConfig(Section):
     vae_tiling: bool = Field(
         False,
         description="Decode images larger than 512 or 1024 pixels in tiles that overlap, which needs less memory.",
+        json_schema_extra={"before": False},
     )
     clip_skip: int | None = Field(
         None,
         ge=1,
         le=11,
         description="How many of CLIP's last layers the text is not sent through (Stable Diffusion 1, 2, XL and 3).",
+        json_schema_extra={"before": None},
     )
     vae: str | None = Field(
         None,
         description="Folder or hub id of an autoencoder to use in place of the model's own. null: the model's own.",
+        json_schema_extra={"before": None},
     )
     compile: bool = Field(
         False,

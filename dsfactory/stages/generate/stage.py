@@ -151,10 +151,6 @@ class GenerateStage(Stage):
         settings = self.resolved.identity()
         del settings["model"], settings["revision"], settings["lora"], settings["embedding"]
         family = self.model.layout.family
-        # Settings of later days are named where they are used: all other runs go on.
-        for name, unused in (("vae_tiling", False), ("clip_skip", None), ("vae", None)):
-            if settings[name] == unused:
-                del settings[name]
         if "clip_skip" in settings and family not in ("sd", "sdxl", "sd3"):
             raise UserError(f"generate.clip_skip does not suit {self.model.name}, which reads no CLIP: leave it out")
         if "vae" in settings:

@@ -78,7 +78,8 @@ class RefineConfig(Section):
             metavar="MODEL",
             help="A SAM, SAM 2 or SAM 3 model that says where each object ends: a folder or a hub id.",
             path=True,
-        ),
+        )
+        | {"before": None},
     )
     gaussian_sxy: float = Field(3.0, gt=0.0, description="Width of the smoothness kernel.")
     gaussian_compat: float = Field(3.0, ge=0.0, description="Weight of the smoothness kernel.")

@@ -146,7 +146,6 @@ class RefineStage(Stage):
         Before it is trained, the network is named by an empty text.
         """
         identity = {**self.config.identity(), "classes": [spec.name for spec in self.classes]}
-        del identity["snap"]  # named where there is one: other runs go on
         if self.config.snap is not None:
             from dsfactory.models.component import component_digest
             from dsfactory.segment.promptable import locate_promptable

@@ -98,6 +98,7 @@ class SpliceConfig(Section):
         ge=0.0,
         description="Grids in which half of the objects or more would be smaller are left out: the side in pixels of a "
         "square as large as the object. 0: none.",
+        json_schema_extra={"before": 0.0},
     )
     val_share: Fraction = Field(
         0.1,
@@ -117,11 +118,6 @@ class SpliceConfig(Section):
         1.0, ge=0.0, le=20.0, description="Softness of a pasted object's edge, in pixels of a 512² image."
     )
     min_area: int = Field(16, ge=1, description="Objects with fewer pixels left become ignore (255).")
-
-    def identity(self) -> dict[str, Any]:
-        """As it was before ``min_object`` was there, for a run that leaves it out."""
-        fields = super().identity()
-        return fields if self.min_object else {name: value for name, value in fields.items() if name != "min_object"}
 
     @model_validator(mode="after")
     def _check_scale(self) -> "SpliceConfig":
