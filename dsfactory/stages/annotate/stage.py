@@ -1,9 +1,6 @@
 """The generate stage of a run whose pictures are given: each is read, not drawn, and kept with its evidence."""
 
-import contextlib
-import csv
 import hashlib
-import io
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,17 +25,17 @@ from dsfactory.core.shard import ShardReader, ShardSpec
 from dsfactory.core.stage import Conclusion, Download, Kind, Machines, Output, Stage
 from dsfactory.dataset.own_files import DISTANCE, FILE_HEIGHT, FILE_SHA256, FILE_WIDTH, FOREIGN
 from dsfactory.dataset.pictures import look_at, read_file
-from dsfactory.errors import DamagedShard, UserError
+from dsfactory.errors import UserError
 from dsfactory.models.locate import Model
 from dsfactory.models.presets import PRESETS
 from dsfactory.stages.annotate.config import AnnotateConfig
+from dsfactory.stages.annotate.failures import FAILURES, Failed, list_failures
 from dsfactory.stages.annotate.finding import check_any, find_pictures
 from dsfactory.stages.annotate.pictures import Picture, merge_pictures, read_pictures, write_pictures
 from dsfactory.stages.generate.config import GenerateConfig
 from dsfactory.stages.generate.evidence import Evidence
 from dsfactory.stages.generate.model import missing_model
 from dsfactory.stages.generate.stage import GenerateStage, oblong_grids, reads_pictures, settled_dtype
-from dsfactory.storage.atomic import write_atomic
 
 if TYPE_CHECKING:
     from dsfactory.stages.annotate.annotator import Annotator
@@ -50,12 +47,6 @@ FAMILIES = ("sd", "sdxl")
 
 WRITERS = 2
 """Threads that compress pictures while the next one is looked at."""
-
-FAILURES = "failures.csv"
-"""Beside the shards: all pictures that could not be used, and why."""
-
-MAX_LISTED = 200
-"""Pictures that the report page lists of those."""
 
 OWN = pa.schema(
     [(FILE_SHA256, pa.string()), (FILE_WIDTH, pa.int32()), (FILE_HEIGHT, pa.int32()), (DISTANCE, pa.float32())]
@@ -270,46 +261,13 @@ class AnnotateStage(Stage):
 
     def conclude(self, run: Run) -> Conclusion:
         """List the pictures that could not be used."""
-        failed: list[tuple[str, str, str]] = []
-        foreign = 0
-        for spec in run.finished(self.folder):
-            with contextlib.suppress(DamagedShard):  # it is said where it was read for the work
-                rows = run.reader(self.folder, spec).rows
-                failed += [(row["source"], _state(row), row["reason"]) for row in rows if _state(row) != "ok"]
-                foreign += sum(row["reason"] == FOREIGN for row in rows)
-        path = run.stage_folder(self.folder) / FAILURES
-        if not failed:
-            return Conclusion()
-        text = io.StringIO(newline="")
-        csv.writer(text).writerows([("file", "status", "reason"), *failed])
-        if not path.exists() or path.read_bytes() != text.getvalue().encode():
-            write_atomic(path, text.getvalue().encode())
-        lines = [f"{len(failed)} pictures could not be used: {path} lists them"]
-        if foreign:
-            lines.append(
-                f"{foreign} of them are foreign to {self.model.name}: far from all that it draws, so its labels would "
-                "be nonsense. Use --model sd15 for photographs, or --max-distance off to take them anyway"
-            )
-        return Conclusion(tuple(lines), {"foreign": foreign})
+        return list_failures(run, self.folder, self.model.name)
 
     @classmethod
     def describe_rows(cls, rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
         """How many pictures have which status; then those that could not be used, by name."""
-        listed: list[tuple[str, str]] = []
-        count = 0
-
-        def noted() -> Iterator[Mapping[str, Any]]:
-            nonlocal count
-            for row in rows:
-                if _state(row) != "ok":
-                    count += 1
-                    if len(listed) < MAX_LISTED:
-                        listed.append((row["source"], row["reason"]))
-                yield row
-
-        lines = super().describe_rows(noted())
-        more = [("others", f"{count - len(listed):,}, see {FAILURES}")] if count > len(listed) else []
-        return [*lines, *listed, *more]
+        failed = Failed()
+        return [*super().describe_rows(failed.passing(rows)), *failed.lines()]
 
     def _look_at(self, number: int, pool: ThreadPoolExecutor) -> Future[Record]:
         picture = self._pictures[number]
@@ -406,11 +364,6 @@ class AnnotateStage(Stage):
             raise ValueError("the model's prediction has values that are not numbers")
         order = [int(place) for place in np.argsort(-presence, kind="stable")]
         return [every[place] for place in order if presence[place] >= self._config.min_presence], every[order[0]]
-
-
-def _state(row: Mapping[str, Any]) -> str:
-    """A picture's status; that of a foreign one is what refine will make of it."""
-    return "rejected" if row["reason"] == FOREIGN else str(row["status"])
 
 
 def _record(row: dict[str, Any], image: NDArray[np.uint8], evidence: Evidence) -> Record:
