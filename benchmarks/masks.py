@@ -49,7 +49,7 @@ STEP = 0.01
 
 
 class HasImage(Protocol):
-    """A scene or a picture, of which only the image is looked at."""
+    """A scene or a picture; only its image is read."""
 
     @property
     def image(self) -> np.ndarray: ...

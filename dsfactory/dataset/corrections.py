@@ -1,4 +1,4 @@
-"""The run's ``fixes`` folder: masks that a person mended, which win over those of the stages.
+"""The run's ``fixes`` folder: masks that a person corrected, which win over those of the stages.
 
 ``fixes.json`` names each fix with the digests of the image that it was made for, of the mask that it replaces and of
 its own files. The files are named by their digests too, so a kill at any moment leaves either the old fixes or the new.
@@ -34,16 +34,16 @@ def digest(data: bytes) -> str:
 
 @dataclass(frozen=True)
 class Correction:
-    """One sample's labels, mended.
+    """One sample's labels, corrected by a person.
 
     Attributes:
         image_sha256: of the image (PNG) that the person saw.
         replaces_sha256: of the mask (PNG) that the run had; empty if it had none.
-        mask_sha256: of the mended class mask; empty when the person took all labels away.
-        instances_sha256: of the mended instances; empty likewise.
+        mask_sha256: of the corrected class mask; empty when the person took all labels away.
+        instances_sha256: of the corrected instances; empty when the class mask is.
         source: name of the file or folder that it came from.
         format: how that was written.
-        decision: ``"keep"`` or ``"reject"`` where a person decided on the sample as it is; empty where they mended it.
+        decision: ``"keep"`` or ``"reject"`` where a person decided on the sample as it is; empty for a correction.
             A rejected one leaves the dataset, and its corrected mask, if it has one, stays here.
     """
 
@@ -149,10 +149,10 @@ class Corrections:
         return self.entries[image.key].decision if self.is_corrected(image) else ""
 
     def labels_of(self, image: Record, masks: Record) -> tuple[bytes, bytes] | None:
-        """A sample's class mask and instances, mended if it was, or None when it is not to be used.
+        """A sample's class mask and instances, a person's where there are some, or None when it is not to be used.
 
         A fix also brings back a sample that was rejected or dropped: a person has judged it. One whose image has been
-        drawn anew counts for nothing and is noted in ``refused``.
+        generated again counts for nothing and is noted in ``refused``.
 
         Args:
             image: the sample with ``image.png``.

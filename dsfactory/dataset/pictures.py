@@ -49,7 +49,7 @@ class Looked:
         pixels: uint8 ``(height, width, 3)``, sRGB: turned as its EXIF says, transparency on white, deeper values
             scaled to 8 bits; at most MAX_PIXELS. Colour profiles are not applied.
         width: of the file itself, turned as its EXIF says.
-        height: likewise.
+        height: of the file itself, turned as its EXIF says.
         kind: one of the values of KINDS.
     """
 
@@ -161,7 +161,7 @@ def _check_picture(image: Image.Image) -> None:
 
 
 def _deep_colours(image: Image.Image, data: bytes) -> Image.Image | None:
-    """A coloured picture of 16 bits, of which Pillow would take the upper 8, scaled; None for all others."""
+    """A colour picture of 16 bits scaled to 8 (Pillow would take the upper 8 bits); None for all others."""
     tiles: Any = getattr(image, "tile", None)
     tile = tiles[0][3] if tiles else ""
     raw = tile if isinstance(tile, str) else str(tile[0]) if tile else ""

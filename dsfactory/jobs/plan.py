@@ -28,7 +28,7 @@ class Plan:
         model: who would make the images, or look at them.
         download_mb: what has to be downloaded first; 0 when the model is here, None when its size is not known.
         width: of the images in pixels; None when only the model can tell, or the pictures are given.
-        height: likewise.
+        height: of the images in pixels; None where the width is.
         stages: in order.
         about: what is made, in words.
         notes: what else the user should know.

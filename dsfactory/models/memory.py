@@ -33,7 +33,7 @@ def gpu_gb(billions: Sequence[float], width: int, height: int, offload: Offload 
     Args:
         billions: parameters of each of the pipeline's networks, the autoencoder last.
         width: of the image, in pixels.
-        height: likewise.
+        height: of the image, in pixels.
         offload: see :data:`Offload`.
         weight_bytes: of the number format.
     """

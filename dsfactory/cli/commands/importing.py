@@ -34,9 +34,9 @@ def import_fixes(
     run: RunFolder, fixed: Fixed = None, format: ImportFormat = None, prefer: Prefer = None, binary: Binary = None,
     dry_run: DryRun = False, forget: Forget = None, as_json: o.Json = False, quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
-    """Bring back masks that a person mended in CVAT or another tool, or decisions saved on the report page.
+    """Bring back masks that a person corrected in CVAT or another tool, or decisions saved on the report page.
 
-    Export with --format cvat, mend the masks there, export "CVAT for images 1.1" from it, and name that file here.
+    Export with --format cvat, correct the masks there, export "CVAT for images 1.1" from it, and name that file here.
     Samples are known by their file names. An image that comes back as it was exported is left alone, whatever has been
     corrected since; one that was changed there and in the run is refused unless --prefer says whose labels count. A fix
     wins over the run's own mask in every later export, whatever refine and filter say; only when the image itself is

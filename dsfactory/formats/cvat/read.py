@@ -41,7 +41,7 @@ def read_cvat(source: Source, expected: Expected) -> Iterator[FixedLabels | Unre
                 if element.tag == "image":
                     yield _read_image(element, expected, images)
                     element.clear()
-        except (ElementTree.ParseError, ValueError) as error:  # the latter of an encoding that is none
+        except (ElementTree.ParseError, ValueError) as error:  # ValueError: of an encoding that does not exist
             place = f" (line {error.position[0]})" if isinstance(error, ElementTree.ParseError) else ""
             raise UserError(f"{source.path}: {names[0]} is not what CVAT writes: it is no whole XML{place}") from error
 

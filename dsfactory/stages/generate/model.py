@@ -59,7 +59,7 @@ def memory_line(name: str, billions: Sequence[float], width: int, height: int, t
         name: of the model.
         billions: parameters of its networks.
         width: of the images, in pixels.
-        height: likewise.
+        height: of the image, in pixels.
         there_gb: the GPU's free memory.
     """
     way, whole = choose_offload(billions, width, height, there_gb), gpu_gb(billions, width, height)

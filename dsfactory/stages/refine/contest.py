@@ -61,10 +61,10 @@ def contest(
     A class without contrast, or without a peak beside classes that have one, does not take part. The attention to a
     class that was not drawn lies on the others' objects, where it loses what it claims: of what its map alone would
     label, another class gets the most part. So the class whose claim holds least is left out (or the one that took its
-    place, if that one's map is much flatter) and the others share the image anew, until each has ``config.min_claim``.
-    What such a class may keep is the rim of the others' objects: a
-    class of which halos (see :func:`dsfactory.stages.refine.halo.find_halos`) are the most part is left out too;
-    elsewhere halos are open. Of classes with contrast the last is never left out, for nobody contests it.
+    place, if that one's map is much flatter) and the others share the image again, until each has ``config.min_claim``.
+    What such a class may keep is the rim of the others' objects. A class whose mask is mostly halo (see
+    :func:`dsfactory.stages.refine.halo.find_halos`) is left out too; elsewhere halos are open. Of classes with contrast
+    the last is never left out, for nobody contests it.
 
     Args:
         image: uint8 RGB ``(height, width, 3)``.
