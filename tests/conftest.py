@@ -8,9 +8,18 @@ from typing import Any
 
 import pytest
 
+from dsfactory.models.download_bar import show_downloads
+
 # Before torch is imported: spinning threads on shared cores make tiny runs a hundred times slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+@pytest.fixture(autouse=True)
+def downloads_shown_again():
+    """A command that a test ran inside this process may have hidden downloads: the next test sees them."""
+    yield
+    show_downloads(silent=False)
 
 
 @pytest.fixture(scope="session")
