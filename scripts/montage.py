@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from dsfactory.core.words import counted
+
 VOID = 255
 # Vivid on drawings and photographs alike, and told apart by most colour-blind readers.
 COLOURS = ((230, 25, 95), (0, 120, 230), (0, 160, 110), (235, 150, 0), (145, 70, 205), (60, 175, 230), (200, 85, 0))
@@ -151,7 +153,7 @@ def main() -> int:
         parser.error(f"{listing} lists no image{wanted}")
     samples = [read_sample(arguments.folder, key) for key in keys]
     draw_sheet(samples, arguments.columns, arguments.size).save(arguments.out, optimize=True)
-    print(f"{arguments.out}: {len(samples)} images of {arguments.folder}")
+    print(f"{arguments.out}: {counted(len(samples), 'image')} of {arguments.folder}")
     return 0
 
 

@@ -137,7 +137,7 @@ def test_one_image_on_each_list_is_enough(place):
 def test_an_image_on_both_lists_is_said_aloud(place):
     (place / "real/ImageSets/Segmentation/val.txt").write_text("003\n004\n")
     done = evaluate(place, "a", "--real", "real", "--steps", "1")
-    assert "1 images of real are on the train and on the val list" in done.stderr
+    assert "1 image of real are on both the train and the val list" in done.stderr
 
 
 def refused(place, *arguments, code=2):

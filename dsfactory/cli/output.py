@@ -112,7 +112,7 @@ def describe_export(item: "ExportSummary") -> str:
             )
     if item.refused_fixes:
         keys = ", ".join(item.refused_fixes)
-        line += f"\n           left out, since their images were drawn anew: the corrections of {keys}"
+        line += f"\n           left out, since their images were generated again: the corrections of {keys}"
     if item.renamed:
         told = ", ".join(f"{file} is {name}" for file, name in list(item.renamed.items())[:MAX_NAMED])
         more = f", {len(item.renamed) - MAX_NAMED} more in files.csv" if len(item.renamed) > MAX_NAMED else ""

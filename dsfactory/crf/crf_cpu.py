@@ -82,7 +82,7 @@ def appearance_features(
 
     Args:
         columns: of the pixels, ``(points,)``.
-        rows: likewise.
+        rows: of the same pixels.
         colours: uint8 RGB, ``(points, 3)``.
         kernels: widths in the same pixels.
 

@@ -186,7 +186,7 @@ class _Import:
     Attributes:
         source: what came back.
         samples: of the run.
-        read: begins to read the labels that came back, each time anew.
+        read: begins to read the labels that came back, from the start each time.
         prefer: see :func:`import_job`.
         summary: to be filled in.
     """

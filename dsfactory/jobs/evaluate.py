@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dsfactory import __version__
 from dsfactory.core.classes import ClassSpec
 from dsfactory.core.run import Run
+from dsfactory.core.words import counted
 from dsfactory.errors import UserError
 from dsfactory.evaluate.config import EvaluateConfig
 from dsfactory.jobs.counting import StagePlan
@@ -251,7 +252,7 @@ def _note_overlap(train: "VocImages", test: "VocImages", progress: Progress) -> 
     shared = {item.name for item in train.items} & {item.name for item in test.items}
     if shared:
         progress.note(
-            f"{len(shared)} images of {train.folder.root} are on the train and on the val list: "
+            f"{counted(len(shared), 'image')} of {train.folder.root} are on both the train and the val list: "
             "what is trained on them looks better than it is"
         )
 

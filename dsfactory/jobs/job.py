@@ -153,7 +153,8 @@ def _run(request: Request, out: Path, config: RunConfig, progress: Progress) -> 
             config = appended(run, config, request.append, planned[-1].stage.folder, progress.note)
         if there is not None:  # another process may have worked on it until the lock was ours
             planned = plan_steps(request.kinds, config, out, run, request.redo, machines)
-        for line in (*request.notes(config, there), *(line for item in planned for line in item.notes)):
+        notes = (*request.notes(config, there), *(line for item in planned for line in item.notes))
+        for line in dict.fromkeys(notes):  # two stages may have the same to say
             progress.note(line)
         _make_room(run, config, planned, request.redo)
         summary = JobSummary(out, config.of(GenerateConfig).model, lines=request.settings_line(config))

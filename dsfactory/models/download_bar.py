@@ -13,10 +13,10 @@ class DownloadBar(Protocol):
     """What a download tells whoever is watching."""
 
     def begin(self, total: int) -> None:
-        """So many bytes are to come; said again when a download is begun anew."""
+        """The number of bytes to come; said again when a download begins again."""
 
     def at(self, done: int) -> None:
-        """So many bytes are here."""
+        """The number of bytes that are here."""
 
     def note(self, line: str) -> None:
         """Something happened that takes time."""

@@ -29,7 +29,7 @@ class Model:
         layout: what the folder holds.
         preset: the preset that was asked for, by its name or its hub id.
         hub_id: of a hub model; None for local folders and the bundled model.
-        commit: the hub's commit; None likewise.
+        commit: the hub's commit; None for a folder of the user.
         file: the checkpoint that the folder was made of, if it was: its path in the repository, or a hash of it.
     """
 

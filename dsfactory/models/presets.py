@@ -25,7 +25,7 @@ class Defaults:
 
     Attributes:
         width: in pixels; None for the size that the model's own configuration names.
-        height: likewise.
+        height: the same.
         steps: denoising steps.
         guidance: classifier-free guidance scale; 1 or less is none.
         scheduler: a sampling method of :data:`dsfactory.models.loading.SCHEDULERS`; None for the model's own.

@@ -29,10 +29,10 @@ from dsfactory.runner.progress import Progress
 MARK = "made by dsfactory report"
 """Stands near the top of every page, so that no other file is ever overwritten."""
 
-LAYERS = ("image", "evidence", "mask", "void")
+LAYERS = ("image", "attention", "mask", "void")
 """What a reader switches on and off; the outline of a mask goes with it."""
 SHORTCUTS = (
-    ("1234", "image, evidence, mask, void on or off"),
+    ("1234", "image, attention, mask, void on or off"),
     ("+-", "masks more or less opaque"),
     ("k", "keep the sample, or take that back"),
     ("r", "reject the sample, or take that back"),

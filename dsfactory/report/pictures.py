@@ -1,4 +1,4 @@
-"""The layers of a gallery picture: image, evidence, mask, its outline and void, as small WebP files of one size."""
+"""The layers of a gallery picture: image, attention, mask, its outline and void, as small WebP files of one size."""
 
 import io
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ SIDE = 288
 QUALITY = 82
 MASK_SIDE = 256
 """Masks of smaller images are enlarged by a whole factor, so that outlines and hatching stay fine."""
-EVIDENCE_SIDE = 96
-"""Longer side of the evidence: it is smooth, and the browser enlarges it."""
+ATTENTION_SIDE = 96
+"""Longer side of the attention layer: it is smooth, and the browser enlarges it."""
 
 COLOURS = (
     (230, 25, 95), (0, 120, 230), (0, 160, 110), (235, 150, 0), (145, 70, 205), (30, 170, 200), (215, 75, 20),
@@ -42,7 +42,7 @@ class Picture:
     Attributes:
         size: of the image; the other layers have the same shape.
         image: the RGB image.
-        evidence: attention as a heat map, opaque.
+        attention: the maps as a heat map, opaque.
         mask: the classes in :data:`COLOURS`, opaque, else transparent; the page says how much shows through.
         edge: the outlines of the objects in :data:`TONES`, else transparent.
         void: void pixels hatched, else transparent; None also where there is none.
@@ -50,7 +50,7 @@ class Picture:
 
     size: Size
     image: bytes | None = None
-    evidence: bytes | None = None
+    attention: bytes | None = None
     mask: bytes | None = None
     edge: bytes | None = None
     void: bytes | None = None
@@ -75,9 +75,9 @@ def draw_picture(files: dict[str, bytes]) -> Picture | None:
             labels, instances = decode_index_png(files["mask.png"]), decode_index_png(files["instances.png"])
             factor = max(1, round(MASK_SIDE / max(size)))
             mask, edge, void = _mask_layers(labels, instances, (size[0] * factor, size[1] * factor))
-        evidence = _evidence_layer(files["evidence.safetensors"], size) if "evidence.safetensors" in files else None
+        attention = _attention_layer(files["evidence.safetensors"], size) if "evidence.safetensors" in files else None
         image = _webp(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS), quality=QUALITY)
-        return Picture(size, image, evidence, mask, edge, void)
+        return Picture(size, image, attention, mask, edge, void)
     except (ValueError, KeyError, SafetensorError, cv2.error):
         return None
 
@@ -109,9 +109,9 @@ def _mask_layers(
     return layer, outline, _webp(Image.fromarray(hatch), lossless=True)
 
 
-def _evidence_layer(data: bytes, size: Size) -> bytes:
+def _attention_layer(data: bytes, size: Size) -> bytes:
     """Cross-attention as refine fuses it, the strongest class at each pixel, in the colours of a heat map."""
-    width, height = _fit(size, EVIDENCE_SIDE)
+    width, height = _fit(size, ATTENTION_SIDE)
     fused = fuse_maps(Evidence.from_bytes(data).cross, (height, width), {16: 1.0, 32: 1.0, 64: 1.0}).max(axis=0)
     heat = cv2.applyColorMap((np.nan_to_num(fused) * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
     return _webp(Image.fromarray(cv2.cvtColor(heat, cv2.COLOR_BGR2RGB)), quality=QUALITY)

@@ -7,6 +7,7 @@ from contextlib import contextmanager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
+from dsfactory.core.words import counted
 from dsfactory.models.download_bar import show_downloads
 from dsfactory.runner.signals import check_stop
 from dsfactory.storage.remote import shown
@@ -21,7 +22,7 @@ class Progress(Protocol):
     """What an engine tells whoever is watching. Use as a context manager around the stages, which may overlap."""
 
     def begin(self, stage: str, total: int, done: int, unit: str = "samples") -> None:
-        """A stage starts; ``done`` of ``total`` samples (or other units) were finished by an earlier run."""
+        """A stage starts; ``done`` of ``total`` samples (or other units, named in the plural) were finished by an earlier run."""
 
     def advance(self, stage: str | None = None, samples: int = 1) -> None:
         """So many more samples of a stage are through; by default of the stage that began last."""
@@ -82,7 +83,7 @@ class Plain(Silent):
     def begin(self, stage: str, total: int, done: int, unit: str = "samples") -> None:
         self._paces.pop(stage, None)
         self._paces[stage] = _Pace(total, done, unit)
-        self.note(f"{stage}: {total} {unit}" + (f", {done} finished earlier" if done else ""))
+        self.note(f"{stage}: {counted(total, unit.removesuffix('s'))}" + (f", {done} finished earlier" if done else ""))
 
     def advance(self, stage: str | None = None, samples: int = 1) -> None:
         name = stage or next(reversed(self._paces))

@@ -28,7 +28,7 @@ class Segmenter(nn.Module):
     Args:
         network: its output has ``logits``.
         mean: of each channel, of pixels in [0, 1].
-        std: likewise.
+        std: their standard deviation.
     """
 
     mean: Tensor

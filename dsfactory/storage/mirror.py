@@ -27,7 +27,7 @@ from dsfactory.storage.removals import Removals
 from dsfactory.storage.store import Entry, Store
 
 Content = Literal["run", "everything", "nothing"]
-"""What a mirror begins with: a run but for its exports' files, all of a run or an export, or an empty folder."""
+"""What a mirror begins with: a run without the files of its exports, all of a run or an export, or an empty folder."""
 
 RESIDENT = 6
 """Tars that lie here in full at a time, beside those that are read in no order."""

@@ -27,7 +27,7 @@ class Entry:
 
     Attributes:
         size: in bytes.
-        version: changes whenever the object is written anew.
+        version: changes whenever the object is written again.
     """
 
     size: int

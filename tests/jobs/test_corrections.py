@@ -108,7 +108,7 @@ def test_a_fix_of_an_image_that_was_drawn_anew_is_refused_by_name(run_path):
     make((*GENERATE, "refine"), run_path, {"generate": {"steps": 3}}, redo=True)
     done = called("export", "a", "--format", "coco", "--redo", cwd=run_path.parent)
     assert done.returncode == 0, done.stderr
-    assert f"drawn anew: the corrections of {key}" in done.stdout
+    assert f"generated again: the corrections of {key}" in done.stdout
     assert key not in keys_of(run_path) or not np.array_equal(mask_of(run_path, key), stroke)
     summary = import_job(run_path, fixed, "cvat")
     assert summary.exit_code == 3 and "another image" in summary.refused[key]

@@ -127,10 +127,10 @@ def test_it_sorts_the_worst_first(opened):
 
 
 def test_layers_toggle_by_click_and_by_key(opened):
-    evidence, mask, void = (opened.locator(f".sample .{layer}").first for layer in ("evidence", "mask", "void"))
-    assert mask.is_visible() and not evidence.is_visible()
-    opened.click("#tools [data-layer='evidence']")
-    assert evidence.is_visible()
+    attention, mask, void = (opened.locator(f".sample .{layer}").first for layer in ("attention", "mask", "void"))
+    assert mask.is_visible() and not attention.is_visible()
+    opened.click("#tools [data-layer='attention']")
+    assert attention.is_visible()
     opened.keyboard.press("3")
     assert not mask.is_visible()
     assert opened.get_attribute("#tools [data-layer='mask']", "aria-pressed") == "false"

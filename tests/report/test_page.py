@@ -45,7 +45,7 @@ def test_it_shows_every_sample_of_the_run_with_its_layers(whole_run, page):
             continue
         assert sample["scores"]["agreement"] == pytest.approx(min(row["agreement"]), abs=1e-4)
         assert sample["scores"]["quality"] == pytest.approx(0.8)
-        assert sample["layers"].keys() == {"image", "evidence", "mask", "edge", "void"}
+        assert sample["layers"].keys() == {"image", "attention", "mask", "edge", "void"}
     layers = data["samples"][0]["layers"]
     for name, corner in (("mask", 0), ("edge", 0), ("void", 0), ("image", None)):
         with Image.open(io.BytesIO(base64.b64decode(layers[name]))) as picture:
@@ -127,7 +127,7 @@ def test_prompts_alone_and_images_alone_are_shown(tmp_path):
     assert planned.data["scores"] == []
     drawn = report(made_run(tmp_path / "b", refine=0), tmp_path / "b.html")
     assert {sample["state"] for sample in drawn.data["samples"]} == {"drawn", "failed"}
-    assert drawn.data["samples"][0]["layers"].keys() == {"image", "evidence"}
+    assert drawn.data["samples"][0]["layers"].keys() == {"image", "attention"}
     assert "12 images of 2 classes, not labelled yet." in drawn.text
     assert "dsfactory generate --classes dog,bird" in drawn.text
 

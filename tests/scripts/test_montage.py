@@ -52,6 +52,6 @@ def test_what_is_no_voc_dataset_is_one_clear_line(tmp_path):
 
 def test_a_prefix_chooses_images(voc, tmp_path):
     result = montage(voc, "--out", tmp_path / "m.png", "--prefix", "00000001")
-    assert result.returncode == 0 and "1 images" in result.stdout
+    assert result.returncode == 0 and "1 image of" in result.stdout
     result = montage(voc, "--out", tmp_path / "n.png", "--prefix", "splice")
     assert result.returncode == 2 and "lists no image whose name begins with splice" in result.stderr

@@ -3,8 +3,8 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (name) => document.getElementById(name);
-const LAYERS = ["image", "evidence", "mask", "void"];
-const DRAWN = ["image", "evidence", "mask", "edge", "void"];
+const LAYERS = ["image", "attention", "mask", "void"];
+const DRAWN = ["image", "attention", "mask", "edge", "void"];
 const BATCH = 48;
 
 function element(tag, properties = {}, ...children) {
@@ -31,7 +31,7 @@ function stack(sample, layered = true) {
     return made;
   }
   for (const layer of DRAWN) {
-    if (sample.layers[layer] && (layered || layer !== "evidence")) {
+    if (sample.layers[layer] && (layered || layer !== "attention")) {
       const source = "data:image/webp;base64," + sample.layers[layer];
       const label = layer === "image" ? sample.prompt : "";
       made.append(element("img", { class: layer, src: source, alt: label, decoding: "async", draggable: "false" }));

@@ -58,7 +58,7 @@ class Annotator:
         timesteps: how much noise is added, 0 to 999.
         seeds: draws of noise per timestep.
         width: of the pictures that the model draws; given ones are fitted to this area, see :func:`fitted_size`.
-        height: likewise.
+        height: the same.
         prompt: what the model is told, with ``{classes}`` in it.
         plain_prompt: what it is told of a picture without any of the classes.
         affinity: read self-attention too.
@@ -264,9 +264,9 @@ def fitted_size(width: int, height: int, native_width: int, native_height: int) 
 
     Args:
         width: of the picture, in pixels.
-        height: likewise.
+        height: the same.
         native_width: of what the model draws.
-        native_height: likewise.
+        native_height: the same.
 
     Returns:
         Width and height.

@@ -28,7 +28,7 @@ class Judgement:
     Attributes:
         iou: per class of the sample, the IoU of its label with what the network predicts, in [0, 1]; None where
             neither has the class.
-        confident_iou: likewise, with :func:`confident_labels` in place of what is predicted.
+        confident_iou: the same with :func:`confident_labels` in place of what is predicted.
         evidence: per class of the sample, how surely the network sees it anywhere, in [0, 1].
         quality: cleanlab's label quality of the image, in [0, 1].
         loss: per label (background first), sum of the cross entropy over the pixels that carry it.

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from dsfactory.core.chain import Input
 from dsfactory.core.run import Run
+from dsfactory.core.words import counted
 from dsfactory.errors import UserError
 from dsfactory.stages.filter.config import FilterConfig
 from dsfactory.stages.filter.folds import assign_folds
@@ -54,7 +55,7 @@ class Plan:
         finished = sum(len(spec) for spec in run.finished(labels))
         if len(samples) < config.folds:
             raise UserError(
-                f"{run.path} has {len(samples)} samples with a mask, fewer than the {config.folds} folds: "
+                f"{run.path} has {counted(len(samples), 'sample')} with a mask, fewer than the {config.folds} folds: "
                 "draw more with 'dsfactory generate', or use fewer --folds"
             )
         return cls(

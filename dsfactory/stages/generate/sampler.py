@@ -80,7 +80,7 @@ class Sampler:
     Args:
         pipeline: of a family of :data:`dsfactory.models.families.FAMILIES`, on its device or with offloading.
         width: of the images, in pixels; a multiple of the family's own number.
-        height: likewise.
+        height: the same.
         steps: denoising steps.
         guidance: classifier-free guidance scale; 1 or less draws without guidance and its second half-batch.
         find_mentions: where a prompt names each class.

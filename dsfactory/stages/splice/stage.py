@@ -128,7 +128,7 @@ class SpliceStage(Stage):
         before = run.stage_state(self.folder)
         if before is not None and not redo and before.identity.get("sources") != self.identity()["sources"]:
             raise UserError(
-                f"{run.path}: the kept samples have changed since they were spliced: add --redo to splice anew"
+                f"{run.path}: the kept samples have changed since they were spliced: add --redo to splice again"
             )
         kept = f"{run.path} has {count} kept sample{'' if count == 1 else 's'} for the train split"
         wanted = [kind for kind, weight in config.mix.items() if weight]

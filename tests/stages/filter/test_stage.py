@@ -258,7 +258,7 @@ def test_one_class_alone(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("count", "settings", "says"),
     [
-        (1, {}, "1 samples with a mask, fewer than the 2 folds"),
+        (1, {}, "1 sample with a mask, fewer than the 2 folds"),
         (4, {"keep": 1.5}, "keep 1.5"),
         (4, {"keep": "most"}, "keep 'most'"),
         (4, {"folds": 1}, "filter.folds"),
