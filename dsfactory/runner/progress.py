@@ -22,7 +22,7 @@ class Progress(Protocol):
     """What an engine tells whoever is watching. Use as a context manager around the stages, which may overlap."""
 
     def begin(self, stage: str, total: int, done: int, unit: str = "samples") -> None:
-        """A stage starts; ``done`` of ``total`` samples (or other units, named in the plural) were finished by an earlier run."""
+        """A stage starts; ``done`` of ``total`` were finished earlier. ``unit`` is a plural in -s."""
 
     def advance(self, stage: str | None = None, samples: int = 1) -> None:
         """So many more samples of a stage are through; by default of the stage that began last."""
