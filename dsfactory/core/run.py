@@ -17,7 +17,7 @@ from dsfactory.core.sample import SampleId, sample_key
 from dsfactory.core.section import Section, parse_section
 from dsfactory.core.shard import ShardReader, ShardSpec, read_mark
 from dsfactory.errors import DamagedShard, UserError
-from dsfactory.storage.atomic import is_leftover, remove_leftovers, write_atomic
+from dsfactory.storage.atomic import is_leftover, make_folder, remove_leftovers, write_atomic
 from dsfactory.storage.lock import exclusive_lock
 from dsfactory.storage.names import MANIFEST, SHARD_NAME
 
@@ -116,7 +116,7 @@ class Run:
         """
         cls.open_matching(path, classes, seed)
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            make_folder(path)
         except OSError as error:
             raise UserError(f"{path} cannot be made: {error.strerror}") from error
         with exclusive_lock(path / LOCK):
@@ -241,7 +241,7 @@ class Run:
     def make_stage_folder(self, stage: str) -> Path:
         """A stage's folder for writing; clears what a killed process left there."""
         folder = self._own_folder(stage)
-        folder.mkdir(exist_ok=True)
+        make_folder(folder)
         remove_leftovers(folder)
         return folder
 

@@ -17,7 +17,7 @@ from typing import Any
 from dsfactory.core.run import Run
 from dsfactory.core.sample import IMAGE, Record
 from dsfactory.errors import UserError
-from dsfactory.storage.atomic import remove_leftovers, write_atomic
+from dsfactory.storage.atomic import make_folder, remove_leftovers, write_atomic
 from dsfactory.storage.lock import exclusive_lock
 
 FOLDER = "fixes"
@@ -178,7 +178,7 @@ def changing_corrections(run_path: Path) -> Iterator["CorrectionsWriter"]:
     folder = run_path / FOLDER
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise UserError(f"{folder} is no folder of the run: move it away")
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     with exclusive_lock(folder / _LOCK):
         remove_leftovers(folder)
         writer = CorrectionsWriter(Corrections.of(run_path))

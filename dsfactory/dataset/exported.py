@@ -18,7 +18,7 @@ from dsfactory.core.png import decode_index_png
 from dsfactory.core.sample import BACKGROUND, VOID
 from dsfactory.dataset.sample import ExportSample
 from dsfactory.errors import DsfactoryError
-from dsfactory.storage.atomic import write_atomic
+from dsfactory.storage.atomic import make_folder, write_atomic
 
 FOLDER = "exported"
 TERMS = ((True, True), (True, False), (False, True), (False, False))
@@ -108,7 +108,7 @@ def _noted(path: Path, samples: Iterator[ExportSample]) -> Iterator[ExportSample
         lines += f"{sample.key} {' '.join(hashes)}\n".encode()
     with contextlib.suppress(OSError, DsfactoryError):
         if not path.parent.is_symlink():
-            path.parent.mkdir(exist_ok=True)
+            make_folder(path.parent)
             write_atomic(path, bytes(lines))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from dsfactory.errors import UserError
 from dsfactory.formats.manifest import MANIFEST, check_replaceable, files_of, manifest_bytes, parse_manifest
-from dsfactory.storage.atomic import fsync_folder
+from dsfactory.storage.atomic import fsync_folder, make_folder
 from dsfactory.storage.lock import exclusive_lock
 
 _LOCK = ".lock"
@@ -60,7 +60,7 @@ class FolderTarget:
             UserError: the place or the hidden folder's name is taken by something that is not ours.
         """
         self.manifest()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         staging = self.path.with_name(f".{self.path.name}.tmp-dsfactory")
         if not staging.is_symlink():  # a link in a run made by someone else could lead to any folder of the user's
             staging.mkdir(exist_ok=True)

@@ -20,7 +20,7 @@ from dsfactory.jobs.samples import samples_of
 from dsfactory.runner.log import LOG, log_event, run_log
 from dsfactory.runner.progress import Progress
 from dsfactory.runner.signals import check_stop
-from dsfactory.storage.atomic import remove_leftovers, write_atomic
+from dsfactory.storage.atomic import make_folder, remove_leftovers, write_atomic
 from dsfactory.storage.disk import disk_errors
 
 if TYPE_CHECKING:
@@ -263,6 +263,6 @@ def _result_folder(target: Path) -> Path:
     for path in (target, folder):
         if path.is_symlink():
             raise UserError(f"{path} is a link: remove it, or name another folder with --out")
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         remove_leftovers(path)
     return folder

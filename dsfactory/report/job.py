@@ -9,7 +9,7 @@ from dsfactory.errors import UserError
 from dsfactory.report.page import MARK, build_page
 from dsfactory.report.source import open_source
 from dsfactory.runner.progress import Progress
-from dsfactory.storage.atomic import is_leftover, write_atomic
+from dsfactory.storage.atomic import is_leftover, make_folder, write_atomic
 from dsfactory.storage.disk import disk_errors
 
 NAME = "report.html"
@@ -64,7 +64,7 @@ def report_job(run_path: Path, out: Path | None, max_samples: int, progress: Pro
         check_replaceable(page)
         text, samples, shown = build_page(source, max_samples, progress)
         data = text.encode("utf-8", "replace")  # half a surrogate pair can come out of a JSON file
-        page.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(page.parent)
         for path in page.parent.glob(f".{glob.escape(page.name)}.*"):  # of a report that was killed
             if is_leftover(path):
                 path.unlink(missing_ok=True)
