@@ -87,9 +87,9 @@ class Disk:
         """Stand between this process and the disk from here on."""
         os.open, os.fsync, os.mkdir = self._os_open, self._fsync, self._mkdir  # type: ignore[assignment]
         os.replace = os.rename = self._rename  # type: ignore[assignment]
-        os.unlink = os.remove = self._unlink  # type: ignore[assignment]
+        os.unlink = os.remove = self._unlink
         os.rmdir = self._rmdir
-        builtins.open = io.open = self._builtin_open  # type: ignore[assignment]
+        builtins.open = io.open = self._builtin_open
         fcntl.flock = self._locked
 
     def note(self, path: Path) -> None:

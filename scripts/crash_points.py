@@ -115,7 +115,7 @@ class Points:
         shutil.copytree(voc / "JPEGImages", folder / "images")
         path = min((folder / "changed" / "SegmentationClass").glob("*.png"))
         with Image.open(path) as mask:
-            palette, values = mask.getpalette(), np.asarray(mask)[:, ::-1]
+            palette, values = mask.getpalette() or [], np.asarray(mask)[:, ::-1]
         fresh = Image.fromarray(values)
         fresh.putpalette(palette)
         fresh.save(path)

@@ -1,6 +1,7 @@
 """A real S3-speaking server on loopback (moto's), whose answers can be made to go wrong."""
 
 import logging
+import re
 import socket
 import threading
 import time
@@ -83,11 +84,12 @@ class S3Server:
         self.client.put_object(Bucket=bucket, Key=key, Body=data)
 
     def objects(self, bucket: str, prefix: str) -> dict[str, bytes]:
-        """Everything below a prefix by its name there."""
+        """Everything below a prefix by its name there, without locks that nobody holds."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
         keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
         read = {key: self.client.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
-        return {key.removeprefix(f"{prefix}/"): data for key, data in read.items()}
+        held = {key: data for key, data in read.items() if data or not re.search(r"lock\.[0-9]{6}$", key)}
+        return {key.removeprefix(f"{prefix}/"): data for key, data in held.items()}
 
     def wait_for(self, bucket: str, key: str, seconds: float = 300) -> None:
         end = time.monotonic() + seconds

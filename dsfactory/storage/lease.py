@@ -3,10 +3,13 @@
 A store has no lock that dies with its holder. So the holder creates the object ``NAME.000001``, which only one can, and
 writes a sign of life into it every :data:`BEAT_S` seconds. Who finds a lock without one for :data:`LEASE_S` seconds
 watches it for :data:`WATCH_S` more, for clocks differ, and takes over by creating the next number, which again only one
-can; the highest number holds. On the holder's own machine a dead holder is known at once.
+can; the highest number holds. On the holder's own machine a dead holder is known at once. A lock that is let go stays as
+an empty object, so that no number ever comes twice: a holder that slept while others came and went learns so too.
 
-A holder that slept through its lease learns so from the higher number and stops. What it may upload until then are the
-bytes that the other one makes too, for results depend on the settings alone.
+Both sides write before they look: a holder its sign of life, before it lists the numbers; who takes over its number,
+before it reads the old one again. So of a holder that wakes up and one that takes over at least one sees the other.
+What a holder may upload between its last look and the next are the bytes that the other one makes too, for results
+depend on the settings alone. ``research/lease_model.py`` tries every order of these steps.
 """
 
 import contextlib
@@ -31,6 +34,9 @@ from dsfactory.storage.store import Store
 BEAT_S = 15.0
 LEASE_S = 60.0
 WATCH_S = 40.0
+
+FREE = b""
+"""What a lock object holds when nobody holds the lock."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +120,9 @@ class Lease:
             raise self._taken_over() from error
         if self._pulse.is_alive():
             return  # a sign of life that is under way would bring the object back; without one it runs out by itself
-        with contextlib.suppress(UserError):
-            self._store.delete([self._object(self._number)])
+        if not self._lost:
+            with contextlib.suppress(UserError):
+                self._store.write(self._object(self._number), FREE)
 
     def check(self) -> None:
         """Make sure that the lock is still held, if this process may have slept.
@@ -131,33 +138,38 @@ class Lease:
     def _take(self) -> bool:
         """Try to become the holder; False when another was faster, and all has to be looked at again."""
         looked = time.monotonic()
-        number, holder = self._newest()
+        number, before = self._newest()
+        if number and before is None:
+            return False  # gone meanwhile
+        holder = Holder.parse(before)
         if holder is not None and not holder.is_dead():
-            self._watch(number, holder)
+            if not self._is_silent(number, holder):
+                return False
             looked = time.monotonic()
         self._number = number + 1
         self._me = Holder.this_process()
+        self._beaten = time.time()
         if not self._create():
             return False
-        if time.monotonic() - looked > LEASE_S or self._newest()[0] != self._number:
-            self._store.delete([self._object(self._number)])  # slept in between: the number may have been free again
+        slept = time.monotonic() - looked > LEASE_S
+        if slept or self._numbers()[-1:] != [self._number] or (number and self._read(number) != before):
+            self._store.delete([self._object(self._number)])  # nobody has relied on it
             return False
         self._store.delete([self._object(old) for old in self._numbers() if old < self._number])
-        self._beaten = time.time()
         return True
 
     def _create(self) -> bool:
         created = self._store.create(self._object(self._number), self._me.as_bytes())
         # An answer that was lost makes the library try again and find its own object; a store that knows no exclusive
         # creation lets the last writer win.
-        found = Holder.parse(self._store.read(self._object(self._number)))
+        found = Holder.parse(self._read(self._number))
         return (created or found is not None) and found is not None and found.token == self._me.token
 
-    def _watch(self, number: int, holder: Holder) -> None:
-        """Return when a lock shows no sign of life.
+    def _is_silent(self, number: int, holder: Holder) -> bool:
+        """Watch a lock: whether it shows no sign of life. False when it was let go.
 
         Raises:
-            RunLocked: it does.
+            RunLocked: it shows one.
         """
         if 0 <= time.time() - holder.beat < LEASE_S:
             raise self._in_use(holder)
@@ -169,11 +181,13 @@ class Lease:
         end = time.monotonic() + WATCH_S
         while time.monotonic() < end:
             time.sleep(min(BEAT_S / 3, WATCH_S))
-            now = self._newest()
-            if now[0] < number:  # it was let go
-                return
-            if now[0] > number or (now[1] is not None and now[1].beat != holder.beat):
-                raise self._in_use(now[1] or holder)
+            newest, content = self._newest()
+            now = Holder.parse(content)
+            if newest < number or (newest == number and now is None):
+                return False
+            if newest > number or (now is not None and now.beat != holder.beat):
+                raise self._in_use(now or holder)
+        return True
 
     def _in_use(self, holder: Holder) -> RunLocked:
         return RunLocked(
@@ -192,10 +206,13 @@ class Lease:
         matches = [pattern.fullmatch(name) for name in self._store.entries(self._folder)]
         return sorted(int(match[1]) for match in matches if match)
 
-    def _newest(self) -> tuple[int, Holder | None]:
-        """The highest number, 0 without a lock, and who holds it; None when it is free or nobody can be told."""
+    def _newest(self) -> tuple[int, bytes | None]:
+        """The highest number, 0 without a lock, and what its object holds; None when it is gone by now."""
         numbers = self._numbers()
-        return (numbers[-1], Holder.parse(self._store.read(self._object(numbers[-1])))) if numbers else (0, None)
+        return (numbers[-1], self._read(numbers[-1])) if numbers else (0, None)
+
+    def _read(self, number: int) -> bytes | None:
+        return self._store.read(self._object(number))
 
     def _object(self, number: int) -> str:
         name = f"{self._stem}.{number:06d}"
@@ -212,12 +229,13 @@ class Lease:
                 return
 
     def _beat(self) -> None:
-        if self._numbers()[-1:] > [self._number]:
-            self._lost = True
-            return
         now = time.time()
         self._store.write(self._object(self._number), Holder(**{**asdict(self._me), "beat": now}).as_bytes())
-        self._beaten = now
+        if self._numbers()[-1:] > [self._number]:
+            self._lost = True
+            self._store.delete([self._object(self._number)])  # the sign of life has brought it back
+        else:
+            self._beaten = now
 
 
 def _machine() -> str:

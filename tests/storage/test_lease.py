@@ -38,9 +38,9 @@ def test_a_lock_is_held_by_one_and_gone_afterwards(store):
         with pytest.raises(RunLocked, match=rf"in use by process {os.getpid()} on "), Lease(store, ".lock"):
             pass
         assert locks(store) == [".lock.000001"]
-    assert locks(store) == []
+    assert store.read(".lock.000001") == b""
     with Lease(store, ".lock"):
-        pass
+        assert locks(store) == [".lock.000002"]
 
 
 def test_a_live_lock_of_another_machine_is_named(store):
@@ -94,7 +94,7 @@ def test_signs_of_life_keep_coming(store, monkeypatch):
         end = time.monotonic() + 60
         while json.loads(store.read(".lock.000001"))["beat"] == first["beat"]:
             assert time.monotonic() < end
-    assert locks(store) == []
+    assert store.read(".lock.000001") == b""
 
 
 def test_a_holder_that_slept_learns_that_another_took_over(store, monkeypatch):
@@ -106,6 +106,34 @@ def test_a_holder_that_slept_learns_that_another_took_over(store, monkeypatch):
         with pytest.raises(RunLocked, match="taken over by another process"):
             lease.check()
     assert locks(store) == [".lock.000002"]
+
+
+def test_a_holder_that_slept_while_another_came_and_went_learns_it(store, monkeypatch):
+    with Lease(store, ".lock") as lease:
+        leave(store, 2)
+        store.delete([".lock.000001"])
+        store.write(".lock.000002", b"")
+        monkeypatch.setattr(leases, "LEASE_S", 0.0)
+        with pytest.raises(RunLocked, match="taken over by another process"):
+            lease.check()
+    assert store.read(".lock.000002") == b""
+
+
+def test_who_takes_over_sees_that_the_holder_woke_up(store, monkeypatch):
+    monkeypatch.setattr(leases, "WATCH_S", 0.2)
+    leave(store, 3, beat=time.time() - 1000)
+    late = Lease(store, ".lock")
+    create = late._create
+
+    def wake_up() -> bool:
+        created = create()
+        leave(store, 3, beat=time.time())
+        return created
+
+    monkeypatch.setattr(late, "_create", wake_up)
+    with pytest.raises(RunLocked, match="process 4711 on elsewhere"), late:
+        pass
+    assert locks(store) == [".lock.000003"]
 
 
 def test_who_is_slower_finds_the_number_taken(store):
