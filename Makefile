@@ -70,6 +70,10 @@ crash: setup ## kill dsfactory at random moments, resume, compare (KILLS=12 is t
 	$(BIN)/python -m scripts.crash_matrix --kills $(KILLS) --work build/crash-$(KILLS)
 
 SECONDS ?= 600
+points: setup ## end dsfactory at every step by which it changes a disk (hours; stopped, it goes on), and try the bucket's lock in every order
+	$(BIN)/python -m research.lease_model --processes 2 --sleeps 2
+	$(BIN)/python -m scripts.crash_points --work build/points
+
 fuzz: setup ## hostile input for SECONDS=600; prints inputs tried and tracebacks
 	$(BIN)/python -m scripts.fuzz --seconds $(SECONDS)
 
@@ -116,4 +120,4 @@ testbeds: setup $(STICKERS)/.installed ## train the two models whose attention n
 	$(BIN)/python -m research.testbeds.train unet --work $(BEDS_WORK) --minutes $(BED_MINUTES) --out $(BEDS_WORK)/unet
 	$(BIN)/python -m research.testbeds.train joint --work $(BEDS_WORK) --minutes $(BED_MINUTES) --out $(BEDS_WORK)/joint
 
-.PHONY: help setup demo test test-slow lint bench gpu-check crash fuzz pocket measure consumers ablation testbeds
+.PHONY: help setup demo test test-slow lint bench gpu-check crash points fuzz pocket measure consumers ablation testbeds

@@ -3,8 +3,8 @@
 A store has no lock that dies with its holder. So the holder creates the object ``NAME.000001``, which only one can, and
 writes a sign of life into it every :data:`BEAT_S` seconds. Who finds a lock without one for :data:`LEASE_S` seconds
 watches it for :data:`WATCH_S` more, for clocks differ, and takes over by creating the next number, which again only one
-can; the highest number holds. On the holder's own machine a dead holder is known at once. A lock that is let go stays as
-an empty object, so that no number ever comes twice: a holder that slept while others came and went learns so too.
+can; the highest number holds. On the holder's own machine a dead holder is known at once. A lock that is let go stays
+as an empty object, so that no number ever comes twice: a holder that slept while others came and went learns so too.
 
 Both sides write before they look: a holder its sign of life, before it lists the numbers; who takes over its number,
 before it reads the old one again. So of a holder that wakes up and one that takes over at least one sees the other.
