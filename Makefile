@@ -26,8 +26,11 @@ demo: setup ## class names in, COCO and VOC out: dogs and birds in runs/demo
 	@echo 'The dataset is in runs/demo/export/coco and runs/demo/export/voc'
 	@echo 'Look at it: open $(CURDIR)/runs/demo/report.html in a browser, or runs/demo/montage.png'
 
-test: setup ## the tests (20 minutes on two cores)
+test: setup ## the tests that take seconds (six minutes on two cores)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-long: setup ## the tests that take longer: kills, workers, trainings, the commands of the documents (ten minutes)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'long and not slow'
 
 test-slow: setup ## the tests that take minutes each; installs Ray (240 MB)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
@@ -120,4 +123,4 @@ testbeds: setup $(STICKERS)/.installed ## train the two models whose attention n
 	$(BIN)/python -m research.testbeds.train unet --work $(BEDS_WORK) --minutes $(BED_MINUTES) --out $(BEDS_WORK)/unet
 	$(BIN)/python -m research.testbeds.train joint --work $(BEDS_WORK) --minutes $(BED_MINUTES) --out $(BEDS_WORK)/joint
 
-.PHONY: help setup demo test test-slow lint bench gpu-check crash points fuzz pocket measure consumers ablation testbeds
+.PHONY: help setup demo test test-long test-slow lint bench gpu-check crash points fuzz pocket measure consumers ablation testbeds

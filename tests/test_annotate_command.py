@@ -30,6 +30,7 @@ def rows(run: Path, stage: str) -> list[dict[str, Any]]:
     return [row for path in sorted((run / stage).glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
 
 
+@pytest.mark.long
 def test_a_folder_of_pictures_becomes_a_run_and_a_dataset(tiny_model: Path, tmp_path: Path) -> None:
     draw(tmp_path / "in" / "a.png", 1)
     draw(tmp_path / "in" / "sub" / "a.png", 2, (200, 120))
@@ -72,6 +73,7 @@ def test_a_folder_of_pictures_becomes_a_run_and_a_dataset(tiny_model: Path, tmp_
     assert tree(tmp_path / "out") == tree_before
 
 
+@pytest.mark.long
 def test_labels_do_not_depend_on_names_neighbours_or_shards(tiny_model: Path, tmp_path: Path) -> None:
     for number in range(3):
         draw(tmp_path / "in" / f"{number}.png", number)
@@ -87,6 +89,7 @@ def test_labels_do_not_depend_on_names_neighbours_or_shards(tiny_model: Path, tm
     assert files[0] == files[1]
 
 
+@pytest.mark.long
 def test_pictures_that_are_added_are_labelled_by_the_same_command(tiny_model: Path, tmp_path: Path) -> None:
     draw(tmp_path / "in" / "m.png", 1)
     arguments = ["in", "--classes", "dog", "--min-presence", "off", "--out", "in/labels", "--json"]
@@ -100,6 +103,7 @@ def test_pictures_that_are_added_are_labelled_by_the_same_command(tiny_model: Pa
     assert [row["source"] for row in rows(tmp_path / "in/labels", "generate")] == ["m.png", "a.png"]
 
 
+@pytest.mark.long
 def test_classes_per_picture_are_taken_at_their_word(tiny_model: Path, tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         draw(tmp_path / "in" / f"{name}.png", ord(name))
@@ -146,6 +150,7 @@ def test_input_that_cannot_be_used_is_named_and_nothing_is_written(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.long
 def test_a_drawn_run_and_a_labelled_one_are_not_mixed(tiny_model: Path, tmp_path: Path) -> None:
     draw(tmp_path / "in" / "a.png", 1)
     drawing = ["--classes", "dog", "--num", "1", "--steps", "1", "--model", str(tiny_model)]
@@ -162,6 +167,7 @@ def test_a_drawn_run_and_a_labelled_one_are_not_mixed(tiny_model: Path, tmp_path
     assert other.returncode == 2 and "holds images that annotate made: name another --out" in other.stderr
 
 
+@pytest.mark.long
 def test_a_broken_shard_is_made_again_from_the_pictures(tiny_model: Path, tmp_path: Path) -> None:
     for number in range(3):
         draw(tmp_path / "in" / f"{number}.png", number)

@@ -42,6 +42,7 @@ def tiny_pipeline(tiny_model):
     return lambda dtype, device: load_pipeline(str(tiny_model), "cpu", "fp32")
 
 
+@pytest.mark.long
 def test_the_chain_beside_the_bare_pipeline(bench, tiny_pipeline):
     result, printed = bench(
         "chain", "--size", 64, "--steps", 2, "--images", 2, "--pairs", 2, "--refine-core", CORE, CORE,
@@ -119,6 +120,7 @@ def test_the_plot_shows_the_results_that_are_there(tmp_path):
         plot(tmp_path, tmp_path / "none.png")
 
 
+@pytest.mark.long
 def test_exports_of_growing_size(bench, tmp_path):
     result, printed = bench("export", "--samples", 40, 120, "--side", 32, "--formats", "coco", "--work", tmp_path)
     assert [row["samples"] for row in result["exports"]] == [40, 120]

@@ -35,6 +35,7 @@ def test_the_chain_leaves_a_shard_per_stage(tiny_run):
     assert (tiny_run / "config.yaml").exists()
 
 
+@pytest.mark.long
 def test_a_finished_command_does_nothing_and_says_so(tiny_run, tiny_model):
     before = tree(tiny_run)
     done = run_tiny(tiny_model, "generate", "--out", "a", cwd=tiny_run.parent)

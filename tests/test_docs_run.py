@@ -101,6 +101,7 @@ def run(arguments: list[str], folder: Path) -> None:
                 signal.signal(number, handler)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", RUN_HERE, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_commands_of_a_page_run(
     page: Path, tiny_model: Path, tmp_path: Path, request: pytest.FixtureRequest

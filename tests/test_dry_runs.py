@@ -88,6 +88,7 @@ def test_evaluate(tmp_path):
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
 
 
+@pytest.mark.long
 def test_annotate(tiny_model, tmp_path):
     for number in range(3):
         draw(tmp_path / "in" / f"{number}.png", number)

@@ -93,6 +93,7 @@ def test_other_synthetic_data_leaves_the_training_on_real_data_as_it_is(made, tm
     assert "2 trainings made now" in done.stdout, done.stderr
 
 
+@pytest.mark.long
 def test_a_killed_evaluation_ends_as_one_that_was_not(place):
     arguments = ["evaluate", "a", "--real", "real", "--steps", "8", *SMALL]
     process = command(*arguments, cwd=place, wait=False)

@@ -30,6 +30,7 @@ def test_it_says_what_goes_and_why(folder):
     assert "disc: " in said and "dsfactory export a --format coco" in said
 
 
+@pytest.mark.long
 def test_killed_between_the_folds_it_goes_on_to_the_same_bytes(folder, tmp_path):
     make_run(tmp_path / "a", scenes_with_noise(16, 3))
     child = command("filter", "a", *QUICK, cwd=tmp_path, wait=False)

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from dsfactory.jobs.status import status_of
 from tests.command import call_tiny, called
 
@@ -52,6 +54,7 @@ def test_nights_that_append_begin_the_run_and_are_quiet(tiny_model, tmp_path):
         assert status_of(tmp_path / "a")["samples"] == 40
 
 
+@pytest.mark.long
 def test_a_file_says_where_to_what_and_how_long(tiny_model, tmp_path):
     (tmp_path / "run.yaml").write_text(
         f"classes: dog\nnum: 2\nout: runs/mine\nformats: [voc, yolo]\nbudget: 1h\nrefine: {{min_box: 0}}\n"

@@ -30,6 +30,7 @@ def models(hub, folder, *arguments, **how):
     return command("models", *arguments, cwd=folder, HF_ENDPOINT=hub.url, HF_HOME=str(folder / "hf"), **how)
 
 
+@pytest.mark.long
 def test_a_model_is_fetched_beforehand(hub, tmp_path):
     before = models(hub, tmp_path, "check", "owner/model")
     assert before.returncode == 2 and "next     dsfactory models fetch owner/model" in before.stdout
@@ -74,6 +75,7 @@ def test_the_list_says_what_a_model_needs(hub, tmp_path):
     assert "gated" not in lines["sdxl"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["slow", "silent", "the listing is silent"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_a_download(hub, tmp_path, kind, number):

@@ -90,6 +90,7 @@ def images(run: Path) -> dict[str, np.ndarray]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("flags", [["--batch-size", "1"], ["--batch-size", "3", "--shard-size", "3"]])
 def test_batches_and_shards_of_another_size_draw_the_same_images(run, tmp_path, flags):
     line = ["generate", "--classes", "dog,bird", "--num", "2", "--out", "b", *flags]
@@ -100,6 +101,7 @@ def test_batches_and_shards_of_another_size_draw_the_same_images(run, tmp_path, 
             assert np.abs(image - others[key]).max() <= TOLERANCE
 
 
+@pytest.mark.long
 def test_the_same_command_gives_the_same_bytes(run, tmp_path):
     line = ["generate", "--classes", "dog,bird", "--num", "6", "--out", "again"]
     assert command(*line, cwd=tmp_path, fresh=True).returncode == 0

@@ -41,6 +41,7 @@ def fill(s3, bucket, folder, prefix):
         s3.put(bucket, f"{prefix}/{name}", data)
 
 
+@pytest.mark.long
 def test_killed_in_the_middle_of_an_upload_and_resumed_equals_a_local_run(s3, local, mirrors, tiny_model, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(mirrors))
     bucket = s3.bucket()
@@ -69,6 +70,7 @@ def test_killed_in_the_middle_of_an_upload_and_resumed_equals_a_local_run(s3, lo
     assert json.loads(status.stdout) == {**here, "run": f"s3://{bucket}/runs/a"}
 
 
+@pytest.mark.long
 def test_a_server_that_dies_ends_the_command_in_one_line_and_the_same_command_goes_on(s3, local, tmp_path):
     bucket = s3.bucket()
     fill(s3, bucket, local / "a", "runs/a")
@@ -102,6 +104,7 @@ def test_a_local_run_is_exported_verified_and_reported(s3, local, tmp_path):
     assert command("verify", f"s3://{bucket}/data", cwd=tmp_path).returncode == 3
 
 
+@pytest.mark.long
 def test_report_and_splice_work_on_a_run_in_a_bucket(s3, local, tmp_path):
     bucket = s3.bucket()
     fill(s3, bucket, local / "a", "runs/a")
@@ -113,6 +116,7 @@ def test_report_and_splice_work_on_a_run_in_a_bucket(s3, local, tmp_path):
     assert b"dsfactory-remote-" not in b"".join(there.values())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "environment", "says"),
     [

@@ -15,6 +15,7 @@ def run(tmp_path):
     return made_run(tmp_path / "run")
 
 
+@pytest.mark.long
 def test_a_drawn_run_has_a_page(tiny_model, tmp_path):
     assert call_tiny(tiny_model, "run", "--out", "a", "--set", "refine.min_box=0", cwd=tmp_path).returncode == 0
     before = tree(tmp_path / "a")

@@ -7,9 +7,12 @@ import random
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.command import call_tiny, called, run_tiny, tree
 
 
+@pytest.mark.long
 def test_killed_and_resumed_equals_uninterrupted(tiny_model, tmp_path):
     arguments = ["run", "--num", "6", "--shard-size", "2", "--out", "a", "--set", "refine.min_box=0"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"

@@ -36,6 +36,7 @@ def stop_after(child, path: Path, seconds: float) -> float:
     return time.monotonic() - start
 
 
+@pytest.mark.long
 def test_in_a_long_batch(tiny_model, tmp_path):
     child = run_tiny(tiny_model, "generate", "--out", "a", "--num", "16", "--shard-size", "32", "--batch-size", "32",
                      "--width", "512", "--height", "512", "--steps", "500", cwd=tmp_path, wait=False)  # fmt: skip
@@ -46,6 +47,7 @@ def test_in_a_long_batch(tiny_model, tmp_path):
     assert [path.name for path in (tmp_path / "a" / "generate").iterdir()] == ["stage.json"]
 
 
+@pytest.mark.long
 def test_in_refine(drawn):
     child = command("refine", "a", cwd=drawn, wait=False)
     took = stop_after(child, drawn / "a" / "refine" / "stage.json", 1.5)

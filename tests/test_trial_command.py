@@ -27,6 +27,7 @@ def tiny_clip(tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_what_a_trial_says(tiny_model, tiny_clip, tmp_path):
     arguments = ("trial", "--model", str(tiny_model), "--classes", "dog,bird", "--num", "2", "--out", "t",
                  "--config", "run.yaml")  # fmt: skip

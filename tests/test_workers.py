@@ -64,6 +64,7 @@ def test_a_worker_is_killed_in_the_middle(tiny_model, tmp_path, alone):
     assert tree(tmp_path / "a") == tree(alone / "a")
 
 
+@pytest.mark.long
 def test_a_stopped_and_a_killed_parent_leave_no_worker_and_go_on(tmp_path, alone):
     shutil.copytree(alone / "a", tmp_path / "a")
     shutil.rmtree(tmp_path / "a" / "refine")

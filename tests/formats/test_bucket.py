@@ -35,6 +35,7 @@ def place(s3):
     return f"s3://{bucket}/data/d", lambda: s3.objects(bucket, "data/d")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("format", sorted(FORMATS))
 def test_the_bytes_are_those_of_a_local_export(place, tmp_path, format, monkeypatch):
     monkeypatch.setattr(buckets, "BATCH_FILES", 3)

@@ -179,6 +179,7 @@ for count in (20, 20, 320):  # the first one fills caches
 """
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_the_dataset(format, tmp_path):
     command = [sys.executable, "-c", MEMORY, format, str(tmp_path / "d")]
     _, few, many = map(int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())

@@ -98,6 +98,7 @@ def test_a_fix_brings_a_rejected_sample_back(run_path):
     assert keys_of(run_path) == [key]
 
 
+@pytest.mark.long
 def test_a_fix_of_an_image_that_was_drawn_anew_is_refused_by_name(run_path):
     key = keys_of(run_path)[0]
     mend(run_path / "export" / "cvat", key)

@@ -125,6 +125,7 @@ def test_what_is_not_there_begins_with_what_is_to_be_added(flags, tmp_path):
     assert run_config(tmp_path / "new").num == 2
 
 
+@pytest.mark.long
 def test_a_run_keeps_the_number_format_in_which_it_was_begun(flags, tmp_path):
     """As on a GPU, where ``auto`` is bf16, and then on a machine without one."""
     begun = tmp_path / "begun"

@@ -72,6 +72,7 @@ def test_labels_survive_the_settings_on_the_disk(tmp_path: Path) -> None:
             assert resolve_config(tmp_path / place, None, {}) == made
 
 
+@pytest.mark.long
 def test_what_a_model_never_learnt_is_said_again_with_everything_that_is_made(tiny_model: Path, tmp_path: Path) -> None:
     assert "pocket never learnt zebra" in planned(("prompts", "generate"), tmp_path / "p", {
         "classes": ["zebra"], "generate": {"model": "pocket"}}).notes[0]  # fmt: skip
@@ -89,6 +90,7 @@ def test_what_a_model_never_learnt_is_said_again_with_everything_that_is_made(ti
     assert "pocket never learnt zebra" in (run / "report.html").read_text()
 
 
+@pytest.mark.long
 def test_a_run_in_another_script_goes_all_the_way(tiny_model: Path, tmp_path: Path) -> None:
     begun = ["--out", "run", "--num", "2", "--format", "coco,voc,yolo,cvat,parquet"]
     done = call_tiny(tiny_model, "run", "--classes", "狗=dogs,bird", *begun, cwd=tmp_path)

@@ -1,6 +1,7 @@
 import csv
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from dsfactory.core.classes import ClassSpec
@@ -21,6 +22,7 @@ def test_a_run_that_was_killed_as_it_began_is_taken_up(tmp_path):
     assert [(stage.stage, stage.to_make) for stage in plan.stages] == [("annotate", 1)]
 
 
+@pytest.mark.long
 def test_a_stopped_redo_goes_on_without_the_flag_and_trusts_no_old_mask(tiny_model, tmp_path):
     """Which classes a picture is said to show is in no fingerprint."""
     images, classes = tmp_path / "in", tmp_path / "classes.csv"

@@ -73,6 +73,7 @@ def test_a_token_that_is_good(hub, monkeypatch):  # noqa: F811
     assert locate_model("owner/model").commit
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("fault", "asked_again"),
     [
@@ -95,6 +96,7 @@ def test_what_passes_is_waited_for(hub, capsys, fault, asked_again):  # noqa: F8
         assert ranges, "a cut file is to go on where it was cut"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("fault", "says"),
     [

@@ -120,6 +120,7 @@ def test_code_in_a_model_folder_is_never_run(copy, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.long
 def test_loading_says_nothing(model_folder):
     code = f"from dsfactory.models.loading import load_pipeline\nload_pipeline({str(model_folder('pocket'))!r}, 'cpu')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -142,6 +142,7 @@ def silent_server():
             connection.close()
 
 
+@pytest.mark.long
 def test_a_hub_that_never_answers_is_one_line(tmp_path):
     begun = time.monotonic()
     with silent_server() as endpoint:

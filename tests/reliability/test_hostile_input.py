@@ -322,6 +322,7 @@ def test_an_image_of_a_claimed_size_is_not_decoded():
             decode_rgb_png(bytes(data))
 
 
+@pytest.mark.long
 def test_fuzzing_finds_nothing():
     """A short form of ``make fuzz``, within its bound on memory; tars that claim gigabytes are among the inputs."""
     line = [sys.executable, "-m", "scripts.fuzz", "--count", "4", "--seed", "7"]

@@ -3,6 +3,8 @@
 import os
 import stat
 
+import pytest
+
 from tests.command import run_tiny
 
 WATCH = """
@@ -17,6 +19,7 @@ sys.addaudithook(watch)
 """
 
 
+@pytest.mark.long
 def test_a_run_asks_nobody_keeps_no_token_and_respects_the_umask(tiny_model, tmp_path, monkeypatch):
     log = tmp_path / "events"
     (tmp_path / "hook").mkdir()

@@ -3,6 +3,8 @@
 import signal
 import time
 
+import pytest
+
 from dsfactory.jobs.export import export_job
 from dsfactory.jobs.status import status_of
 from dsfactory.report.job import report_job
@@ -26,6 +28,7 @@ def look(run, out):
     return refined, sum(exported.images.values()), page.samples
 
 
+@pytest.mark.long
 def test_readers_of_a_run_that_is_written_see_finished_shards_only(tiny_model, tmp_path):
     writer = run_tiny(tiny_model, "run", "--out", "a", "--num", str(SAMPLES // 2), "--shard-size", "2", "--set",
                       "refine.min_box=0", cwd=tmp_path, wait=False)  # fmt: skip

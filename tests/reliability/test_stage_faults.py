@@ -96,6 +96,7 @@ def resize(place: Path, size: int) -> None:
     subprocess.run(["mount", "-o", f"remount,size={size}", str(place)], check=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", COMMANDS, ids=lambda fault: fault.work.__name__.strip("_"))
 def test_a_full_disk_is_one_line_and_the_same_command_goes_on(fault, made, tmp_path):
     whole, disk = tmp_path / "a", tmp_path / "disk"

@@ -170,6 +170,7 @@ def test_what_was_measured_is_shown(whole_run, tmp_path):
     assert not dom.all("b")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("content", ["{", "[]", '{"miou_real": NaN}', '{"miou_real": "0.5"}', "null"])
 def test_a_results_file_of_something_else_is_said_and_nothing_more(whole_run, tmp_path, content):
     run = Path(shutil.copytree(whole_run, tmp_path / "run"))

@@ -48,6 +48,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["unet", "joint"])
 def test_a_training_that_was_stopped_goes_on_to_the_same_weights(
     kind: str, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

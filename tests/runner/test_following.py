@@ -78,6 +78,7 @@ def test_what_the_stage_before_never_made_is_not_followed(run, engine):
     assert progress.through == {"numbers": 0}, "what never began is not shown"
 
 
+@pytest.mark.long
 def test_a_limit_of_the_stage_before_stops_both(run):
     limits = Asked("numbers", 3)
     numbers, squares = WORKERS.run(run, steps(Numbers(seconds=0.01), Squares(seconds=0.2)), Silent(), limits)
@@ -94,6 +95,7 @@ def test_a_limit_of_the_following_stage_does_not_stop_the_one_before(run):
     assert [asked[1:] for asked in limits.asked if asked[0] == "numbers"] == [(made, 0) for made in range(6)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", [IN_PROCESS, WORKERS], ids=["inline", "processes"])
 def test_a_failure_of_the_following_stage_is_told_at_the_end(run, engine):
     progress = Counting()
@@ -157,6 +159,7 @@ def test_a_follower_that_dies_when_a_shard_is_finished_and_nobody_knows(run, exp
     assert tree(run.path) == expected
 
 
+@pytest.mark.long
 def test_workers_that_have_nothing_left_to_make_leave(run):
     """A GPU is free while what follows still works."""
     seen = []

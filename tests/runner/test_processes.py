@@ -20,6 +20,7 @@ from tests.runner.toys import Counting, LastWords, Numbers, Squares, make, serve
 ONE, TWO, THREE = (Local((None,) * count) for count in (1, 2, 3))
 
 
+@pytest.mark.long
 def test_the_bytes_and_the_summary_are_those_of_one_process(run, expected):
     progress = Counting()
     numbers = make(run, Numbers(seconds=0.02), engine=TWO, progress=progress)
@@ -41,6 +42,7 @@ def test_all_workers_work(run):
     assert {worker for _, worker in shards} == {1, 2}
 
 
+@pytest.mark.long
 def test_what_a_killed_worker_had_in_hand_is_made_by_another(run, expected, tmp_path):
     fatal = Numbers(seconds=0.06, fatal=2, lives=1, deaths=tmp_path / "deaths")
     progress = Counting()
@@ -62,6 +64,7 @@ def test_workers_that_keep_dying_end_the_command_and_keep_what_is_finished(run, 
     assert make(run, Numbers(), engine=ONE).made == 18
 
 
+@pytest.mark.long
 def test_a_shard_that_is_finished_in_between_is_another_row(run, tmp_path):
     fatal = Numbers(fatal=1, lives=MAX_DEATHS - 1, deaths=tmp_path / "deaths")
     assert make(run, fatal, engine=ONE).made == 22
@@ -87,6 +90,7 @@ def test_no_more_processes_than_shards(run):
         assert len(multiprocessing.active_children()) == len(run.shards())
 
 
+@pytest.mark.long
 def test_a_limit_stops_all_workers_at_a_shard(run, expected):
     class Twice(Limits):
         def reached(self, run, stage, made, in_hand=0, made_here=True):

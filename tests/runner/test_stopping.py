@@ -44,6 +44,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("workers", [0, 1], ids=["inline", "processes"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_it_ends_within_seconds_with_all_workers_and_goes_on(run, expected, tmp_path, workers, number):

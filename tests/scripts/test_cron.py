@@ -72,6 +72,7 @@ def test_the_crontab_is_one():
         subprocess.run(["crontab", only, str(CRON / "crontab")], check=True)
 
 
+@pytest.mark.long
 def test_the_cron_lines_run_and_say_nothing(place):
     (_, night), (_, sunday) = cron_lines()
     first = shell(night, place)
@@ -96,6 +97,7 @@ def test_systemd_accepts_its_units(place, tmp_path):
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
+@pytest.mark.long
 def test_the_service_line_is_accepted(place):
     text = (CRON / "dsfactory.service").read_text()
     line = re.search(r"^ExecStart=(.*)$", text, re.MULTILINE)
@@ -105,6 +107,7 @@ def test_the_service_line_is_accepted(place):
     assert "SuccessExitStatus=5" in text
 
 
+@pytest.mark.long
 def test_the_slurm_script_puts_a_stopped_task_back(place, tmp_path):
     script = tmp_path / "slurm-array.sh"
     text = (CRON / "slurm-array.sh").read_text().replace(PLACE, str(place)).replace("--budget 3h30m", "--budget 1s")

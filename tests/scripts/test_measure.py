@@ -47,6 +47,7 @@ def test_overlap_is_mean_iou_and_an_empty_mask_scores_nothing() -> None:
     assert judges.overlap(masks, truth) == pytest.approx((4 / 12 + 0) / 2)
 
 
+@pytest.mark.long
 def test_judges_learn_what_a_glance_tells_and_are_kept(stickers: list[Sticker], tmp_path: Path) -> None:
     """Three plain shapes of three colours: a few steps suffice; the second call reads what the first trained."""
     trained = judges.train_judges(stickers, tmp_path / "judges.pt", scenes=288)
@@ -75,6 +76,7 @@ def test_a_scene_gives_evidence_for_each_of_its_classes(
     assert all(set(np.unique(labels)) <= {0, 1, 2, 255} for labels in rules.values())
 
 
+@pytest.mark.long
 def test_mask_table_covers_every_class(pipeline: StableDiffusionPipeline, stickers: list[Sticker]) -> None:
     table = measure.measure_masks(pipeline, stickers, count=6, seed=1)
     for figures in table.values():

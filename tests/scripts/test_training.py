@@ -79,6 +79,7 @@ def test_scenes_are_the_same_whoever_renders_them(packages: Path, caption_file: 
     assert all(np.array_equal(a.image, b.image) for (a, _, _), (b, _, _) in zip(alone, together, strict=True))
 
 
+@pytest.mark.long
 def test_train_resume_and_package(
     work: Path, caption_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +131,7 @@ def test_train_resume_and_package(
     assert all(torch.equal(a, b) for a, b in zip(pipeline.unet.parameters(), crisp.unet.parameters(), strict=True))
 
 
+@pytest.mark.long
 def test_critics_learn_to_tell_blurred_pictures_and_lead_away_from_them(work: Path) -> None:
     sharp = train_vae.to_tensor(np.load(work / "images.npy"), torch.device("cpu"))
     blurred = torch.nn.functional.avg_pool2d(sharp, 5, 1, 2)

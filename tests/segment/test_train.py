@@ -35,6 +35,7 @@ def uninterrupted():
     return weights(trained())
 
 
+@pytest.mark.long
 def test_it_learns_the_shapes():
     model = trained(shape_pairs(16), SegmentConfig(steps=60, batch_size=8, side=32, learning_rate=0.005))
     test = shape_pairs(10, start=1000)

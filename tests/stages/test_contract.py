@@ -126,6 +126,7 @@ def test_own_stages_are_as_their_registry_line_says():
         assert begins == entry.facts.begins
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_killed_stage_goes_on_to_the_same_bytes(name, copy, finished, commands, tiny_model):
     take_back(copy / "a", name)
@@ -139,6 +140,7 @@ def test_a_killed_stage_goes_on_to_the_same_bytes(name, copy, finished, commands
     assert stage_files(copy / "a", name) == stage_files(finished, name)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", COMMANDS)
 def test_two_workers_make_the_bytes_of_one(name, copy, finished, commands, tiny_model):
     take_back(copy / "a", name)
@@ -146,6 +148,7 @@ def test_two_workers_make_the_bytes_of_one(name, copy, finished, commands, tiny_
     assert stage_files(copy / "a", name) == stage_files(finished, name)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_limit_stops_a_stage_and_the_next_call_goes_on(name, copy, finished, commands, tiny_model):
     take_back(copy / "a", name)
@@ -167,6 +170,7 @@ def test_a_dry_run_writes_nothing_and_counts_what_is_left(name, copy, commands, 
     assert tree(copy) == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", MADE)
 def test_damage_is_named_and_repaired_to_the_same_bytes(name, copy, finished, commands):
     path = next(iter(sorted((copy / "a" / name).glob("0*.tar"))), copy / "a" / name / "00000.parquet")

@@ -20,6 +20,7 @@ def repair(path):
     return verify_path(path, Silent(), repair=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("damage", sorted(DAMAGE.keys() - CANNOT))
 def test_a_repaired_run_equals_the_undamaged_one(whole_run, run_path, damage):
     DAMAGE[damage][0](run_path)

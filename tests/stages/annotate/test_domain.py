@@ -33,6 +33,7 @@ def test_a_model_that_knows_the_world_has_no_reference_and_pockets_is_small() ->
     assert reference.distance(Features()(noise)) > 1
 
 
+@pytest.mark.long
 def test_foreign_pictures_are_rejected_by_name_and_every_output_says_so(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

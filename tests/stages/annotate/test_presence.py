@@ -41,6 +41,7 @@ def test_a_claim_on_a_small_thing_is_as_good_as_on_a_large_one() -> None:
     assert large > 0.9 and small > 0.7
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("family", ["sd", "sdxl", "pocket"])
 def test_presence_is_of_the_classes_asked_for_in_their_order(family: str, load: Callable[[str], Any]) -> None:
     look = Annotator(load(family), timesteps=(100,), seeds=1, width=64, height=64)

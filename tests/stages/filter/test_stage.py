@@ -132,6 +132,7 @@ def test_after_other_folds_nothing_of_the_old_is_left(run_path):
     assert not (run_path / "filter" / "fold-2.safetensors").exists()
 
 
+@pytest.mark.long
 def test_a_run_that_has_grown_is_judged_again_as_a_whole(tmp_path, capsys):
     """A run of 16 samples and the one of 24 have the first two shards in common."""
     path, at_once = (

@@ -196,6 +196,7 @@ def test_a_class_that_the_caption_does_not_name_is_found_all_the_same(case: tupl
     assert drawn.evidence.cross[GRID].shape == (2, *GRID) and drawn.evidence.cross[GRID].min() > 0
 
 
+@pytest.mark.long
 def test_what_accelerators_read_is_what_the_cpu_reads(case: tuple[Case, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """In 16 bits, as on a GPU: the fused kernel, masks included, asked on the CPU."""
     given, pipeline = case

@@ -93,6 +93,7 @@ def test_a_map_per_class_on_the_image_grid(family: tuple[str, Path]) -> None:
     assert not np.allclose(maps[0], maps[1])
 
 
+@pytest.mark.long
 def test_what_accelerators_read_is_what_the_cpu_reads(
     family: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,6 +52,7 @@ def test_offloading_changes_nothing_and_text_is_encoded_first(make: Any, way: An
     assert "text_encoder" not in order[order.index(order[-1]) :]
 
 
+@pytest.mark.long
 def test_settings_of_text_and_autoencoder(tmp_path: Path) -> None:
     folder = tiny_sd(tmp_path / "model")
     pipeline = load_pipeline(str(folder), "cpu")

@@ -246,6 +246,7 @@ def test_a_latent_consistency_model_draws_as_in_its_own_pipeline(model_folder):
     assert np.abs(images([other]) - images(drawings[:1])).max() > 2  # the number is heard
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("family", "backend"),
     [("sd", "eager"), *(pytest.param(family, "inductor", marks=pytest.mark.slow) for family in ("sd", "sdxl"))],

@@ -34,6 +34,7 @@ def staged(path: Path, images: int | None, encoder: Letters, corpus: str = "coco
     return PromptsStage(PromptsConfig(corpus=corpus, **settings), specs, 7, encoder, path, counts)
 
 
+@pytest.mark.long
 def test_a_small_run_embeds_a_batch_per_class_and_a_larger_one_begins_with_its_prompts(tmp_path: Path) -> None:
     def grown(folder: str, *sizes: int) -> tuple[list[dict[str, Any]], int]:
         (tmp_path / folder).mkdir()
