@@ -204,7 +204,7 @@ class Disk:
             self.step("fsync folder" if os.path.isdir(path) else "fsync", path)
             self._dirty.pop(path, None)
             self._finished |= {change.name for change in self._changes
-                               if change.folder == path and change.name.endswith(DONE_MARKS)}  # fmt: skip
+                               if change.folder == path and change.there and change.name.endswith(DONE_MARKS)}  # fmt: skip
             self._changes = [change for change in self._changes if change.folder != path]
 
     def _rename(

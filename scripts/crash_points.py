@@ -7,7 +7,8 @@ A campaign is one command after the other over all kinds of stages. Each command
 are numbered (see :mod:`scripts.crash_disk`). Then, for each number and each way to end there, the command begins in a
 copy of the folder as it was before it, ends at that step, and is run again. Checked are: what can be seen after the end
 is what was there before, or what the undisturbed command leaves; no traceback; after the second run the whole tree is
-that of the undisturbed command, byte for byte. The exit code is 0 only if there was no difference.
+that of the undisturbed command, byte for byte. The exit code is 0 only if there was no difference. A fault that is *borne* did not end the command: one of
+its log.
 """
 
 import argparse
@@ -152,7 +153,7 @@ class Points:
                 name: dict(Counter(step["kind"] for step in steps)) for name, steps in self._steps.items()
             },
             "ways": dict(Counter(entry["point"][3] for entry in found)),
-            "not_reached": sum(not entry["reached"] for entry in found),
+            "borne": sum(not entry["reached"] for entry in found),
             "differences": [f"{' · '.join(map(str, entry['point']))}: {line}"
                             for entry in found for line in entry["differences"]],
         }  # fmt: skip
