@@ -203,8 +203,8 @@ class Disk:
             path = inside or self.root
             self.step("fsync folder" if os.path.isdir(path) else "fsync", path)
             self._dirty.pop(path, None)
-            self._finished |= {change.name for change in self._changes
-                               if change.folder == path and change.there and change.name.endswith(DONE_MARKS)}  # fmt: skip
+            durable = [change for change in self._changes if change.folder == path]
+            self._finished |= {item.name for item in durable if item.there and item.name.endswith(DONE_MARKS)}
             self._changes = [change for change in self._changes if change.folder != path]
 
     def _rename(

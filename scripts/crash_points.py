@@ -7,8 +7,8 @@ A campaign is one command after the other over all kinds of stages. Each command
 are numbered (see :mod:`scripts.crash_disk`). Then, for each number and each way to end there, the command begins in a
 copy of the folder as it was before it, ends at that step, and is run again. Checked are: what can be seen after the end
 is what was there before, or what the undisturbed command leaves; no traceback; after the second run the whole tree is
-that of the undisturbed command, byte for byte. The exit code is 0 only if there was no difference. A fault that is *borne* did not end the command:
-the log, on which no result depends, could not be written.
+that of the undisturbed command, byte for byte. The exit code is 0 only if there was no difference. A fault that is
+*borne* did not end the command: the log, on which no result depends, could not be written.
 """
 
 import argparse
