@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dsfactory.core.chain import Input
+from dsfactory.core.config import RunSettings
 from dsfactory.core.run import Run
 from dsfactory.errors import UserError
 from dsfactory.stages.filter.config import FilterConfig
@@ -27,6 +28,8 @@ class Plan:
         seed: of the run.
         judged: digest of the shards that hold the samples.
         finished: samples in the shards that have labels.
+        settings: of the run, for witnesses that need its model.
+        run: the run.
     """
 
     samples: list[Sample]
@@ -35,15 +38,18 @@ class Plan:
     seed: int
     judged: str
     finished: int
+    settings: RunSettings
+    run: Run
 
     @classmethod
-    def of_run(cls, run: Run, config: FilterConfig, inputs: Sequence[Input]) -> "Plan":
+    def of_run(cls, run: Run, config: FilterConfig, inputs: Sequence[Input], settings: RunSettings) -> "Plan":
         """The plan for what a run holds now.
 
         Args:
             run: the run.
             config: of the filter.
             inputs: the stages of its images and of its labels, or the one of both.
+            settings: of the run.
 
         Raises:
             DamagedShard: a shard cannot be read.
@@ -57,9 +63,8 @@ class Plan:
                 f"{run.path} has {len(samples)} samples with a mask, fewer than the {config.folds} folds: "
                 "draw more with 'dsfactory generate', or use fewer --folds"
             )
-        return cls(
-            samples, config, tuple(item.name for item in run.manifest.classes), run.manifest.seed, judged, finished
-        )
+        classes = tuple(item.name for item in run.manifest.classes)
+        return cls(samples, config, classes, run.manifest.seed, judged, finished, settings, run)
 
     def notes(self, run: Run) -> list[str]:
         """What a person should know before the networks are trained."""
