@@ -53,8 +53,8 @@ def write_run(path: Path, classes: Sequence[str], scenes: Sequence[LabelledScene
         run.grow(len(scenes), shard_size)
         settings = {"classes": list(classes), "num": -(-len(scenes) // len(classes)), "shard_size": shard_size}
         write_atomic(path / CONFIG, resolve_config(None, None, settings).to_yaml().encode())
-        drawn = _begin(run, GenerateStage, {"source": "rendered"}, "")
-        refined = _begin(run, RefineStage, {"source": "rendered"}, drawn)
+        drawn = begin_stage(run, GenerateStage, {"source": "rendered"}, "")
+        refined = begin_stage(run, RefineStage, {"source": "rendered"}, drawn)
         for spec in run.shards():
             rows = [_row(number, scenes[number], specs) for number in range(spec.start, spec.stop)]
             with (
@@ -70,7 +70,8 @@ def write_run(path: Path, classes: Sequence[str], scenes: Sequence[LabelledScene
                 masks.commit()
 
 
-def _begin(run: Run, stage: type[Stage], identity: dict[str, Any], upstream: str) -> str:
+def begin_stage(run: Run, stage: type[Stage], identity: dict[str, Any], upstream: str) -> str:
+    """Note that a stage has begun, and return its fingerprint."""
     mark = fingerprint(stage.folder, stage.version, identity, upstream)
     run.begin_stage(
         StageState(stage=stage.folder, version=stage.version, fingerprint=mark, upstream=upstream, identity=identity)

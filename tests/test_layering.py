@@ -15,7 +15,7 @@ FLOORS = (
     ("runner",),
     ("dataset",),
     ("stage", "stages"),
-    ("formats", "evaluate"),
+    ("formats", "evaluate", "trust"),
     ("jobs",),
     ("verify", "report"),
     ("api", "cli"),

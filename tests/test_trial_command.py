@@ -70,11 +70,13 @@ def test_the_judge_tells_images_by_its_own_numbers(tiny_clip):
 
 def test_a_class_fails_where_less_than_half_is_recognised_or_kept():
     rows = [
-        {"class_name": "dog", "status": status, "agreement": [0.9]} for status in ("ok", "ok", "rejected", "failed")
+        {"key": str(number), "class_name": "dog", "status": status}
+        for number, status in enumerate(("ok", "ok", "rejected", "failed"))
     ]
-    found = _class("dog", rows, [Look("dog", True, 0.8), Look("dog", False, 0.6), Look("bird", False, None)])
+    looks = [Look("dog", True, 0.8), Look("dog", False, 0.6), Look("bird", False, None)]
+    found = _class("dog", rows, looks, {"0": 0.95, "1": 0.85})
     assert (found.images, found.recognised, found.kept, found.faults) == (3, 0.5, 0.5, ())
-    assert found.trust == 0.9 and found.mirrored == pytest.approx(0.7)
-    failing = _class("dog", [*rows, rows[2]], [Look("dog", False, None)] * 3)
+    assert found.trust == pytest.approx(0.9) and found.mirrored == pytest.approx(0.7)
+    failing = _class("dog", [*rows, rows[2]], [Look("dog", False, None)] * 3, {})
     assert failing.faults == ("0 of 3 images are recognised", "2 of 5 images have a mask")
-    assert _class("dog", rows, [Look("dog", None, None)]).recognised is None
+    assert _class("dog", rows, [Look("dog", None, None)], {}).recognised is None

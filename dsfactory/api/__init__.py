@@ -48,6 +48,7 @@ def export(
     without: Sequence[str] = (),
     keep_empty: bool = False,
     copy: "Copy" = "copy",
+    min_trust: float = 0.0,
 ) -> "list[ExportSummary]":
     """Write a run's kept samples as a dataset; see :func:`dsfactory.jobs.export.export_job`.
 
@@ -60,13 +61,15 @@ def export(
         without: names of stages that do not count.
         keep_empty: keep images without objects as negatives.
         copy: what becomes of your own pictures: ``"copy"``, ``"link"`` or ``"none"``.
+        min_trust: objects of less trust are ignored (255), 0 to 1.
     """
     from dsfactory.jobs.export import export_job
 
     target = Path(out) if out is not None else None
     return export_job(
-        Path(run), format, target, val_share, redo, without=tuple(without), keep_empty=keep_empty, copy=copy
-    )
+        Path(run), format, target, val_share, redo, without=tuple(without), keep_empty=keep_empty, copy=copy,
+        min_trust=min_trust,
+    )  # fmt: skip
 
 
 def load(folder: str | os.PathLike[str]) -> Iterator[Sample]:
@@ -98,4 +101,4 @@ def load(folder: str | os.PathLike[str]) -> Iterator[Sample]:
             image = images.get(labels.key)
             split = image.parent.name if image is not None and image.parent.name in ("train", "val") else None
             data = image.read_bytes() if image is not None else b""
-            yield Sample(labels.key, {}, split, data, finished(labels, None))
+            yield Sample(labels.key, {}, split, {}, data, finished(labels, None))

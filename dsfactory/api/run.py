@@ -1,7 +1,7 @@
 """A run on the disk, as Python sees it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,11 +25,14 @@ class Sample:
         key: its name, unique in the run or the export.
         row: its columns: prompt, seed, scores, status and reason; empty for a sample of an export.
         split: ``"train"`` or ``"val"`` where that is settled, else None.
+        trust: of each object by its instance id, the probability that its IoU with the truth is 0.8 or more; empty
+            where nobody can say, and for the samples of a single stage.
     """
 
     key: str
     row: dict[str, Any] = field(repr=False)
     split: str | None = None
+    trust: Mapping[int, float] = field(default_factory=dict)
     _image: bytes = field(default=b"", repr=False)
     _labels: "tuple[NDArray[np.uint8], NDArray[np.uint8]] | tuple[bytes, bytes] | None" = field(
         default=None, repr=False
@@ -110,7 +113,8 @@ class Run:
             from dsfactory.jobs.samples import samples_of
 
             for item in samples_of(self.path, 0.1).samples():
-                yield Sample(item.key, dict(item.row), item.split, item.image_png, (item.mask_png, item.instances_png))
+                labels: Any = item.mask_png, item.instances_png
+                yield Sample(item.key, dict(item.row), item.split, item.trust, item.image_png, labels)
             return
         yield from self._of_stage(stage, kept)
 
@@ -135,7 +139,7 @@ class Run:
                 if kept and record.row.get("status", "ok") != "ok":
                     continue
                 labels = (files[MASK], files[INSTANCES]) if MASK in files else None
-                yield Sample(record.key, dict(record.row), None, files.get(IMAGE, b""), labels)
+                yield Sample(record.key, dict(record.row), None, {}, files.get(IMAGE, b""), labels)
 
     def table(self, stage: str) -> "pa.Table":
         """All rows that a stage has finished, as an Arrow table.

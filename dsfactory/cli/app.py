@@ -21,6 +21,7 @@ from dsfactory.cli.commands.models import models_app
 from dsfactory.cli.commands.prompts import prompts_app
 from dsfactory.cli.commands.report import report
 from dsfactory.cli.commands.trial import PLACES, trial
+from dsfactory.cli.commands.trust import trust_app
 from dsfactory.cli.commands.view import view
 from dsfactory.cli.lazy import DELIVER, IMPROVE, LOOK_AFTER, MAKE, FlagCommand, Group, flagged
 from dsfactory.cli.places import whole_place
@@ -65,7 +66,8 @@ app.command("import", rich_help_panel=IMPROVE)(import_fixes)
 def export(
     run: o.RunPath = None, format: o.Format = "coco", out: o.ExportOut = None, val_share: o.ValShare = 0.1,
     image_format: o.ImageFormat = None, copy: o.Copy = "copy", rle: o.Rle = False, keep_empty: o.KeepEmpty = False,
-    without: o.Without = None, no_splice: o.NoSplice = False, no_filter: o.NoFilter = False,
+    min_trust: o.MinTrust = 0.0, without: o.Without = None, no_splice: o.NoSplice = False,
+    no_filter: o.NoFilter = False,
     dry_run: o.DryRun = False, redo: o.Redo = False, as_json: o.Json = False, quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Write the finished samples as a dataset that other tools read."""
@@ -74,9 +76,9 @@ def export(
     path = _run_path(run)
     left_out = [*(without or []), *(["filter"] if no_filter else []), *(["splice"] if no_splice else [])]
     if dry_run:
-        plan = plan_export(path, format, out, val_share, redo, image_format, rle, left_out, keep_empty, copy)
+        plan = plan_export(path, format, out, val_share, redo, image_format, rle, left_out, keep_empty, copy, min_trust)
         output.print_plan(plan, as_json)
-    summaries = export_job(path, format, out, val_share, redo, image_format, rle, left_out, keep_empty, copy)
+    summaries = export_job(path, format, out, val_share, redo, image_format, rle, left_out, keep_empty, copy, min_trust)
     if as_json:
         print(json.dumps([item.as_json() for item in summaries]))
     elif not quiet:
@@ -150,6 +152,7 @@ def doctor(as_json: o.Json = False) -> None:
         print(f"{'ok ' if item.fine else '-- '} {item.subject:<14} {item.text}")
 
 
+app.add_typer(trust_app, name="trust", rich_help_panel=IMPROVE)
 app.add_typer(config_app, name="config", rich_help_panel=LOOK_AFTER)
 app.add_typer(prompts_app, name="prompts", rich_help_panel=LOOK_AFTER)
 app.add_typer(models_app, name="models", rich_help_panel=LOOK_AFTER)

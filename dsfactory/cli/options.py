@@ -77,6 +77,11 @@ _KEEP_EMPTY = (
     "show none of the classes."
 )
 KeepEmpty = Annotated[bool, _output("--keep-empty", help=_KEEP_EMPTY)]
+_MIN_TRUST = (
+    "Ignore (255, void) objects whose trust is lower, such as 0.5: the probability that an object's IoU with the truth "
+    "is 0.8 or more. An image without any other object is left out."
+)
+MinTrust = Annotated[float, _output(min=0.0, max=1.0, show_default=False, metavar="SHARE", help=_MIN_TRUST)]
 _WITHOUT = (
     "As if this stage were not there: filter takes what it dropped too, splice leaves its images out (may be repeated)."
 )

@@ -1,8 +1,8 @@
 """What goes into an export: a finished sample's files, and the instances read from them."""
 
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,8 @@ class ExportSample:
         source: the user's own picture, relative to the folder of the pictures; empty for what has none.
         original: that picture's file, whose size the masks have then; None where it is not to be had.
         lost: it is not there any more as it was: the image is the run's copy.
+        trust: of each object by its instance id, the probability that it is right (see :mod:`dsfactory.trust`); empty
+            where nobody can say.
     """
 
     key: str
@@ -67,6 +69,7 @@ class ExportSample:
     source: str = ""
     original: Original | None = None
     lost: bool = False
+    trust: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -85,12 +88,14 @@ class Instance:
     """One object.
 
     Attributes:
+        number: its instance id.
         category: class id, 1…N.
         pixels: bool array of shape ``(height, width)``.
         box: x, y, width, height in pixels of the smallest rectangle around the pixels.
         area: number of pixels.
     """
 
+    number: int
     category: int
     pixels: NDArray[np.bool_]
     box: tuple[int, int, int, int]
@@ -122,7 +127,8 @@ class Labels:
             if number in (BACKGROUND, VOID):
                 continue
             pixels = self.instances == number
-            yield Instance(self._category(pixels), pixels, box_of(pixels), int(np.count_nonzero(pixels)))
+            area = int(np.count_nonzero(pixels))
+            yield Instance(int(number), self._category(pixels), pixels, box_of(pixels), area)
 
     def _category(self, pixels: NDArray[np.bool_]) -> int:
         votes = np.bincount(self.mask[pixels], minlength=256)

@@ -3,15 +3,15 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from dsfactory.core.chain import Input
-from dsfactory.core.png import encode_index_png
+from dsfactory.core.png import decode_index_png, encode_index_png
 from dsfactory.core.run import Run
-from dsfactory.core.sample import IMAGE, INSTANCES, MASK, SHOWS_NONE, Record
+from dsfactory.core.sample import BACKGROUND, IMAGE, INSTANCES, MASK, SHOWS_NONE, VOID, Record
 from dsfactory.core.shard import ShardSpec
 from dsfactory.core.space import Space
 from dsfactory.dataset.corrections import Corrections
@@ -23,6 +23,9 @@ from dsfactory.errors import UserError
 
 Check = Callable[[], None]
 """Called between shards; raises when a signal came."""
+
+Trust = Callable[[Record, Record], Mapping[int, float]]
+"""Of a sample with its image and attention, and with its labels: how far each object can be trusted, by its id."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class KeptSamples:
         emptied = {key for key in fixes if self.corrections.read(key) is None}
         return len((keys | fixes.keys()) - emptied)
 
-    def samples(self, check: Check, own: OwnFiles | None = None) -> Iterator[ExportSample]:
+    def samples(self, check: Check, own: OwnFiles | None = None, trust: Trust | None = None) -> Iterator[ExportSample]:
         """Every sample with status ok or a correction, its image beside its labels.
 
         With ``keep_empty``, also those from which a person took all labels away, and given pictures that show none of
@@ -86,6 +89,7 @@ class KeptSamples:
         Args:
             check: called between shards.
             own: the user's files that the samples were made of; None for samples as the run has them.
+            trust: says how far objects can be trusted. What a person corrected or kept is sure.
 
         Raises:
             DamagedShard: a shard cannot be read.
@@ -106,12 +110,19 @@ class KeptSamples:
                     found = _blank(image)
                 if found is not None:
                     sample = ExportSample(masks.key, masks.row, image.files[IMAGE], *found, corrected=corrected)
+                    if trust is not None:
+                        known = dict.fromkeys(_ids(found[1]), 1.0) if corrected or decision else trust(image, masks)
+                        sample = replace(sample, trust=known)
                     yield own.with_file(sample, image.row, name) if own is not None else sample
 
 
 def shows_none(row: Mapping[str, Any]) -> bool:
     """Whether an image is one of the user's in which none of the classes is seen, by its row."""
     return row["status"] == "ok" and str(row.get("reason", "")).startswith(SHOWS_NONE)
+
+
+def _ids(instances: bytes) -> list[int]:
+    return [int(number) for number in np.unique(decode_index_png(instances)) if number not in (BACKGROUND, VOID)]
 
 
 def _blank(image: Record) -> tuple[bytes, bytes]:

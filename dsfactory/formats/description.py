@@ -7,6 +7,12 @@ import yaml
 from dsfactory.dataset.sample import ExportSample, Labels
 from dsfactory.formats.writer import ExportPlan
 
+_TRUST = (
+    " `trust` is the probability that the object's IoU\nwith the truth is 0.8 or more. Unless somebody refitted it, it "
+    "was calibrated on rendered scenes of the pocket model's\nworld: other models are another world, where it orders "
+    "objects and promises no more."
+)
+
 
 def describe_sample(sample: ExportSample, labels: Labels, plan: ExportPlan) -> dict[str, Any]:
     """Key, provenance, size, the names of the classes in the image, and its objects in the order of their ids.
@@ -14,15 +20,20 @@ def describe_sample(sample: ExportSample, labels: Labels, plan: ExportPlan) -> d
     In datasets of somebody's own pictures, ``file`` is which of them it was.
 
     ``objects`` is a dictionary of lists: ``id`` (the value in the instance mask), ``category`` (the value in the class
-    mask), ``bbox`` (x, y, width, height in pixels) and ``area`` (in pixels). Where a person corrected some samples,
-    ``corrected`` says of each whether it is one.
+    mask), ``bbox`` (x, y, width, height in pixels) and ``area`` (in pixels), and where it is known ``trust`` (the
+    probability that the object is right). Where a person corrected some samples, ``corrected`` says of each whether it
+    is one.
     """
     objects: dict[str, list[Any]] = {"id": [], "category": [], "bbox": [], "area": []}
+    if plan.trusted:
+        objects["trust"] = []
     for instance in labels.objects():
-        objects["id"].append(int(labels.instances[instance.pixels][0]))
+        objects["id"].append(instance.number)
         objects["category"].append(instance.category)
         objects["bbox"].append(list(instance.box))
         objects["area"].append(instance.area)
+        if plan.trusted:
+            objects["trust"].append(sample.trust.get(instance.number))
     return {
         "key": sample.key,
         **({} if plan.drawn else {"file": sample.source}),
@@ -59,6 +70,6 @@ def dataset_card(plan: ExportPlan) -> str:
         f"{plan.checked}{f' {plan.remark}' if plan.remark else ''}\n\n"
         "`mask` holds a class id per pixel, `instances` an object id; in both 0 is background and 255 void, which\n"
         "training should ignore. `objects` lists the objects: `id` is the value in `instances`, `category` the value\n"
-        "in `mask`, `bbox` is x, y, width, height in pixels.\n\n"
+        f"in `mask`, `bbox` is x, y, width, height in pixels.{_TRUST if plan.trusted else ''}\n\n"
         f"| id | class |\n| --- | --- |\n| 0 | background |\n{rows}\n| 255 | void |\n"
     )

@@ -70,6 +70,8 @@ def export(
     keep_empty: bool = False,
     copy: Copy = "copy",
     remark: str = "",
+    trust: str = "",
+    min_trust: float = 0.0,
 ) -> ExportSummary:
     """Write samples as a dataset that appears at ``out`` in full or not at all.
 
@@ -92,6 +94,8 @@ def export(
         keep_empty: some samples have no object; another export than one without them.
         copy: see there.
         remark: see there.
+        trust: hash of what says how far the objects can be trusted; empty where nothing does.
+        min_trust: objects of less trust are ignored; another export than one with them.
 
     Raises:
         UserError: a setting or ``out`` cannot be used, there are no samples, or the disk is full.
@@ -101,6 +105,7 @@ def export(
     writer_class, plan, identity = _plan(
         format, classes=classes, fingerprint=fingerprint, model=model, val_share=val_share, image_format=image_format,
         rle=rle, drawn=drawn, corrected=corrected, keep_empty=keep_empty, copy=copy, remark=remark,
+        trust=trust, min_trust=min_trust,
     )  # fmt: skip
     target = _target(out)
     if copy == "link" and not isinstance(target, FolderTarget):
@@ -150,12 +155,14 @@ def _plan(
     keep_empty: bool = False,
     copy: Copy = "copy",
     remark: str = "",
+    trust: str = "",
+    min_trust: float = 0.0,
 ) -> tuple[type[DatasetWriter], ExportPlan, dict[str, Any]]:
     """The writer, what it needs to know, and what tells this export from others."""
     writer_class = find_format(format).writer()
     convert = image_format is not None and not drawn
     chosen = image_format or writer_class.image_formats[0]
-    plan = ExportPlan(tuple(classes), model, chosen, rle, drawn, corrected, copy, convert, remark)
+    plan = ExportPlan(tuple(classes), model, chosen, rle, drawn, corrected, copy, convert, remark, bool(trust))
     if not 0 <= val_share <= 1:
         raise UserError(f"the validation share {val_share} is not between 0 and 1")
     if plan.image_format not in writer_class.image_formats:
@@ -177,6 +184,8 @@ def _plan(
             "image_format": plan.image_format,
             "rle": plan.rle,
             **({"keep_empty": True} if keep_empty else {}),
+            **({"trust": trust} if trust else {}),
+            **({"min_trust": min_trust} if min_trust else {}),
             **own,
         },
     }

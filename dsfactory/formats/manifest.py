@@ -28,6 +28,7 @@ class _Settings(BaseModel):
     val_share: float
     image_format: str
     rle: bool
+    min_trust: float = 0.0
 
 
 class _Manifest(BaseModel):

@@ -57,6 +57,7 @@ class ExportPlan:
         convert: the user chose image_format: pictures of another format are converted. Otherwise they stay as they are
             where the dataset's readers take them.
         remark: a sentence on what was left out, for those who read about the dataset.
+        trusted: objects say how far they can be trusted.
     """
 
     classes: tuple[str, ...]
@@ -68,6 +69,7 @@ class ExportPlan:
     copy: Copy = "copy"
     convert: bool = False
     remark: str = ""
+    trusted: bool = False
 
     @property
     def checked(self) -> str:

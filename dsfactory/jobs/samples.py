@@ -1,8 +1,8 @@
 """The samples of a run that exports and evaluations take."""
 
+import hashlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 
 from dsfactory.core.chain import Step, offers, serving
@@ -17,6 +17,7 @@ from dsfactory.errors import UserError
 from dsfactory.jobs.settings import run_config
 from dsfactory.runner.signals import check_stop
 from dsfactory.stages import STAGES
+from dsfactory.trust.run import RunTrust, with_trust
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,17 @@ class RunSamples:
         composed: those of stages with a space of their own.
         given: the images are somebody's own.
         files: these images' files, by sample key.
+        trust: how far objects can be trusted; None where nobody can say.
+        min_trust: objects of less trust become ignore (255). A sample that has no other is left out, and so is what
+            was composed of a sample with such an object.
     """
 
     kept: KeptSamples
     composed: list[ComposedSamples]
     given: bool
     files: Mapping[str, Path]
+    trust: RunTrust | None = None
+    min_trust: float = 0.0
 
     @property
     def fingerprint(self) -> str:
@@ -41,12 +47,14 @@ class RunSamples:
         found = self.kept.fingerprint
         for item in self.composed:
             found = item.combined(found)
+        if self.min_trust:
+            assert self.trust is not None
+            found = hashlib.sha256(f"{found} {self.min_trust} {self.trust.digest}".encode()).hexdigest()[:32]
         return found
 
     def samples(self) -> Iterator[ExportSample]:
         """All samples as the run has them, read from the disk."""
-        parts = (item.samples(check_stop) for item in self.composed)
-        return chain(self.kept.samples(check_stop), *parts)
+        return self._samples(None)
 
     def exported(self, own: OwnFiles) -> Iterator[ExportSample]:
         """All samples as an export has them: with the names and the files of the user's own pictures.
@@ -54,12 +62,27 @@ class RunSamples:
         Args:
             own: of :attr:`files`, fresh; it notes what was renamed and what is gone.
         """
-        yield from self.kept.samples(check_stop, own if self.given else None)
+        return self._samples(own)
+
+    def _samples(self, own: OwnFiles | None) -> Iterator[ExportSample]:
+        doubtful: set[str] = set()
+        for sample in self.kept.samples(check_stop, own if self.given else None, self.trust):
+            found = with_trust(sample, self.min_trust) if self.min_trust else sample
+            if found is not sample:
+                doubtful.add(sample.key)
+            if found is not None:
+                yield found
         for item in self.composed:
             for sample in item.samples(check_stop):
-                yield replace(sample, stem=own.names.of_key(sample.key))
+                if doubtful.isdisjoint(sample.row["sources"]):
+                    yield replace(sample, stem=own.names.of_key(sample.key)) if own is not None else sample
 
-    def foreign(self) -> str:
+    def remark(self) -> str:
+        """A sentence or two about what was left out, for those who read about the dataset; empty for nothing."""
+        cut = f"Objects of a trust below {self.min_trust:g} are ignored (void)." if self.min_trust else ""
+        return " ".join(filter(None, (self._foreign(), cut)))
+
+    def _foreign(self) -> str:
         """A sentence about pictures that were left out because the model draws nothing like them; empty for none."""
         if not self.given:
             return ""
@@ -68,11 +91,17 @@ class RunSamples:
         return f"{count} pictures were left out as foreign: the model draws nothing like them." if count else ""
 
     def count(self) -> int:
-        """How many samples there are, as far as their rows say: no image is read."""
+        """How many samples there are at most, as far as their rows say: no image is read."""
         return self.kept.count() + sum(item.count() for item in self.composed)
 
 
-def samples_of(run_path: Path, val_share: float, without: Collection[str] = (), keep_empty: bool = False) -> RunSamples:
+def samples_of(
+    run_path: Path,
+    val_share: float,
+    without: Collection[str] = (),
+    keep_empty: bool = False,
+    min_trust: float = 0.0,
+) -> RunSamples:
     """The samples of a run as they are now.
 
     Args:
@@ -81,9 +110,11 @@ def samples_of(run_path: Path, val_share: float, without: Collection[str] = (), 
         without: names of stages that do not count: judges and labelers give way to the one before, and what a
             composer made is left out.
         keep_empty: take images without any object too; see :class:`dsfactory.dataset.samples.KeptSamples`.
+        min_trust: see :class:`RunSamples`.
 
     Raises:
-        UserError: not a run, nothing labelled, a stage was made again since the next one was, or an unknown name.
+        UserError: not a run, nothing labelled, a stage was made again since the next one was, an unknown name, or
+            nobody knows how far its objects can be trusted and ``min_trust`` asks.
         DamagedShard: a shard with labels cannot be read.
     """
     if unknown := [name for name in without if name not in STAGES.names]:
@@ -99,7 +130,14 @@ def samples_of(run_path: Path, val_share: float, without: Collection[str] = (), 
     ]  # fmt: skip
     given = any(item.kind.given for item in begun)
     files = images.kind.build(run_config(run.path), run.path).files() if given else {}
-    return RunSamples(KeptSamples.of(run, images, labels, keep_empty), composed, given, files)
+    kept = KeptSamples.of(run, images, labels, keep_empty)
+    trust = RunTrust.of(run, labels.kind.folder, kept.specs)
+    if min_trust and trust is None:
+        raise UserError(
+            f"{run.path}: nobody knows how far these labels can be trusted: 'dsfactory refine {run.path} --redo' makes "
+            "labels of which it is known"
+        )
+    return RunSamples(kept, composed, given, files, trust, min_trust)
 
 
 def _composed(run: Run, item: Begun, val_share: float) -> ComposedSamples | None:

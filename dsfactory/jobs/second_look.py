@@ -17,9 +17,8 @@ from dsfactory.runner.progress import Progress
 from dsfactory.runner.signals import check_stop
 from dsfactory.stages import STAGES, RunConfig
 from dsfactory.stages.annotate.config import AnnotateConfig
-from dsfactory.stages.annotate.stage import FAMILIES
+from dsfactory.stages.annotate.looking import annotator_of, can_look
 from dsfactory.stages.generate.config import GenerateConfig
-from dsfactory.stages.generate.stage import GenerateStage
 from dsfactory.stages.prompts.vocabulary import class_words, entries
 from dsfactory.stages.refine.config import RefineConfig
 
@@ -62,9 +61,7 @@ def look_again(run: Run, config: RunConfig, judge: "Judge | None", progress: Pro
         judge: recognises in the model's place; None for the model itself.
         progress: who is told.
     """
-    stage = STAGES["generate"].build(config, run.path)
-    assert isinstance(stage, GenerateStage)
-    annotator = _annotator(stage, run) if stage.model.layout.family in FAMILIES else None
+    annotator = annotator_of(config, run) if can_look(config, run) else None
     others = _others(config)
     few = [*config.classes, *others[:OTHERS], *MADE_UP]
     witness = _witness(annotator, few) if annotator is not None and judge is None else None
@@ -85,22 +82,6 @@ def look_again(run: Run, config: RunConfig, judge: "Judge | None", progress: Pro
         looks.append(Look(asked.name, recognised, mirrored))
         progress.advance("second look")
     return looks
-
-
-def _annotator(stage: GenerateStage, run: Run) -> Any:
-    from dsfactory.models.loading import load_pipeline
-    from dsfactory.stages.annotate.annotator import Annotator
-
-    config, state = stage.resolved, run.stage_state("generate")
-    assert config.width and config.height and state is not None
-    settings = AnnotateConfig()
-    pipeline = load_pipeline(
-        stage.model, config.device, state.identity["dtype"], loras=stage.loras, embeddings=stage.embeddings
-    )
-    return Annotator(
-        pipeline, timesteps=settings.timesteps, seeds=settings.seeds, width=config.width, height=config.height,
-        affinity=config.affinity,
-    )  # fmt: skip
 
 
 def _others(config: RunConfig) -> list[ClassSpec]:

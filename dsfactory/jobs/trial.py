@@ -18,6 +18,7 @@ from dsfactory.jobs.summary import JobSummary
 from dsfactory.runner.log import LOG
 from dsfactory.runner.progress import Progress
 from dsfactory.stages.generate.config import GenerateConfig
+from dsfactory.trust.run import RunTrust
 
 STAGES_MADE = ("prompts", "generate", "refine")
 ENOUGH = 0.5
@@ -35,7 +36,7 @@ class ClassTrial:
         name: of the class.
         images: that were made.
         recognised: share of them that shows the class; None when nobody could tell.
-        trust: median agreement of their masks, IoU; None without a mask.
+        trust: median trust of their masks, by the weakest object of each; None without a mask.
         mirrored: mean IoU of masks with those of the mirror images; None where these cannot be read.
         kept: share of the images that has a mask.
         faults: why it fails; empty when it passes.
@@ -124,12 +125,13 @@ def trial_job(request: Request, num: int, judge: str | None, progress: Progress)
     run, config = Run.open(summary.run), run_config(summary.run)
     looks = look_again(run, config, clip, progress)
     pace = read_pace(run.path / LOG)
+    trust = _trust(run)
     rows = [row for spec in run.finished("refine") for row in run.reader("refine", spec).rows]
     return Trial(
         run=run.path,
         model=config.of(GenerateConfig).model,
         judge=judge or (config.of(GenerateConfig).model if any(look.recognised is not None for look in looks) else ""),
-        classes=tuple(_class(item.name, rows, looks) for item in config.classes),
+        classes=tuple(_class(item.name, rows, looks, trust) for item in config.classes),
         seconds={name: pace.get(name, 0.0) for name in STAGES_MADE},
         memory_gb=memory,
         memory_of=memory_of,
@@ -138,7 +140,24 @@ def trial_job(request: Request, num: int, judge: str | None, progress: Progress)
     )
 
 
-def _class(name: str, rows: Sequence[Mapping[str, Any]], looks: Sequence[Look]) -> ClassTrial:
+def _trust(run: Run) -> dict[str, float]:
+    """By key, the trust in the mask of the class that an image was made for; nothing of images without one."""
+    found: dict[str, float] = {}
+    specs = run.finished("refine")
+    judge = RunTrust.of(run, "refine", specs)
+    for spec in specs if judge is not None else ():
+        assert judge is not None
+        pairs = zip(run.reader("generate", spec).records(), run.reader("refine", spec).records(), strict=True)
+        for image, labels in pairs:
+            if labels.row["status"] == "ok":
+                first = judge.by_class(labels.row, {**image.files, **labels.files})[0]
+                found |= {labels.key: first} if first is not None else {}
+    return found
+
+
+def _class(
+    name: str, rows: Sequence[Mapping[str, Any]], looks: Sequence[Look], trust: Mapping[str, float]
+) -> ClassTrial:
     own = [row for row in rows if row["class_name"] == name]
     seen = [look for look in looks if look.class_name == name]
     made = [row for row in own if row["status"] != "failed"]
@@ -146,6 +165,7 @@ def _class(name: str, rows: Sequence[Mapping[str, Any]], looks: Sequence[Look]) 
     told = [look.recognised for look in seen if look.recognised is not None]
     mirrored = [look.mirrored for look in seen if look.mirrored is not None]
     recognised = sum(told) / len(told) if told else None
+    known = [trust[row["key"]] for row in kept if row["key"] in trust]
     share = len(kept) / len(own)
     faults = []
     if recognised is not None and recognised < ENOUGH:
@@ -156,7 +176,7 @@ def _class(name: str, rows: Sequence[Mapping[str, Any]], looks: Sequence[Look]) 
         name=name,
         images=len(made),
         recognised=recognised,
-        trust=median(row["agreement"][0] for row in kept) if kept else None,
+        trust=median(known) if known else None,
         mirrored=mean(mirrored) if mirrored else None,
         kept=share,
         faults=tuple(faults),

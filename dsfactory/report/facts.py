@@ -16,6 +16,7 @@ from dsfactory.report.sample import STATES
 from dsfactory.report.selection import Chosen
 from dsfactory.report.source import Source
 from dsfactory.report.statistics import Statistics
+from dsfactory.trust.run import table_of
 
 
 def describe_choice(chosen: Chosen, statistics: Statistics) -> str:
@@ -149,6 +150,10 @@ def notices(source: Source, measured: Measured, sections: Sequence[Section]) -> 
 def score_meanings(source: Source, scores: Iterable[str]) -> list[tuple[str, str]]:
     """What each score means, as the stages of the run say it; those that no stage explains are left out."""
     said = {name: text for member in source.members for name, text in member.kind.meanings.items()}
+    said["trust"] = (
+        "Of the class's weakest object: the probability that its IoU with the truth is 0.8 or more. Calibrated on "
+        f"{table_of(source.run.path).calibrated}."
+    )
     return [(name, said[name]) for name in scores if name in said]
 
 

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,8 @@ SHORTCUTS = (
     ("x", "clear the filters"),
     ("t", "light or dark"),
 )
+TRUST = "trust"
+"""The score that follows from all others; see :mod:`dsfactory.trust`."""
 MAX_REASONS = 50
 """Rows of the table of reasons."""
 THREADS = 4
@@ -146,10 +148,13 @@ def _gallery(source: Source, chosen: Chosen, progress: Progress) -> Iterator[dic
         for spec, keys in chosen.keys.items():
             rows = {sample.key: sample for sample in source.shard(spec)}
             files = source.files(keys, spec)
+            trust = source.trust(spec, files)
             for key, picture in zip(keys, pool.map(draw_picture, [files[key] for key in keys]), strict=True):
                 progress.advance()
                 if key in rows:
-                    yield _as_json(rows[key], names, picture) | _by_hand(source, key, files[key], len(names))
+                    yield _as_json(rows[key], names, picture, trust.get(key)) | _by_hand(
+                        source, key, files[key], len(names)
+                    )
 
 
 def _by_hand(source: Source, key: str, files: dict[str, bytes], classes: int) -> dict[str, Any]:
@@ -168,11 +173,16 @@ def _by_hand(source: Source, key: str, files: dict[str, bytes], classes: int) ->
     return found
 
 
-def _as_json(sample: Sample, names: dict[str, int], picture: Picture | None) -> dict[str, Any]:
-    per_class = {
+def _as_json(
+    sample: Sample, names: dict[str, int], picture: Picture | None, trust: Sequence[float | None] | None
+) -> dict[str, Any]:
+    per_class: dict[str, list[Any]] = {
         name: [None if value is None else round(value, 4) for value in values]
         for name, values in sample.per_class().items()
     }
+    scores = {name: round(value, 4) for name, value in sample.scores().items()}
+    if known := [value for value in trust or () if value is not None]:
+        per_class, scores = {TRUST: list(trust or ()), **per_class}, {TRUST: min(known), **scores}
     if sample.components is not None:
         per_class["objects"] = list(sample.components)
     return {
@@ -189,7 +199,7 @@ def _as_json(sample: Sample, names: dict[str, int], picture: Picture | None) -> 
         "wishes": " · ".join(value for value in (sample.style, sample.scene, sample.weather) if value),
         "seed": str(sample.image_seed or sample.seed),  # 63 bits: JavaScript's numbers have 53
         "twin": sample.duplicate_of or "",
-        "scores": {name: round(value, 4) for name, value in sample.scores().items()},
+        "scores": scores,
         "perClass": per_class,
         "layers": _layers(picture) if picture is not None else None,
     }
@@ -201,9 +211,9 @@ def _layers(picture: Picture) -> dict[str, str]:
 
 
 def _score_ranges(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Scores to sort and filter by, with the range of each; agreement first, for it judges a mask."""
+    """Scores to sort and filter by, with the range of each; first those that judge a mask."""
     ranges: dict[str, list[float]] = {}
-    for sample in samples:
+    for sample in sorted(samples, key=lambda one: TRUST not in one["scores"]):
         for name, value in sample["scores"].items():
             low, high = ranges.get(name, (0.0, 1.0))
             ranges[name] = [min(low, value), max(high, value)]

@@ -20,6 +20,10 @@ from dsfactory.jobs.settings import run_config
 from dsfactory.report.sample import Sample, State, parse_sample, score_columns
 from dsfactory.runner.signals import check_stop
 from dsfactory.stages import STAGES, RunConfig
+from dsfactory.trust.run import RunTrust
+
+LABELLED = ("ok", "dropped")
+"""Statuses of samples with a mask of which trust speaks."""
 
 
 @dataclass
@@ -121,6 +125,29 @@ class Source:
         for key in self.corrections.entries.keys() & files.keys():
             self._correct(key, files[key])
         return files
+
+    def trust(self, spec: ShardSpec, files: Mapping[str, dict[str, bytes]]) -> dict[str, list[float | None]]:
+        """By key, the lowest trust among each class's objects; nothing of samples that a person has seen to.
+
+        Args:
+            spec: the shard.
+            files: of some of its samples, see :meth:`files`.
+        """
+        labels = next((one for one in reversed(self._own) if Role.LABEL in one.kind.writes.roles), None)
+        if labels is None or spec.index not in self.shards[labels.folder]:
+            return {}
+        try:
+            judge = RunTrust.of(self.run, labels.folder, [spec])
+            rows = self._reader(self.run, labels.folder, spec).rows
+        except DamagedShard as error:
+            self._note(error)
+            return {}
+        wanted = files.keys() - self.by_hand.keys() if judge is not None else set()
+        return {
+            row["key"]: judge.by_class(row, files[row["key"]])
+            for row in rows
+            if judge is not None and row["key"] in wanted and row["status"] in LABELLED
+        }
 
     def _correct(self, key: str, files: dict[str, bytes]) -> None:
         image, entry = files.get(IMAGE), self.corrections.entries[key]

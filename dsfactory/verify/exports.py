@@ -74,9 +74,10 @@ def _samples(run: Path, fingerprint: str, settings: dict[str, Any]) -> RunSample
     begun = STAGES.begun(Run.open(run))
     optional = [item.kind.name for item in begun if item.kind.own_space or item.kind.kind is Kind.JUDGE]
     problem: DsfactoryError | None = None
+    min_trust = settings.get("min_trust", 0.0)
     for without in chain.from_iterable(combinations(optional, count) for count in range(len(optional) + 1)):
         try:
-            samples = samples_of(run, settings["val_share"], without, settings.get("keep_empty") is True)
+            samples = samples_of(run, settings["val_share"], without, settings.get("keep_empty") is True, min_trust)
             if samples.fingerprint == fingerprint:
                 return samples
         except DsfactoryError as error:

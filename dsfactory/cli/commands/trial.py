@@ -32,8 +32,8 @@ def trial(
     """Try a model on your classes: a few images of each, their masks, and whether they can be trusted.
 
     Says per class how many images are recognised (by the model itself, as a diffusion classifier, or by --judge), how
-    much their masks can be trusted (trust: median agreement; mirrored: IoU with the label of the mirror image), which
-    share has a mask, and what images cost in time and memory. Writes a page with all of them.
+    much their masks can be trusted (trust: the median, see 'dsfactory trust'; mirrored: IoU with the label of the
+    mirror image), which share has a mask, and what images cost in time and memory. Writes a page with all of them.
 
     Ends with exit code 3 when a class fails: fewer than half of its images are recognised, or have a mask.
     """

@@ -21,7 +21,7 @@ class CocoWriter(DatasetWriter):
     which pycocotools reads but several other loaders take for a crowd or refuse. Void pixels belong to no annotation:
     the format has no place for them. Ids start at 1; an image's id is its sample number + 1, so it stays the same
     when the dataset grows or is filtered; annotation ids are unique within each file. The folders are those of the COCO
-    API's own instructions, which Datumaro insists on.
+    API's own instructions, which Datumaro insists on. ``score`` is the object's trust, where it is known.
     """
 
     folders: ClassVar[tuple[str, ...]] = ("annotations", "images/train", "images/val")
@@ -44,7 +44,9 @@ class CocoWriter(DatasetWriter):
         file = self._splits[split]
         file.add_image({**image, **provenance, **({"corrected": True} if sample.corrected else {})})
         for instance in labels.objects():
-            file.add_annotation(image_id, instance, encode(instance.pixels, self.plan.rle))
+            file.add_annotation(
+                image_id, instance, encode(instance.pixels, self.plan.rle), sample.trust.get(instance.number)
+            )
 
     def finish(self) -> None:
         for split, file in self._splits.items():
@@ -66,7 +68,7 @@ class _SplitFile:
         self._images += 1
         self.json_file.write((b"\n" if self._images == 1 else b",\n") + _json(image))
 
-    def add_annotation(self, image_id: int, instance: Instance, segmentation: Any) -> None:
+    def add_annotation(self, image_id: int, instance: Instance, segmentation: Any, trust: float | None) -> None:
         self._annotations += 1
         annotation = {
             "id": self._annotations,
@@ -76,6 +78,7 @@ class _SplitFile:
             "area": float(instance.area),
             "bbox": [float(value) for value in instance.box],
             "iscrowd": 0,
+            **({} if trust is None else {"score": trust}),
         }
         self.waiting.write((b"\n" if self._annotations == 1 else b",\n") + _json(annotation))
 

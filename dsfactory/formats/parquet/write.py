@@ -104,7 +104,9 @@ class _RowFiles:
 
 
 def _columns(plan: ExportPlan) -> dict[str, pa.DataType]:
-    own = {} if plan.drawn else {"file": _TEXT}
+    own: dict[str, pa.DataType] = {} if plan.drawn else {"file": _TEXT}
+    if plan.trusted:
+        own["objects"] = pa.struct([*_COLUMNS["objects"], ("trust", pa.list_(pa.float64()))])
     return {**_COLUMNS, **own, **({"corrected": pa.bool_()} if plan.corrected else {})}
 
 

@@ -171,10 +171,13 @@ function fits(sample) {
   return words.every((word) => text.includes(word));
 }
 
+// Trust follows from all other scores; runs of before have none.
+const judging = data.scores.some((item) => item.name === "trust") ? "trust" : "agreement";
+
 const ORDERS = {
   // What has no score has no mask: nothing is worse.
-  worst: (a, b) => (a.scores.agreement ?? -1) - (b.scores.agreement ?? -1) || a.number - b.number,
-  best: (a, b) => (b.scores.agreement ?? -1) - (a.scores.agreement ?? -1) || a.number - b.number,
+  worst: (a, b) => (a.scores[judging] ?? -1) - (b.scores[judging] ?? -1) || a.number - b.number,
+  best: (a, b) => (b.scores[judging] ?? -1) - (a.scores[judging] ?? -1) || a.number - b.number,
   number: (a, b) => a.number - b.number,
 };
 

@@ -3,13 +3,19 @@
 from contextlib import suppress
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from dsfactory.core.flags import Panel, flag
 from dsfactory.core.section import Section
 from dsfactory.segment.config import SegmentConfig
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+FLIP = "flip"
+"""The witness that is no promptable segmenter: what the model's own attention makes of the mirror image."""
+
+
+_NOBODY: dict[str, Any] = {"before": ()}
 
 
 def _check_keep(value: Any) -> Any:
@@ -83,6 +89,28 @@ class FilterConfig(Section):
     min_similarity: Share = Field(
         0.1, description="The least probability that CLIP may give a class of the image, among the run's classes."
     )
+    witness: Annotated[
+        tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value or ())
+    ] = Field(
+        (),
+        description="Witnesses that are heard beside the networks, each in a column agree_NAME: flip (the model's own "
+        "attention to the mirror image, which needs a Stable Diffusion 1, 2 or XL model and a look at each image), and "
+        "a promptable segmenter (SAM, SAM 2, SAM 3): a folder or a hub id.",
+        json_schema_extra=flag(
+            Panel.LABELS,
+            metavar="flip|MODEL",
+            help="Hear a second witness too: flip (the model's own look at the mirror image), or a SAM, SAM 2 or SAM 3 "
+            "model (may be repeated).",
+            offers=(FLIP,),
+            repeated=True,
+        )
+        | _NOBODY,
+    )
+    min_witness: Share = Field(
+        0.6,
+        description="The least agreement (IoU) of a class's label with a witness's, as a share of the class's median.",
+        json_schema_extra={"before": 0.6},
+    )
     pixel_loss: float = Field(
         1.25,
         ge=0.0,
@@ -95,6 +123,13 @@ class FilterConfig(Section):
         description="A PNG to write, with the samples that are dropped (at most 48), worst first.",
         json_schema_extra=flag(Panel.OUTPUT, metavar="FILE", file=True, affects_output=False, saved=False),
     )
+
+    @field_validator("witness")
+    @classmethod
+    def _check_witnesses(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len({*names} - {FLIP}) > 1 or len({*names}) < len(names):
+            raise ValueError(f"filter.witness {', '.join(names)}: give {FLIP}, one segmenter, or one of each")
+        return names
 
     @model_validator(mode="after")
     def _check_areas(self) -> "FilterConfig":

@@ -5,7 +5,7 @@
 
 import json
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from dsfactory.stages.filter.files import NOTE
@@ -36,6 +36,7 @@ class Note:
     Attributes:
         training: of the plan.
         clip: the CLIP checkpoint that scored; None without.
+        witness: who was heard beside.
         samples: how many were judged.
         shards: digest of the shards that held them.
         files: digest of each file by name.
@@ -46,6 +47,7 @@ class Note:
     samples: int
     shards: str
     files: dict[str, str]
+    witness: list[str] = field(default_factory=list)
 
     @property
     def judged(self) -> Judged:
@@ -90,13 +92,14 @@ def damaged_files(plan: Plan, folder: Path) -> set[str]:
 def matching_note(plan: Plan, folder: Path) -> Note | None:
     """The done-mark of the plan's cross-validation; None when it is to be made."""
     note = read_note(folder)
-    return note if note is not None and (note.training, note.clip) == (plan.training, plan.config.clip) else None
+    wanted = plan.training, plan.config.clip, list(plan.config.witness)
+    return note if note is not None and (note.training, note.clip, note.witness) == wanted else None
 
 
 def write_note(plan: Plan, folder: Path, names: list[str]) -> Note:
     """Write the done-mark over files that are there."""
     files = {name: file_digest(folder / name) for name in names}
-    note = Note(plan.training, plan.config.clip, len(plan.samples), plan.judged, files)
+    note = Note(plan.training, plan.config.clip, len(plan.samples), plan.judged, files, list(plan.config.witness))
     write_atomic(folder / NOTE, json.dumps(asdict(note), indent=1, sort_keys=True).encode())
     return note
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dsfactory.core.chain import Input
+from dsfactory.core.config import RunSettings
 from dsfactory.core.run import Run
 from dsfactory.core.words import counted
 from dsfactory.errors import UserError
@@ -28,6 +29,8 @@ class Plan:
         seed: of the run.
         judged: digest of the shards that hold the samples.
         finished: samples in the shards that have labels.
+        settings: of the run, for witnesses that need its model.
+        run: the run.
     """
 
     samples: list[Sample]
@@ -36,15 +39,18 @@ class Plan:
     seed: int
     judged: str
     finished: int
+    settings: RunSettings
+    run: Run
 
     @classmethod
-    def of_run(cls, run: Run, config: FilterConfig, inputs: Sequence[Input]) -> "Plan":
+    def of_run(cls, run: Run, config: FilterConfig, inputs: Sequence[Input], settings: RunSettings) -> "Plan":
         """The plan for what a run holds now.
 
         Args:
             run: the run.
             config: of the filter.
             inputs: the stages of its images and of its labels, or the one of both.
+            settings: of the run.
 
         Raises:
             DamagedShard: a shard cannot be read.
@@ -58,9 +64,8 @@ class Plan:
                 f"{run.path} has {counted(len(samples), 'sample')} with a mask, fewer than the {config.folds} folds: "
                 "draw more with 'dsfactory generate', or use fewer --folds"
             )
-        return cls(
-            samples, config, tuple(item.name for item in run.manifest.classes), run.manifest.seed, judged, finished
-        )
+        classes = tuple(item.name for item in run.manifest.classes)
+        return cls(samples, config, classes, run.manifest.seed, judged, finished, settings, run)
 
     def notes(self, run: Run) -> list[str]:
         """What a person should know before the networks are trained."""

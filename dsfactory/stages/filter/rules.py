@@ -1,20 +1,21 @@
 """From scores to verdicts: which samples are kept, and why the others are not."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from dsfactory.stages.filter.config import FilterConfig
 from dsfactory.stages.filter.duplicates import near_duplicates
-from dsfactory.stages.filter.scores import Score
+from dsfactory.stages.filter.scores import WITNESSES, Score
 
 REASONS = {
     "area": "the labelled share of the image is out of limits",
     "unseen": "the class is not to be seen in the image",
     "iou": "the label disagrees with what the other folds learnt",
     "quality": "too many pixels carry an unlikely label",
+    "witness": "a second witness sees the object elsewhere",
     "duplicate": "the image nearly repeats another",
 }
 """Reasons to drop a sample, in the order in which they are looked at."""
@@ -53,15 +54,17 @@ class Norms:
         learnt: median IoU of each class with the out-of-fold predictions.
         confident_iou: median of each class that the networks have learnt.
         evidence, quality: median of the samples that count for a class.
+        witness: median agreement of each class with each witness that was heard, by the witness's column.
     """
 
     learnt: Mapping[str, float]
     confident_iou: Mapping[str, float]
     evidence: Mapping[str, float]
     quality: Mapping[str, float]
+    witness: Mapping[str, Mapping[str, float]]
 
     @classmethod
-    def of(cls, scores: Iterable[Score]) -> "Norms":
+    def of(cls, scores: Sequence[Score]) -> "Norms":
         iou, confident, evidence, quality = (defaultdict[str, list[float]](list) for _ in range(4))
         for score in scores:
             evidence[score.classes[0]].append(score.evidence[0])
@@ -70,9 +73,16 @@ class Norms:
                 for name, value in zip(score.classes, values, strict=True):
                     if value is not None:
                         found[name].append(value)
+        heard = {column: defaultdict[str, list[float]](list) for column in WITNESSES}
+        for score in scores:
+            for column, found in heard.items():
+                for name, value in zip(score.classes, getattr(score, column), strict=False):
+                    if value is not None:
+                        found[name].append(value)
         learnt = _medians(iou)
         confident_iou = {name: value for name, value in _medians(confident).items() if name not in _hardly(learnt)}
-        return cls(learnt, confident_iou, _medians(evidence), _medians(quality))
+        witness = {column: _medians(found) for column, found in heard.items()}
+        return cls(learnt, confident_iou, _medians(evidence), _medians(quality), witness)
 
     @property
     def hardly_learnt(self) -> list[str]:
@@ -153,6 +163,10 @@ def _reason(score: Score, rank: float, norms: Norms, config: FilterConfig) -> tu
     least = config.min_quality * norms.quality[first]
     if score.quality < least and not {*score.classes} & {*unknown}:
         return "quality", f"label quality {score.quality:.2f}, limit {least:.2f}"
+    for column, usual_of in norms.witness.items():
+        for name, value in zip(score.classes, getattr(score, column), strict=False):
+            if value is not None and value < (least := config.min_witness * usual_of[name]):
+                return "witness", f"{column.removeprefix('agree_')} agrees {value:.2f} on {name}, limit {least:.2f}"
     return "", ""
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsfactory.core.run import Run
-from dsfactory.core.sample import IMAGE, MASK
+from dsfactory.core.sample import IMAGE, INSTANCES, MASK
 from dsfactory.segment.data import FilePlace, StoredImages, index_tar
 
 
@@ -21,7 +21,8 @@ class Sample:
         classes: names of the classes that its label shows, of those it was generated for; the first is the one it
             counts for.
         area: share of the image that each of them covers, in that order.
-        image, mask: where its PNG files lie.
+        image, mask, instances: where its PNG files lie.
+        asked: names of all classes that it was generated for.
     """
 
     key: str
@@ -30,6 +31,8 @@ class Sample:
     area: tuple[float, ...]
     image: FilePlace
     mask: FilePlace
+    instances: FilePlace
+    asked: tuple[str, ...]
 
 
 def read_samples(run: Run, images_in: str, labels_in: str) -> tuple[list[Sample], str]:
@@ -55,9 +58,11 @@ def read_samples(run: Run, images_in: str, labels_in: str) -> tuple[list[Sample]
             continue
         images = index_tar(run.stage_folder(images_in) / spec.tar, IMAGE)
         masks = index_tar(run.stage_folder(labels_in) / spec.tar, MASK)
+        instances = index_tar(run.stage_folder(labels_in) / spec.tar, INSTANCES)
         for row in kept:
             key, shown = row["key"], dict(shown_classes(row))
-            samples.append(Sample(key, row["number"], (*shown,), (*shown.values(),), images[key], masks[key]))
+            places = images[key], masks[key], instances[key]
+            samples.append(Sample(key, row["number"], (*shown,), (*shown.values(),), *places, (*row["classes"],)))
     return samples, hashlib.sha256(json.dumps(marks).encode()).hexdigest()[:32]
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class Score:
         similarity: see :class:`dsfactory.stages.filter.similarity.ClipJudge`; empty without a CLIP model.
         hash: perceptual hash of the image.
         loss, pixels: per label of the run, background first; see :class:`dsfactory.stages.filter.judge.Judgement`.
+        agree_flip, agree_segmenter: see :func:`dsfactory.dataset.witness.agreements`; empty where nobody was heard.
     """
 
     key: str
@@ -42,6 +43,8 @@ class Score:
     hash: bytes
     loss: list[float]
     pixels: list[int]
+    agree_flip: list[float | None] = field(default_factory=list)
+    agree_segmenter: list[float | None] = field(default_factory=list)
 
 
 _SCHEMA = pa.schema(
@@ -60,14 +63,20 @@ _SCHEMA = pa.schema(
         ("hash", pa.binary()),
         ("loss", pa.list_(pa.float64())),
         ("pixels", pa.list_(pa.int64())),
+        ("agree_flip", pa.list_(pa.float64())),
+        ("agree_segmenter", pa.list_(pa.float64())),
     ]
 )
-assert _SCHEMA.names == [field.name for field in fields(Score)]
+assert _SCHEMA.names == [one.name for one in fields(Score)]
+
+WITNESSES = ("agree_flip", "agree_segmenter")
+"""Columns that are left out where no witness was heard: then the table is what it was before there were any."""
 
 
 def write_scores(path: Path, scores: list[Score]) -> None:
     """Write the table in one visible step; equal scores give equal bytes."""
     table = pa.Table.from_pylist([asdict(score) for score in scores], schema=_SCHEMA)
+    table = table.drop_columns([name for name in WITNESSES if not any(getattr(score, name) for score in scores)])
     with atomic_file(path) as file:
         pq.write_table(table, file, compression="zstd")
 

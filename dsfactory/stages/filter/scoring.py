@@ -1,15 +1,18 @@
 """Cross-validate a run and score its samples."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dsfactory.core.png import decode_index_png
 from dsfactory.core.sample import BACKGROUND, VOID
 from dsfactory.core.stage import Reporter
+from dsfactory.dataset.witness import Witness, agreements
 from dsfactory.models.devices import choose_device
+from dsfactory.segment.data import Image, Labels
 from dsfactory.segment.network import Segmenter
 from dsfactory.stages.filter.crossval import (
     load_fold,
@@ -28,6 +31,7 @@ from dsfactory.stages.filter.plan import Plan
 from dsfactory.stages.filter.samples import Sample
 from dsfactory.stages.filter.scores import Score, write_scores
 from dsfactory.stages.filter.similarity import ClipJudge
+from dsfactory.stages.filter.witnesses import open_witnesses
 
 
 def judge_samples(plan: Plan, folder: Path, step: Reporter) -> Note:
@@ -61,6 +65,7 @@ def score_samples(plan: Plan, folder: Path, device: torch.device, step: Reporter
     """Let the network of its fold judge each sample; in the order of the plan."""
     ids = {name: number for number, name in enumerate(plan.classes, start=1)}
     clip = ClipJudge(plan.config.clip, plan.classes, device) if plan.config.clip is not None else None
+    witnesses = open_witnesses(plan.config.witness, plan.settings, plan.run, device)
     scores: dict[str, Score] = {}
     step("scores", 0, len(plan.samples))
     for fold in range(plan.config.folds):
@@ -87,9 +92,17 @@ def score_samples(plan: Plan, folder: Path, device: torch.device, step: Reporter
                 hash=perceptual_hash(image),
                 loss=verdict.loss.tolist(),
                 pixels=verdict.pixels.tolist(),
+                **{f"agree_{name}": _heard(witness, sample, image, mask, ids) for name, witness in witnesses.items()},
             )
             step("scores", len(scores), len(plan.samples))
     return [scores[sample.key] for sample in plan.samples]
+
+
+def _heard(witness: Witness, sample: Sample, image: Image, mask: Labels, ids: Mapping[str, int]) -> list[float | None]:
+    """How far a witness agrees with the label of each class that it shows."""
+    instances = decode_index_png(sample.instances.read())
+    said = witness(image, mask, instances, [ids[name] for name in sample.asked])
+    return agreements(mask, instances, said, [ids[name] for name in sample.classes])
 
 
 def _thresholds(model: Segmenter, samples: Sequence[Sample], plan: Plan) -> NDArray[np.float64]:

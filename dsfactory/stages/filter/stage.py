@@ -14,11 +14,12 @@ from dsfactory.core.run import Manifest, Run, StageState
 from dsfactory.core.sample import IMAGE, INSTANCES, MASK, MASKS, VOID, Record
 from dsfactory.core.section import Section
 from dsfactory.core.shard import ShardReader, ShardSpec
-from dsfactory.core.stage import Conclusion, Kind, Output, Reporter, Role, Scope, Stage
+from dsfactory.core.stage import Conclusion, Download, Kind, Output, Reporter, Role, Scope, Stage
 from dsfactory.dataset.label_faults import verdict_faults
 from dsfactory.errors import UserError
-from dsfactory.stages.filter.config import FilterConfig
+from dsfactory.stages.filter.config import FLIP, FilterConfig
 from dsfactory.stages.filter.files import NOTE, SCORES
+from dsfactory.stages.filter.scores import WITNESSES
 from dsfactory.stages.refine.stage import RefineStage
 
 if TYPE_CHECKING:
@@ -40,12 +41,14 @@ COLUMNS = pa.schema(
         ("quality", pa.float32()),
         ("rank", pa.float32()),
         ("filter_void", pa.float32()),
+        ("agree_flip", pa.list_(pa.float32())),
+        ("agree_segmenter", pa.list_(pa.float32())),
     ]
 )
 """What the filter says of a sample; see :class:`dsfactory.stages.filter.scores.Score` and
 :class:`dsfactory.stages.filter.rules.Verdict`. ``filter_void`` is the share of the image that its mask ignores."""
 
-PER_CLASS = ("iou", "confident_iou", "evidence", "similarity")
+PER_CLASS = ("iou", "confident_iou", "evidence", "similarity", *WITNESSES)
 """Columns with a value per class, null for a class without a mask."""
 
 
@@ -58,6 +61,7 @@ class FilterStage(Stage):
     Args:
         config: the rules.
         run: the run, which need not be there yet.
+        settings: of the run, for witnesses that need its model.
     """
 
     name: ClassVar[str] = "filter"
@@ -71,6 +75,7 @@ class FilterStage(Stage):
         {"ok": MASKS, "dropped": MASKS, "rejected": MASKS},
         bytes_per_pixel=0.06,
         bytes_per_sample=3_000.0,
+        added=frozenset(WITNESSES),
     )
     needed: ClassVar[tuple[str, ...]] = (NOTE, SCORES, "fold-*.safetensors")
     varying: ClassVar[tuple[str, ...]] = ("samples", "judged", "scores")
@@ -82,26 +87,42 @@ class FilterStage(Stage):
         "quality": "How likely the pixels' labels are by the network (cleanlab's label quality).",
         "rank": "Place among the samples of the class by how well label and network agree: 1 is the best, 0 the worst.",
         "filter_void": "Share of the image that the mask ignores after filter.",
+        "agree_flip": "IoU of the label with what the model's own attention makes of the mirror image.",
+        "agree_segmenter": "IoU of the label with where a promptable segmenter sees the objects.",
     }
     requires: ClassVar[Mapping[str, str]] = {"cleanlab": "filter", "imagehash": "filter"}
 
-    def __init__(self, config: FilterConfig, run: Run) -> None:
+    def __init__(self, config: FilterConfig, run: Run, settings: RunSettings) -> None:
         self._config = config
         self._run = run
+        self._settings = settings
 
     @classmethod
     def build(cls, settings: RunSettings, run: Path) -> Self:
-        return cls(settings.of(FilterConfig), Run(run, Manifest(classes=settings.classes, seed=settings.seed)))
+        return cls(
+            settings.of(FilterConfig), Run(run, Manifest(classes=settings.classes, seed=settings.seed)), settings
+        )
+
+    @classmethod
+    def missing(cls, settings: RunSettings) -> Download | None:
+        model = next((name for name in settings.of(FilterConfig).witness if name != FLIP), None)
+        if model is None:
+            return None
+        from dsfactory.segment.promptable import find_promptable
+
+        return Download(model, None) if find_promptable(model) is None else None
 
     def in_run(self, run: Path) -> "FilterStage":
-        return self.served_as(FilterStage(self._config, Run(run, self._run.manifest)))
+        return self.served_as(FilterStage(self._config, Run(run, self._run.manifest), self._settings))
 
     @property
     def device(self) -> str:
         return self._config.device
 
     def on_device(self, device: str) -> "FilterStage":
-        return self.served_as(FilterStage(self._config.model_copy(update={"device": device}), self._run))
+        return self.served_as(
+            FilterStage(self._config.model_copy(update={"device": device}), self._run, self._settings)
+        )
 
     def scope(self, run: Run | None, redo: bool) -> Scope:
         return Scope.RUN
@@ -118,6 +139,10 @@ class FilterStage(Stage):
         pictures = self._config.pictures
         if pictures is not None and not Path(pictures).absolute().parent.is_dir():
             raise UserError(f"--pictures {pictures}: there is no folder {Path(pictures).parent}")
+        if self._config.witness and run is not None:
+            from dsfactory.stages.filter.witnesses import check_witnesses
+
+            check_witnesses(self._config.witness, self._settings, run)
         for item in self.inputs[-1:]:
             if missing := {"number", "classes", "area", "status"} - {*item.kind.writes.schema.names}:
                 raise UserError(
@@ -171,7 +196,7 @@ class FilterStage(Stage):
     def _plan(self, run: Run) -> "Plan":
         from dsfactory.stages.filter.plan import Plan
 
-        return Plan.of_run(run, self._config, self.inputs)
+        return Plan.of_run(run, self._config, self.inputs, self._settings)
 
     def load(self) -> None:
         """Decide about all samples, and load the networks."""

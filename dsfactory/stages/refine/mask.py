@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 
 from dsfactory.core.sample import VOID
 from dsfactory.crf.thumbnail import Thumbnail
+from dsfactory.dataset.witness import Witness
 from dsfactory.stages.refine.affinity import Walk, walked_maps
 from dsfactory.stages.refine.affinity_net import AffinityNet
 from dsfactory.stages.refine.clean import Labels, ids_in, label_instances, set_void
 from dsfactory.stages.refine.config import RefineConfig
 from dsfactory.stages.refine.contest import contest, cut_at, scaled_kernels
 from dsfactory.stages.refine.fuse import Maps, average_maps, contrasts, fuse_maps, peaks, resize_maps, stretch
-from dsfactory.stages.refine.snap import Snapped, Witness, snap
+from dsfactory.stages.refine.snap import Snapped, snap
 from dsfactory.stages.refine.threshold import (
     candidate_thresholds,
     choose_threshold,

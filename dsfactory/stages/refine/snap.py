@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dsfactory.core.sample import BACKGROUND, VOID
 from dsfactory.dataset.sample import box_of
+from dsfactory.dataset.witness import Said, Witness, instance_ids, iou
 from dsfactory.segment.prompts import Prompt
 
 AGREE, SURE = 0.8, 0.88
@@ -26,9 +27,19 @@ INSIDE, OUTSIDE = 3, 4
 
 Labels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
-Witness = Callable[[NDArray[np.uint8], Sequence[Prompt]], list[tuple[Mask, float]]]
+Segmenter = Callable[[NDArray[np.uint8], Sequence[Prompt]], list[tuple[Mask, float]]]
 """From an image and prompts to a mask and its expected IoU per prompt; see
 :meth:`dsfactory.segment.promptable.Promptable.masks`."""
+
+
+def prompted(segmenter: Segmenter) -> Witness:
+    """A promptable segmenter as a witness: asked about each object by its box and by points."""
+
+    def hear(image: NDArray[np.uint8], labels: Labels, instances: Labels, class_ids: Sequence[int]) -> list[Said]:
+        ours = [instances == number for number in instance_ids(instances)]
+        return [Said(*answer) for answer in segmenter(image, prompts_for(ours))] if ours else []
+
+    return hear
 
 
 @dataclass(frozen=True)
@@ -57,11 +68,11 @@ def snap(image: NDArray[np.uint8], labels: Labels, instances: Labels, witness: W
         instances: uint8, same shape: ids from 1, 0 background, 255 void.
         witness: who is asked.
     """
-    ids = [int(number) for number in np.unique(instances) if number not in (BACKGROUND, VOID)]
+    ids = instance_ids(instances)
     if not ids:
         return Snapped(labels, instances, (), ())
     ours = [instances == number for number in ids]
-    answers = witness(image, prompts_for(ours))
+    answers = witness(image, labels, instances, sorted({int(labels[one][0]) for one in ours}))
     new_labels, new_instances = labels.copy(), instances.copy()
     others = np.isin(instances, ids)
     ious, scores = [], []
@@ -69,13 +80,13 @@ def snap(image: NDArray[np.uint8], labels: Labels, instances: Labels, witness: W
         theirs = mask & ~(others & ~mine)  # what another object has is not asked for
         # Void is nobody's: whether the witness counts it to the object says nothing about agreement.
         known = labels != VOID
-        iou = _iou(mine, theirs & known)
-        ious.append(iou)
+        agreement = iou(mine, theirs & known)
+        ious.append(agreement)
         scores.append(score)
-        if score < SURE or iou < DIFFER:
+        if score < SURE or agreement < DIFFER:
             continue
         gained, lost = theirs & ~mine, mine & ~theirs
-        if iou >= AGREE:
+        if agreement >= AGREE:
             new_labels[gained], new_instances[gained] = labels[mine][0], number
             new_labels[lost], new_instances[lost] = BACKGROUND, BACKGROUND
         else:
@@ -110,8 +121,3 @@ def deep_points(mask: Mask, count: int) -> list[tuple[float, float]]:
         radius = max(1, int(distance[row, column]))
         cv2.circle(distance, (int(column), int(row)), max(1, radius // 2), 0.0, thickness=-1)
     return points
-
-
-def _iou(one: Mask, other: Mask) -> float:
-    union = int(np.count_nonzero(one | other))
-    return float(np.count_nonzero(one & other) / union) if union else 0.0

@@ -200,6 +200,7 @@ class RefineStage(Stage):
 
     def _refine(self, record: Record, class_ids: list[int]) -> Record:
         from dsfactory.stages.refine.mask import refine_mask, with_witness
+        from dsfactory.stages.refine.snap import prompted
 
         for name in (IMAGE, EVIDENCE):
             if name not in record.files:
@@ -209,7 +210,7 @@ class RefineStage(Stage):
         mask = refine_mask(image, evidence.cross, evidence.affinity, class_ids, self.config, self._loaded)
         heard: dict[str, Any] = {"snap_iou": None, "snap_score": None}
         if self._witness is not None:
-            mask, snapped = with_witness(image, mask, class_ids, self._witness.masks)
+            mask, snapped = with_witness(image, mask, class_ids, prompted(self._witness.masks))
             heard = {"snap_iou": snapped.iou, "snap_score": snapped.score}
         enough = any if self.config.require == "any" else all
         found = enough(mask.area)

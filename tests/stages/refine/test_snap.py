@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dsfactory.core.sample import VOID
-from dsfactory.stages.refine.snap import deep_points, prompts_for, snap
+from dsfactory.stages.refine.snap import deep_points, prompted, prompts_for, snap
 
 IMAGE = np.zeros((64, 64, 3), np.uint8)
 
@@ -22,7 +22,7 @@ def labelled(*objects):
 
 
 def witness(*masks, score=0.95):
-    return lambda image, prompts: [(mask, score) for mask in masks]
+    return prompted(lambda image, prompts: [(mask, score) for mask in masks])
 
 
 TRUTH = disc(32, 32, 16)
