@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 from dsfactory.core.chain import Input
 from dsfactory.core.run import Run
 from dsfactory.errors import UserError
 from dsfactory.stages.filter.config import FilterConfig
 from dsfactory.stages.filter.folds import assign_folds
+from dsfactory.stages.filter.real import RealSet
 from dsfactory.stages.filter.samples import Sample, read_samples
 from dsfactory.stages.filter.scores import digest
 
@@ -27,6 +30,7 @@ class Plan:
         seed: of the run.
         judged: digest of the shards that hold the samples.
         finished: samples in the shards that have labels.
+        real: a real set that judges in place of the folds.
     """
 
     samples: list[Sample]
@@ -35,6 +39,7 @@ class Plan:
     seed: int
     judged: str
     finished: int
+    real: RealSet | None = None
 
     @classmethod
     def of_run(cls, run: Run, config: FilterConfig, inputs: Sequence[Input]) -> "Plan":
@@ -58,18 +63,28 @@ class Plan:
                 "draw more with 'dsfactory generate', or use fewer --folds"
             )
         return cls(
-            samples, config, tuple(item.name for item in run.manifest.classes), run.manifest.seed, judged, finished
-        )
+            samples, config, tuple(item.name for item in run.manifest.classes), run.manifest.seed, judged, finished,
+            RealSet.open(Path(config.real), run.manifest.classes) if config.real else None,
+        )  # fmt: skip
 
     def notes(self, run: Run) -> list[str]:
         """What a person should know before the networks are trained."""
-        found = []
-        if len(self.classes) == 1:
+        found = self.real.notes() if self.real else []
+        if len(self.classes) == 1 and not self.real:
             found.append(f"filter: {self.classes[0]} is the only class: the folds tell it from background only")
         left = run.total - self.finished
         if left:
             found.append(f"filter: {left} samples are not refined yet: filter again when they are")
         return found
+
+    @property
+    def folds(self) -> int:
+        """How many networks judge: one per fold, or that of the real set."""
+        return 1 if self.real else self.config.folds
+
+    def part(self, fold: int) -> str:
+        """What the training of a network is called."""
+        return "real 1 of 1" if self.real else f"fold {fold + 1} of {self.config.folds}"
 
     @property
     def labels(self) -> int:
@@ -79,10 +94,14 @@ class Plan:
     @cached_property
     def training(self) -> str:
         """Digest of all that the weights depend on."""
-        settings = {"folds": self.config.folds, "segment": self.config.segment.identity()}
+        settings: dict[str, Any] = {"folds": self.config.folds, "segment": self.config.segment.identity()}
+        if self.real is not None:  # whatever samples it judges, its network is the same; their scores are not
+            settings["folds"] = self.real.digest
         return digest([VERSION, self.judged, self.classes, self.seed, settings])[:16]
 
     @cached_property
     def fold_of(self) -> list[int]:
         """The fold of each sample."""
+        if self.real is not None:
+            return [0] * len(self.samples)
         return assign_folds([(sample.key, sample.classes[0]) for sample in self.samples], self.config.folds)
