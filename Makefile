@@ -106,6 +106,12 @@ pocket: setup $(POCKET_WORK)/rows.jsonl ## train the pocket model again (hours; 
 	$(BIN)/python -m scripts.pocket.train_decoder --model $(POCKET_OUT) --work $(POCKET_WORK) --minutes $(DECODER_MINUTES) --out $(POCKET_OUT)
 	@echo 'Try it: $(BIN)/dsfactory run --classes dog,bird --model $(POCKET_OUT)'
 
+CONTROLNET_MINUTES ?= 180
+CONTROLNET_OUT ?= build/pocket-controlnet
+pocket-controlnet: setup $(POCKET_WORK)/rows.jsonl ## train the pocket model's ControlNet (hours of two cores, minutes of a GPU; resumes)
+	$(BIN)/python -m scripts.pocket.train_controlnet --work $(POCKET_WORK) --minutes $(CONTROLNET_MINUTES) --out $(CONTROLNET_OUT)
+	@echo 'Try it: $(BIN)/dsfactory run --classes dog,bird --layouts random --control controlnet --control-model $(CONTROLNET_OUT)'
+
 measure: setup $(STICKERS)/.installed ## the bundled model's figures: recognised, masks on an unseen style, diversity
 	$(BIN)/python -m scripts.pocket.measure --model dsfactory/models/pocket --packages $(PACKAGES) \
 		--captions $(CAPTIONS) --work $(POCKET_WORK)
@@ -123,4 +129,4 @@ testbeds: setup $(STICKERS)/.installed ## train the two models whose attention n
 	$(BIN)/python -m research.testbeds.train unet --work $(BEDS_WORK) --minutes $(BED_MINUTES) --out $(BEDS_WORK)/unet
 	$(BIN)/python -m research.testbeds.train joint --work $(BEDS_WORK) --minutes $(BED_MINUTES) --out $(BEDS_WORK)/joint
 
-.PHONY: help setup demo test test-long test-slow lint bench gpu-check crash points fuzz pocket measure consumers ablation testbeds
+.PHONY: help setup demo test test-long test-slow lint bench gpu-check crash points fuzz pocket pocket-controlnet measure consumers ablation testbeds

@@ -26,7 +26,7 @@ ELSEWHERE = ("--workers", "--devices", "--engine", "dsfactory trial", "--snap", 
 COUNTS = {"--num": "2", "--append": "1", "--paste": "1"}
 DRAWING = ["--width", "64", "--height", "64", "--steps", "2"]
 QUICK = ["--timesteps", "200", "--seeds", "1", "--min-presence", "off"]
-ALL_PARTS = ["--set", "refine.min_box=0"]
+ALL_PARTS = ["--set", "refine.min_box=0", "--set", "refine.min_layout_iou=0"]
 """A model that never learnt anything makes small parts."""
 SHORT_CHAIN = [
     word

@@ -12,6 +12,9 @@ VOID = 255
 IMAGE, EVIDENCE, MASK, INSTANCES = "image.png", "evidence.safetensors", "mask.png", "instances.png"
 """Files of a sample by role: IMAGE, ATTENTION, and the two of LABEL."""
 MASKS = frozenset({MASK, INSTANCES})
+LAYOUT, OBJECTS = "layout.png", "layout-objects.png"
+"""Of a sample that is drawn to a layout: its class ids and its object ids, as MASK and INSTANCES have them."""
+LAYOUTS = frozenset({LAYOUT, OBJECTS})
 
 SHOWS_NONE = "shows none of"
 """How the reason of a given picture begins in which none of the run's classes is seen."""

@@ -75,7 +75,8 @@ class Output:
         bytes_per_pixel: size on disk, a rule of thumb until the run has measured it.
         bytes_per_sample: what comes on top, whatever the image's size.
         own: columns that it fills itself though what it reads has them too; all others are handed on as they are.
-        added: columns that came later: shards that were made before lack them.
+        added: columns that came later, or that only some runs have: shards whose rows have none of them lack them.
+        extra: files that a sample may have beside those of its status.
     """
 
     roles: tuple[Role, ...]
@@ -85,6 +86,7 @@ class Output:
     bytes_per_sample: float = 300.0
     own: frozenset[str] = frozenset({"status", "reason"})
     added: frozenset[str] = frozenset()
+    extra: frozenset[str] = frozenset()
 
 
 class Reporter(Protocol):

@@ -79,7 +79,8 @@ class AnnotateStage(Stage):
     writes: ClassVar[Output] = replace(
         GenerateStage.writes,
         schema=pa.unify_schemas([GenerateStage.writes.schema, OWN]),
-        added=frozenset(OWN.names),
+        added=frozenset(OWN.names) | GenerateStage.writes.added,
+        extra=frozenset(),
     )
     artifacts: ClassVar[tuple[str, ...]] = (FAILURES,)
     given: ClassVar[bool] = True

@@ -39,6 +39,18 @@ class FilterConfig(Section):
         description="Parts of the run. Each is judged by a network that was trained on the others.",
         json_schema_extra=flag(Panel.LABELS),
     )
+    real: str | None = Field(
+        None,
+        description="A real, labelled set in the layout of PASCAL VOC that judges in place of the folds: a network "
+        "learns from its train list, and losses on its val list say what is usual.",
+        json_schema_extra=flag(
+            Panel.LABELS,
+            metavar="DIR",
+            help="Real, labelled images (VOC layout) that judge in place of the folds: they see errors that all share.",
+            file=True,
+        )
+        | {"before": None},
+    )
     segment: SegmentConfig = Field(
         default_factory=lambda: SegmentConfig(steps=800, batch_size=8),
         description="The network that judges, and its training in each fold.",
@@ -110,6 +122,11 @@ class FilterConfig(Section):
         0.6,
         description="The least agreement (IoU) of a class's label with a witness's, as a share of the class's median.",
         json_schema_extra={"before": 0.6},
+    )
+    beta: Share = Field(
+        0.5,
+        description="An object is easy when a network that never saw it agrees with its label by more than this (IoU).",
+        json_schema_extra={"before": 0.5},
     )
     pixel_loss: float = Field(
         1.25,

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from dsfactory.core.seeds import derive_seed
 from dsfactory.core.stage import Reporter
 from dsfactory.segment.config import SegmentConfig
-from dsfactory.segment.data import Image, Labels
+from dsfactory.segment.data import Image, LabelledImages, Labels
 from dsfactory.segment.network import Segmenter, build_segmenter
 from dsfactory.segment.predict import BATCH, predict
 from dsfactory.segment.train import train_segmenter
@@ -32,7 +32,7 @@ def weights_path(folder: Path, fold: int) -> Path:
 
 def remove_other_folds(plan: Plan, folder: Path) -> None:
     """Delete networks of folds that the plan does not have."""
-    ours = {weights_path(folder, fold) for fold in range(plan.config.folds)}
+    ours = {weights_path(folder, fold) for fold in range(plan.folds)}
     for path in {*folder.glob("fold-*.safetensors")} - ours:
         path.unlink()
 
@@ -46,7 +46,7 @@ def remove_checkpoints(folder: Path) -> None:
 def untrained_folds(plan: Plan, folder: Path) -> list[int]:
     """The folds whose network is not there, is damaged, or comes from another training."""
     damaged = damaged_files(plan, folder)
-    paths = [weights_path(folder, fold) for fold in range(plan.config.folds)]
+    paths = [weights_path(folder, fold) for fold in range(plan.folds)]
     return [fold for fold, path in enumerate(paths) if _training_of(path) != plan.training or path.name in damaged]
 
 
@@ -65,14 +65,15 @@ def train_fold(plan: Plan, folder: Path, fold: int, device: torch.device, step: 
         UserError: the checkpoint that the configuration names cannot be loaded.
     """
     settings = plan.config.segment
-    name = f"fold {fold + 1} of {plan.config.folds}"
+    name = plan.part(fold)
     rest = [sample for sample, own in zip(plan.samples, plan.fold_of, strict=True) if own != fold]
+    data: LabelledImages = stored(rest) if plan.real is None else plan.real.train
     seed = derive_seed(plan.seed, "filter", fold)
     model = build_segmenter(plan.labels, settings, seed).to(device)
     # Named after its training, so that no other goes on from it.
     checkpoint = folder / f"fold-{fold}-{plan.training}.checkpoint"
     train_segmenter(
-        model, stored(rest), settings, seed, checkpoint=checkpoint, report=lambda done, total: step(name, done, total)
+        model, data, settings, seed, checkpoint=checkpoint, report=lambda done, total: step(name, done, total)
     )
     weights = {key: value.cpu().contiguous() for key, value in model.state_dict().items()}
     write_atomic(weights_path(folder, fold), save(weights, metadata={"training": plan.training}))

@@ -5,3 +5,6 @@ NOTE = "crossval.json"
 
 SCORES = "scores.parquet"
 """What the networks say of each sample."""
+
+REFERENCE = "reference.json"
+"""Losses on a real set, where one judges."""

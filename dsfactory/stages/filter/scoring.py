@@ -24,10 +24,11 @@ from dsfactory.stages.filter.crossval import (
     weights_path,
 )
 from dsfactory.stages.filter.duplicates import perceptual_hash
-from dsfactory.stages.filter.files import SCORES
+from dsfactory.stages.filter.files import REFERENCE, SCORES
 from dsfactory.stages.filter.judge import judge, self_confidence
 from dsfactory.stages.filter.note import Note, discard_note, matching_note, write_note
 from dsfactory.stages.filter.plan import Plan
+from dsfactory.stages.filter.real import Reference
 from dsfactory.stages.filter.samples import Sample
 from dsfactory.stages.filter.scores import Score, write_scores
 from dsfactory.stages.filter.similarity import ClipJudge
@@ -49,15 +50,22 @@ def judge_samples(plan: Plan, folder: Path, step: Reporter) -> Note:
     if note is not None:
         return note
     untrained = untrained_folds(plan, folder)
-    trained = {weights_path(folder, fold).name for fold in range(plan.config.folds) if fold not in untrained}
+    trained = {weights_path(folder, fold).name for fold in range(plan.folds) if fold not in untrained}
     discard_note(folder, trained)
     device = choose_device(plan.config.device)
     remove_other_folds(plan, folder)
     for fold in untrained:
         train_fold(plan, folder, fold, device, step)
     remove_checkpoints(folder)
+    if plan.real is not None:
+        model = load_fold(folder, 0, plan.labels, plan.config.segment, device)
+        Reference.measured(model, plan.real, plan.labels, plan.config.segment.side).write(folder / REFERENCE)
     write_scores(folder / SCORES, score_samples(plan, folder, device, step))
-    names = [SCORES, *(weights_path(folder, fold).name for fold in range(plan.config.folds))]
+    names = [
+        SCORES,
+        *([REFERENCE] if plan.real else []),
+        *(weights_path(folder, fold).name for fold in range(plan.folds)),
+    ]
     return write_note(plan, folder, names)
 
 
@@ -68,7 +76,7 @@ def score_samples(plan: Plan, folder: Path, device: torch.device, step: Reporter
     witnesses = open_witnesses(plan.config.witness, plan.settings, plan.run, device)
     scores: dict[str, Score] = {}
     step("scores", 0, len(plan.samples))
-    for fold in range(plan.config.folds):
+    for fold in range(plan.folds):
         own = [sample for sample, place in zip(plan.samples, plan.fold_of, strict=True) if place == fold]
         model = load_fold(folder, fold, plan.labels, plan.config.segment, device)
         thresholds = _thresholds(model, own, plan)

@@ -18,7 +18,7 @@ from dsfactory.core.stage import Conclusion, Download, Kind, Output, Reporter, R
 from dsfactory.dataset.label_faults import verdict_faults
 from dsfactory.errors import UserError
 from dsfactory.stages.filter.config import FLIP, FilterConfig
-from dsfactory.stages.filter.files import NOTE, SCORES
+from dsfactory.stages.filter.files import NOTE, REFERENCE, SCORES
 from dsfactory.stages.filter.scores import WITNESSES
 from dsfactory.stages.refine.stage import RefineStage
 
@@ -43,6 +43,7 @@ COLUMNS = pa.schema(
         ("filter_void", pa.float32()),
         ("agree_flip", pa.list_(pa.float32())),
         ("agree_segmenter", pa.list_(pa.float32())),
+        ("difficulty", pa.list_(pa.string())),
     ]
 )
 """What the filter says of a sample; see :class:`dsfactory.stages.filter.scores.Score` and
@@ -75,9 +76,9 @@ class FilterStage(Stage):
         {"ok": MASKS, "dropped": MASKS, "rejected": MASKS},
         bytes_per_pixel=0.06,
         bytes_per_sample=3_000.0,
-        added=frozenset(WITNESSES),
+        added=RefineStage.writes.added | frozenset(WITNESSES) | {"difficulty"},
     )
-    needed: ClassVar[tuple[str, ...]] = (NOTE, SCORES, "fold-*.safetensors")
+    needed: ClassVar[tuple[str, ...]] = (NOTE, SCORES, REFERENCE, "fold-*.safetensors")
     varying: ClassVar[tuple[str, ...]] = ("samples", "judged", "scores")
     meanings: ClassVar[Mapping[str, str]] = {
         "iou": "IoU of the label with what a network predicts that learnt from the other folds.",
@@ -133,7 +134,10 @@ class FilterStage(Stage):
 
         note = read_note(self._run.stage_folder(self.folder))
         judged = asdict(note.judged) if note is not None else {}
-        return {**self._config.identity(), "classes": [item.name for item in self._run.manifest.classes], **judged}
+        config = self._config.identity()
+        if self._config.real is not None:  # by its content, which the networks were made of
+            config["real"] = True
+        return {**config, "classes": [item.name for item in self._run.manifest.classes], **judged}
 
     def check(self, run: Run | None, redo: bool) -> list[str]:
         pictures = self._config.pictures
@@ -168,7 +172,7 @@ class FilterStage(Stage):
         plan, folder = self._plan(run), self._run.stage_folder(self.folder)
         if matching_note(plan, folder) is not None:
             return ()
-        return [f"fold {fold + 1} of {self._config.folds}" for fold in untrained_folds(plan, folder)]
+        return [plan.part(fold) for fold in untrained_folds(plan, folder)]
 
     def make_part(self, run: Run, part: str, report: Reporter) -> None:
         from dsfactory.models.devices import choose_device
@@ -202,6 +206,7 @@ class FilterStage(Stage):
         """Decide about all samples, and load the networks."""
         from dsfactory.models.devices import choose_device
         from dsfactory.stages.filter.crossval import load_fold
+        from dsfactory.stages.filter.real import Reference
         from dsfactory.stages.filter.rules import Norms, decide
         from dsfactory.stages.filter.scores import read_scores
         from dsfactory.stages.filter.void import loss_limits
@@ -212,11 +217,12 @@ class FilterStage(Stage):
         names = [item.name for item in self._run.manifest.classes]
         unknown = [names.index(name) + 1 for name in Norms.of(scores).hardly_learnt]
         self._limits = loss_limits(scores, verdicts, self._config.pixel_loss, unknown)
+        if self._config.real is not None:
+            self._limits = Reference.read(folder / REFERENCE).limits(self._config.pixel_loss)
         self._found = {score.key: (score, verdict) for score, verdict in zip(scores, verdicts, strict=True)}
         labels, device = len(self._run.manifest.classes) + 1, choose_device(self._config.device)
-        self._networks = [
-            load_fold(folder, fold, labels, self._config.segment, device) for fold in range(self._config.folds)
-        ]
+        folds = 1 if self._config.real is not None else self._config.folds
+        self._networks = [load_fold(folder, fold, labels, self._config.segment, device) for fold in range(folds)]
 
     def process(self, shard: ShardSpec, *inputs: ShardReader) -> Iterator[Record]:
         images, labels = inputs[0], inputs[-1]
@@ -245,6 +251,9 @@ class FilterStage(Stage):
             "quality": score.quality,
             "rank": verdict.rank,
             "filter_void": float(np.mean(mask == VOID)),
+            "difficulty": difficulties(
+                refined.row, of_classes(refined.row["classes"], score, "iou"), self._config.beta
+            ),
             "status": "ok" if verdict.kept else "dropped",
             "reason": "" if verdict.kept else REASONS[verdict.reason],
         }
@@ -270,6 +279,29 @@ class FilterStage(Stage):
         # One image at a time: in a batch, the last bits would depend on which shard a sample is in.
         (probabilities,) = predict(self._networks[fold], [image], self._config.segment.side)
         return void_doubtful(mask, instances, probabilities, self._limits)
+
+
+VOUCHED = 0.8
+"""Least claim and agreement of a label that a network does not find, for it to count as hard and not as doubtful."""
+
+
+def difficulties(row: Mapping[str, Any], iou: Sequence[float | None], beta: float) -> list[str | None]:
+    """How hard each class of a sample is to find (DetDiffusion, Wang et al. 2024, arXiv 2403.13304, section 3.2).
+
+    Args:
+        row: of the labelled sample.
+        iou: of each class's label with what a network predicts that never saw it.
+        beta: above it, a class is easy.
+
+    Returns:
+        ``"easy"``; ``"hard"`` where the network does not find it and attention is sure of it; else ``"doubtful"``, for
+        to a network hard and wrong look the same. None for a class without a mask.
+    """
+    sure = zip(row.get("claim") or [0.0] * len(iou), row.get("agreement") or [0.0] * len(iou), strict=True)
+    return [
+        None if value is None else "easy" if value > beta else "hard" if min(vouched) >= VOUCHED else "doubtful"
+        for value, vouched in zip(iou, sure, strict=True)
+    ]
 
 
 def of_classes(classes: Sequence[str], score: "Score", name: str) -> list[float | None]:

@@ -1,13 +1,15 @@
 """Settings of the generate stage."""
 
-from typing import Annotated, ClassVar, Literal
+from dataclasses import asdict
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, JsonValue, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
 from dsfactory.core.flags import Panel, flag
 from dsfactory.core.section import Section
 from dsfactory.models.adapters import split_embedding, split_lora
 from dsfactory.models.presets import PRESETS
+from dsfactory.stages.generate.layouts.config import LayoutConfig
 
 _NO_EFFECT: dict[str, JsonValue] = {"affects_output": False}
 
@@ -84,6 +86,40 @@ class GenerateConfig(Section):
             repeated=True,
         ),
     )
+    layouts: str | None = Field(
+        None,
+        description="Where objects are to be: a folder of masks (COCO, VOC or PNG), a run, whose objects are arranged "
+        "anew, or random. null: wherever the model puts them.",
+        json_schema_extra=flag(
+            Panel.WHAT,
+            metavar="PATH",
+            help="Where objects are to be: a folder of masks (COCO, VOC, PNG), a run, or random.",
+            offers=("random",),
+            path=True,
+        )
+        | {"before": None},
+    )
+    control: Literal["dense", "hard", "controlnet"] = Field(
+        "dense",
+        description="How images follow layouts. dense: class words are masked outside of their objects, and "
+        "self-attention is lifted within them. hard: masked only. controlnet: control_model shows the way.",
+        json_schema_extra=flag(Panel.LOOK, help="How images follow layouts: dense, hard (weaker), or controlnet.")
+        | {"before": "dense"},
+    )
+    control_model: str | None = Field(
+        None,
+        description="A ControlNet for layouts in colours: a folder or a hub id, of the same base as the model.",
+        json_schema_extra=flag(Panel.LOOK, metavar="MODEL", help="The ControlNet: a folder or a hub id.", path=True)
+        | {"before": None},
+    )
+    layout_seeds: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        description="Images of each layout, one seed each.",
+        json_schema_extra=flag(Panel.WHAT) | {"before": 1},
+    )
+    layout: LayoutConfig = Field(LayoutConfig(), description="How strongly images follow layouts.")
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto",
         description="Number format of the model. auto: the format that the run has. A new run gets fp32 on a CPU, bf16 "
@@ -154,3 +190,23 @@ class GenerateConfig(Section):
         for text in texts:
             (split_lora if info.field_name == "lora" else split_embedding)(text)
         return texts
+
+    @model_validator(mode="after")
+    def _check_layouts(self) -> Self:
+        used = self.control, self.layout_seeds, self.layout, self.control_model
+        if self.layouts is None and used != ("dense", 1, LayoutConfig(), None):
+            raise ValueError("control, layout_seeds and layout say how layouts are used: name some with --layouts")
+        if (self.control == "controlnet") != (self.control_model is not None):
+            raise ValueError("--control controlnet and --control-model go together: give both, or none of them")
+        return self
+
+    def identity(self) -> dict[str, Any]:
+        """As every section; layouts count by what they hold, which the prompts stage says, and by what is done."""
+        found = super().identity()
+        for name in ("layouts", "control", "control_model", "layout_seeds", "layout"):
+            found.pop(name, None)
+        if self.layouts is not None:
+            trained = self.control == "controlnet"
+            strengths = {"scale": self.layout.scale} if trained else asdict(self.layout.strengths)
+            found["layout"] = {"control": self.control, **strengths}
+        return found

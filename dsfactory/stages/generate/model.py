@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from dsfactory.core.stage import Download
+from dsfactory.errors import UserError
 from dsfactory.models.adapters import missing_adapter
 from dsfactory.models.families import FAMILIES
 from dsfactory.models.locate import find_model, resolve_name
@@ -34,6 +35,26 @@ def image_size(config: GenerateConfig) -> tuple[int | None, int | None]:
 
 _SMALL = 1.0
 """Models of fewer billions of parameters fit everywhere: no GPU is asked for them."""
+
+
+def check_layouts(config: GenerateConfig) -> list[str]:
+    """Refuse a model that cannot follow layouts; say of which one little is known.
+
+    Raises:
+        UserError: its attention has no keys of words alone.
+    """
+    if config.layouts is None:
+        return []
+    model, preset = find_model(config.model, config.revision), resolve_name(config.model).preset
+    family = model.layout.family if model else preset.family if preset else None
+    if family not in (None, "sd", "sdxl"):
+        raise UserError(
+            f"--layouts is for Stable Diffusion 1, 2 and XL: {config.model} ({family}) is none of them. "
+            "Leave --layouts out, or name another --model"
+        )
+    return ["layouts: strengths were chosen on the pocket model; Stable Diffusion XL follows layouts less well"] * (
+        family == "sdxl"
+    )
 
 
 def limits(config: GenerateConfig) -> list[str]:

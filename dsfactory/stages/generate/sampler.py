@@ -2,7 +2,8 @@
 
 import gc
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,10 @@ from dsfactory.stages.generate.attention import AttentionCapture, ClassQuery, sp
 from dsfactory.stages.generate.evidence import Evidence
 from dsfactory.stages.generate.joint import PATCH, JointAttentionCapture
 from dsfactory.stages.generate.joint_text import joint_query
+from dsfactory.stages.generate.layouts.colours import Colours, painted
+from dsfactory.stages.generate.layouts.config import LayoutConfig
+from dsfactory.stages.generate.layouts.control import LayoutControl
+from dsfactory.stages.generate.layouts.layout import Placed
 from dsfactory.stages.generate.positions import as_read, sequence_tokens
 from dsfactory.stages.generate.text import (
     TextState,
@@ -40,12 +45,47 @@ FLAT = 2
 
 
 @dataclass(frozen=True)
+class Target:
+    """Where the classes of a request are to be.
+
+    Attributes:
+        layout: in the size of the image.
+        class_ids: the id that each of the request's classes has there.
+    """
+
+    layout: Placed
+    class_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Follower:
+    """A ControlNet that makes a pipeline follow layouts.
+
+    Attributes:
+        pipeline: of the same networks, with it.
+        colours: by which it knows classes, by class id.
+        scale: its strength.
+    """
+
+    pipeline: Any
+    colours: Colours
+    scale: float = 1.0
+
+    def inputs(self, targets: Sequence[Target]) -> dict[str, Any]:
+        """What the pipeline's call takes beside the text."""
+        pictures = np.stack([painted(target.layout, self.colours) for target in targets])
+        image = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+        return {"image": image, "controlnet_conditioning_scale": self.scale}
+
+
+@dataclass(frozen=True)
 class Request:
-    """An image to draw: its prompt, its seed, and the classes to find in it."""
+    """An image to draw: its prompt, its seed, the classes to find in it, and where they are to be."""
 
     prompt: str
     seed: int
     classes: tuple[ClassSpec, ...]
+    target: Target | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +131,8 @@ class Sampler:
         timed: add up the capture's own time in :attr:`capture_seconds`; slows drawing on a GPU.
         clip_skip: how many of CLIP's last layers are left out; None for the family's own choice.
         tiling: decode large images in tiles.
+        control: how requests with a target follow it: ``"dense"``, ``"hard"``, or by a ControlNet.
+        strengths: of that.
 
     Raises:
         UserError: a size that the pipeline cannot draw.
@@ -111,11 +153,14 @@ class Sampler:
         timed: bool = False,
         clip_skip: int | None = None,
         tiling: bool = False,
+        control: "str | Follower | None" = None,
+        strengths: LayoutConfig | None = None,
     ) -> None:
         self.batch_size = batch_size
         self.capture_seconds = 0.0
         self._pipeline = pipeline
         self._timed = timed
+        self._control, self._strengths = control, strengths or LayoutConfig()
         self._width = width
         self._height = height
         self._steps = steps
@@ -154,10 +199,7 @@ class Sampler:
             done += len(batch)
             again = [place for place, drawing in enumerate(drawings) if drawing.reason]
             if again:
-                retried = [
-                    Request(batch[place].prompt, derive_seed(batch[place].seed, "retry", 1), batch[place].classes)
-                    for place in again
-                ]
+                retried = [replace(batch[place], seed=derive_seed(batch[place].seed, "retry", 1)) for place in again]
                 for place, drawing in zip(again, self._draw_fitting(retried, attempt=ATTEMPTS), strict=True):
                     drawings[place] = drawing
             yield from drawings
@@ -199,9 +241,14 @@ class Sampler:
             capture = JointAttentionCapture(network, query, grid=grid, **settings)
         else:
             capture = AttentionCapture(network, query, **settings)
-        with capture:
-            pixels = self._pipeline(
+        targets = [request.target for request in batch if request.target is not None]
+        draw, more = self._pipeline, {}
+        if isinstance(self._control, Follower) and targets:
+            draw, more = self._control.pipeline, self._control.inputs(targets)
+        with capture, self._controlled(network, targets, query):
+            pixels = draw(
                 **pipeline_inputs(self._pipeline, states, negative, self._steps, self._guidance),
+                **more,
                 width=self._width,
                 height=self._height,
                 generator=[torch.Generator("cpu").manual_seed(request.seed) for request in batch],
@@ -216,6 +263,21 @@ class Sampler:
             else Drawing(image, evidence, request.seed, attempt, sources)
             for request, image, evidence, sources, reason in zip(batch, images, found, queried, reasons, strict=True)
         ]
+
+    def _controlled(self, network: Any, targets: Sequence[Target], query: ClassQuery) -> AbstractContextManager[Any]:
+        """What makes attention follow a batch's targets while it is drawn."""
+        if not isinstance(self._control, str) or not targets:
+            return nullcontext()
+        return LayoutControl(
+            network,
+            [target.layout for target in targets],
+            [target.class_ids for target in targets],
+            query.weights > 0,
+            self._strengths,
+            hard=self._control == "hard",
+            steps=self._steps,
+            train_steps=self._pipeline.scheduler.config.num_train_timesteps,
+        )
 
     def _ask(self, batch: Sequence[Request]) -> tuple[list[TextState], ClassQuery, list[tuple[str, ...]]]:
         """The text to draw with, the tokens to follow, and per image and class where they come from."""

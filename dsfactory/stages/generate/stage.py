@@ -13,12 +13,13 @@ from dsfactory.core.classes import ClassSpec
 from dsfactory.core.config import RunSettings
 from dsfactory.core.png import encode_rgb_png
 from dsfactory.core.run import Run, StageState
-from dsfactory.core.sample import EVIDENCE, IMAGE, Record
+from dsfactory.core.sample import EVIDENCE, IMAGE, LAYOUTS, Record
 from dsfactory.core.section import Section
 from dsfactory.core.shard import ShardReader, ShardSpec
 from dsfactory.core.stage import Download, Kind, Machines, Output, Role, Stage
 from dsfactory.errors import DamagedShard, UserError
 from dsfactory.models.adapters import Adapter, find_embeddings, find_loras
+from dsfactory.models.controlnet import controlnet_digest, locate_controlnet
 from dsfactory.models.families import text_tokens
 from dsfactory.models.folder import read_config
 from dsfactory.models.locate import Model, locate_model
@@ -27,11 +28,13 @@ from dsfactory.models.textual_inversion import vectors
 from dsfactory.models.vae import locate_vae, vae_digest
 from dsfactory.stages.generate.config import GenerateConfig
 from dsfactory.stages.generate.evidence import MAX_SIDE, Evidence
-from dsfactory.stages.generate.model import limits, missing_model
+from dsfactory.stages.generate.layouts.layout import Placed
+from dsfactory.stages.generate.model import check_layouts, limits, missing_model
 from dsfactory.stages.prompts.config import ATTRIBUTES
 
 if TYPE_CHECKING:
-    from dsfactory.stages.generate.sampler import Drawing, Sampler
+    from dsfactory.stages.generate.layouts.colours import Colours
+    from dsfactory.stages.generate.sampler import Drawing, Sampler, Target
 
 WRITERS = 4
 """Threads that turn drawings into files."""
@@ -56,6 +59,7 @@ SCHEMA = pa.schema(
         ("queried", pa.list_(pa.string())),
         ("status", pa.string()),
         ("reason", pa.string()),
+        ("layout", pa.string()),
     ]
 )
 
@@ -80,6 +84,8 @@ class GenerateStage(Stage):
         {"ok": frozenset({IMAGE, EVIDENCE})},
         bytes_per_pixel=1.8,
         bytes_per_sample=20_000.0,
+        added=frozenset({"layout"}),
+        extra=LAYOUTS,
     )
 
     def __init__(
@@ -114,7 +120,7 @@ class GenerateStage(Stage):
             changes(lora, self.model)
         for embedding in self.embeddings:
             vectors(embedding, self.model)
-        return limits(self._config)
+        return [*check_layouts(self._config), *limits(self._config)]
 
     @cached_property
     def model(self) -> Model:
@@ -166,7 +172,20 @@ class GenerateStage(Stage):
             for name, adapters in (("lora", self.loras), ("embedding", self.embeddings))
             if adapters
         }
+        if self._config.control_model is not None:
+            folder = locate_controlnet(self._config.control_model)
+            colours = self._colours[: len(self._classes) + 1].tolist()
+            settings["layout"] |= {"model": controlnet_digest(folder), "colours": colours}
         return {**settings, **corrected, **adapted, "model": self.model.identity()}
+
+    @cached_property
+    def _colours(self) -> "Colours":
+        """By which the ControlNet knows the run's classes."""
+        from dsfactory.stages.generate.layouts.colours import find_colours
+
+        assert self._config.control_model is not None
+        folder = locate_controlnet(self._config.control_model)
+        return find_colours(tuple(self._classes.values()), folder, self._config.layout.palette)
 
     @property
     def device(self) -> str:
@@ -179,8 +198,9 @@ class GenerateStage(Stage):
     def load(self) -> None:
         # Imported here so that asking what a stage is does not load PyTorch. The vocabulary is the one by which
         # captions were chosen: what the prompts stage took for a mention has to be one here too.
+        from dsfactory.models.controlnet import load_controlnet, with_controlnet
         from dsfactory.models.loading import compile_blocks, load_pipeline, use_xformers
-        from dsfactory.stages.generate.sampler import Sampler
+        from dsfactory.stages.generate.sampler import Follower, Sampler
         from dsfactory.stages.prompts.vocabulary import find_mentions
 
         config = self.resolved
@@ -198,6 +218,10 @@ class GenerateStage(Stage):
             use_xformers(pipeline)
         if config.compile:
             compile_blocks(pipeline)
+        follower = None
+        if config.control_model is not None:
+            network = load_controlnet(locate_controlnet(config.control_model), pipeline.unet)
+            follower = Follower(with_controlnet(pipeline, network), self._colours, config.layout.scale)
         assert config.width and config.height and config.steps and config.guidance is not None
         self._sampler = Sampler(
             pipeline,
@@ -211,6 +235,8 @@ class GenerateStage(Stage):
             affinity=config.affinity,
             clip_skip=config.clip_skip,
             tiling=config.vae_tiling,
+            control=follower or (config.control if config.layouts else None),
+            strengths=config.layout,
         )
 
     def process(self, shard: ShardSpec, *inputs: ShardReader) -> Iterator[Record]:
@@ -218,7 +244,10 @@ class GenerateStage(Stage):
 
         assert self._sampler is not None
         (prompts,) = inputs
-        rows = prompts.rows
+        drawn_to = self._config.layouts is not None
+        rows, layouts = prompts.rows, [None] * len(prompts.rows)
+        if drawn_to:
+            layouts = [self._placed(record) for record in prompts.records()]
         for row in rows:
             if unknown := [name for name in row["classes"] if name not in self._classes]:
                 raise DamagedShard(
@@ -226,13 +255,16 @@ class GenerateStage(Stage):
                     "which the run does not have"
                 )
         requests = [
-            Request(row["prompt"], row["seed"], tuple(self._classes[name] for name in row["classes"])) for row in rows
+            Request(
+                row["prompt"], row["seed"], tuple(self._classes[name] for name in row["classes"]), self._to(row, layout)
+            )
+            for row, layout in zip(rows, layouts, strict=True)
         ]
         # Compressing a picture takes as long as a good part of drawing it on a fast GPU, so threads do it meanwhile.
         with ThreadPoolExecutor(WRITERS) as pool:
             waiting: deque[Future[Record]] = deque()
-            for row, drawing in zip(rows, self._sampler.draw(requests), strict=True):
-                waiting.append(pool.submit(self._record, row, drawing))
+            for row, layout, drawing in zip(rows, layouts, self._sampler.draw(requests), strict=True):
+                waiting.append(pool.submit(self._record, row, layout, drawing))
                 while waiting and (waiting[0].done() or len(waiting) > self._sampler.batch_size):
                     yield waiting.popleft().result()
             for record in waiting:
@@ -248,10 +280,29 @@ class GenerateStage(Stage):
             if len(maps) != named:
                 yield f"the evidence is about {len(maps)} classes, the row about {named}"
 
-    def _record(self, row: dict[str, Any], drawing: "Drawing") -> Record:
+    def _placed(self, prompt: Record) -> Placed:
+        """The layout of a prompt in the size of the image."""
+        config = self.resolved
+        assert config.width and config.height
+        try:
+            return Placed.of(prompt.files, config.width, config.height)
+        except ValueError as error:
+            raise DamagedShard(f"prompts: sample {prompt.key}: {error}") from error
+
+    def _to(self, row: dict[str, Any], layout: Placed | None) -> "Target | None":
+        """What a row's image is drawn to."""
+        if layout is None:
+            return None
+        from dsfactory.stages.generate.sampler import Target
+
+        ids = {name: number for number, name in enumerate(self._classes, start=1)}
+        return Target(layout, tuple(ids[name] for name in row["classes"]))
+
+    def _record(self, row: dict[str, Any], layout: Placed | None, drawing: "Drawing") -> Record:
         files: dict[str, bytes] = {}
         if drawing.image is not None and drawing.evidence is not None:
             files = {IMAGE: encode_rgb_png(drawing.image), EVIDENCE: drawing.evidence.to_bytes()}
+            files |= layout.files if layout else {}
         columns = {
             "model": self.model.name,
             "width": self.resolved.width,

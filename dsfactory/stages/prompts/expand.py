@@ -130,8 +130,15 @@ class Expander:
             thing, source = kinds[place // len(frames)]
             text = self._on_axes(frames[place % len(frames)], words.name, number).replace("{object}", thing)
             return Prompt(text, source, (words.name,))
-        frames = self._several[position]
-        others = [words, *self._partners(position, objects - 1, number)]
+        return self._listing(position, self._partners(position, objects - 1, number), number, place)
+
+    def naming(self, position: int, others: Sequence[int], number: int) -> Prompt:
+        """Prompt ``number`` of a class that names these other classes too."""
+        return self._listing(position, [self._classes[place] for place in others], number, number)
+
+    def _listing(self, position: int, partners: Sequence[ClassWords], number: int, place: int) -> Prompt:
+        words, frames = self._classes[position], self._several[position]
+        others = [words, *partners]
         things = [object_phrase(item) for item in others]
         listed = f"{', '.join(things[:-1])} and {things[-1]}"
         text = self._on_axes(frames[place % len(frames)], words.name, number).replace("{objects}", listed)

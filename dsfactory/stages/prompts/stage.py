@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -11,13 +12,14 @@ import pyarrow as pa
 from dsfactory.core.classes import ClassSpec, slug
 from dsfactory.core.config import RunSettings
 from dsfactory.core.run import Run, StageState
-from dsfactory.core.sample import Record, SampleId
+from dsfactory.core.sample import LAYOUTS, Record, SampleId
 from dsfactory.core.section import Section
 from dsfactory.core.shard import ShardReader, ShardSpec
 from dsfactory.core.stage import Download, Kind, Machines, Output, Reporter, Role, Stage
 from dsfactory.errors import UserError
 from dsfactory.models.adapters import lora_triggers
 from dsfactory.stages.generate.config import GenerateConfig
+from dsfactory.stages.generate.layouts.source import Layouts, find_layouts
 from dsfactory.stages.generate.model import missing_model
 from dsfactory.stages.prompts.config import ATTRIBUTES, PromptsConfig
 from dsfactory.stages.prompts.corpus import Corpus
@@ -52,6 +54,7 @@ _SCHEMA = pa.schema(
         ("source", pa.string()),
         *((name, pa.string()) for name in ATTRIBUTES),
         ("seed", pa.int64()),
+        ("layout", pa.string()),
     ]
 )
 
@@ -68,6 +71,8 @@ class PromptsStage(Stage):
             keeps nothing.
         counts: how many prompts each class is to have; captions are ranked for so many. Without any, all captions are.
         triggers: gives the words that the model's LoRAs want behind every prompt.
+        layouts: finds the layouts that images are drawn to; a prompt then names the classes of its layout. None for
+            images that show their classes anywhere.
 
     Raises:
         UserError: the corpus, its column, a word list or the templates cannot be used, ``objects`` asks for more
@@ -78,7 +83,7 @@ class PromptsStage(Stage):
     version: ClassVar[int] = 2
     kind: ClassVar[Kind] = Kind.SOURCE
     Config: ClassVar[type[Section]] = PromptsConfig
-    writes: ClassVar[Output] = Output((Role.PROMPT,), _SCHEMA)
+    writes: ClassVar[Output] = Output((Role.PROMPT,), _SCHEMA, added=frozenset({"layout"}), extra=LAYOUTS)
     artifacts: ClassVar[tuple[str, ...]] = ("pool.*",)
     inline: ClassVar[bool] = True
 
@@ -91,13 +96,14 @@ class PromptsStage(Stage):
         run: Path | None,
         counts: Mapping[str, int],
         triggers: Callable[[], tuple[str, ...]] = tuple,
+        layouts: Callable[[Sequence[int]], Layouts] | None = None,
     ) -> None:
         self._config = config
         self._specs = tuple(classes)
         self._classes = [class_words(spec) for spec in classes]
         self._run_seed = run_seed
         self._wanted = dict(counts)
-        self._find_triggers = triggers
+        self._find_triggers, self._find_layouts = triggers, layouts
         self._encoder = encoder
         self._run = run
         self._pool_path = run / self.folder / POOL if run is not None else None
@@ -107,6 +113,9 @@ class PromptsStage(Stage):
                 f"objects {config.objects!r} asks for {config.object_range[0]} classes in an image: "
                 f"the run has {len(classes)}"
             )
+        self._objects = self._counts
+        if layouts is not None:  # a caption names one class; of several there are templates
+            self._counts, self._config = [1], config.model_copy(update={"objects": "1"})
         self._corpus = Corpus(config.corpus, config.column)
         self._corpus.check()
         stop_matcher(config.stop_words, self._classes)
@@ -120,6 +129,7 @@ class PromptsStage(Stage):
             settings.of(PromptsConfig), settings.classes, settings.seed,
             ModelEncoder(drawing.model, drawing.revision, drawing.device), run, settings.counts,
             partial(lora_triggers, drawing.lora),
+            partial(find_layouts, drawing, settings.classes, settings.seed, run) if drawing.layouts else None,
         )  # fmt: skip
 
     @classmethod
@@ -155,6 +165,7 @@ class PromptsStage(Stage):
         return {
             **settings,
             **({"triggers": list(self._triggers)} if self._triggers else {}),
+            **({"layouts": self._layouts.identity} if self._layouts else {}),
             **({"attribute_words": _sha256(data_file(ATTRIBUTE_FILE))} if steered else {}),
             "column": self._corpus.column,
             "classes": [spec.model_dump(mode="json") for spec in self._specs],
@@ -170,6 +181,13 @@ class PromptsStage(Stage):
     @cached_property
     def _triggers(self) -> tuple[str, ...]:
         return self._find_triggers()
+
+    @cached_property
+    def _layouts(self) -> Layouts | None:
+        return self._find_layouts(self._objects) if self._find_layouts else None
+
+    def check(self, run: Run | None, redo: bool) -> list[str]:
+        return self._layouts.notes if self._layouts and run is None else []
 
     def wanted(self, run: Run | None) -> dict[str, int]:
         return self._wanted
@@ -222,9 +240,15 @@ class PromptsStage(Stage):
         for sample in samples:
             name, index = sample.cell, sample.index
             wishes = self._steering.draw(name, index)
-            prompt = choose(
-                self._captions, self._expander, self._counts, positions[name], index, self._steering, wishes
-            )
+            layout = self._layouts.of(name, index) if self._layouts else None
+            shown = [positions[other] for other in layout.classes if other != name] if layout else []
+            if shown:
+                prompt = self._expander.naming(positions[name], shown, index)
+                prompt = replace(prompt, text=self._steering.fill(prompt.text, wishes))
+            else:
+                prompt = choose(
+                    self._captions, self._expander, self._counts, positions[name], index, self._steering, wishes
+                )
             row = {
                 "key": sample.key,
                 "number": sample.number,
@@ -235,8 +259,9 @@ class PromptsStage(Stage):
                 "source": prompt.source,
                 **wishes,
                 "seed": sample.seed,
+                **({"layout": layout.name} if layout else {}),
             }
-            yield Record(sample.key, row)
+            yield Record(sample.key, row, layout.files if layout else {})
 
 
 def _sha256(path: Path) -> str:

@@ -109,6 +109,22 @@ class RefineConfig(Section):
         "gives at least this share of its attention to what they surround. Such a class is left out, and so is one "
         "whose map has no peak. 0 keeps all.",
     )
+    label: Literal["attention", "layout"] = Field(
+        "attention",
+        description="What the label of an image is that a ControlNet drew to a layout: what attention finds, or the "
+        "layout, where the two agree; elsewhere ignore.",
+        json_schema_extra=flag(
+            Panel.LABELS,
+            help="Of images that a ControlNet drew to layouts: label by attention, or by layout where both agree.",
+        )
+        | {"before": "attention"},
+    )
+    min_layout_iou: Fraction = Field(
+        0.3,
+        description="Of an image that was drawn to a layout, a class has no mask when what its attention outlines by "
+        "itself agrees less than this (IoU) with the layout: it was not drawn there.",
+        json_schema_extra={"before": 0.3},
+    )
     require: Literal["any", "all"] = Field(
         "any",
         description="Which of the classes that were asked for must have a mask for the sample to be kept: any of "

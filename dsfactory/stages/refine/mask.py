@@ -15,6 +15,7 @@ from dsfactory.stages.refine.clean import Labels, ids_in, label_instances, set_v
 from dsfactory.stages.refine.config import RefineConfig
 from dsfactory.stages.refine.contest import contest, cut_at, scaled_kernels
 from dsfactory.stages.refine.fuse import Maps, average_maps, contrasts, fuse_maps, peaks, resize_maps, stretch
+from dsfactory.stages.refine.prior import Prior
 from dsfactory.stages.refine.snap import Snapped, snap
 from dsfactory.stages.refine.threshold import (
     candidate_thresholds,
@@ -29,6 +30,10 @@ Float = NDArray[np.float32]
 
 SMALL = "its parts are too small"
 """Why a class has no mask that attention had placed somewhere."""
+
+
+ELSEWHERE = "it is not where the layout has it"
+"""Why a class of a layout has no mask."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,8 @@ class RefinedMask:
         components: number of instances.
         missing: why it has no mask; empty for a class that has one.
         void: fraction of the image that is void.
+        layout_iou: of a sample that was drawn to a layout, IoU of each class's region there with what its attention
+            outlines by itself; empty for others.
     """
 
     labels: Labels
@@ -60,6 +67,7 @@ class RefinedMask:
     components: tuple[int, ...]
     missing: tuple[str, ...]
     void: float
+    layout_iou: tuple[float, ...] = ()
 
 
 def refine_mask(
@@ -69,6 +77,7 @@ def refine_mask(
     class_ids: Sequence[int],
     config: RefineConfig,
     net: AffinityNet | None = None,
+    prior: Prior | None = None,
 ) -> RefinedMask:
     """Turn attention into a mask.
 
@@ -79,6 +88,7 @@ def refine_mask(
         class_ids: the mask's value for each class, distinct, 1 to 254.
         config: settings.
         net: the run's affinity network, for ``config.affinity`` ``"net"``.
+        prior: the layout that the image was drawn to. A class has no mask where attention alone does not find it there.
 
     Returns:
         The mask; a class without evidence, whose parts were all too small or that is not to be seen (see
@@ -103,10 +113,17 @@ def refine_mask(
         assert net is not None
         whole = walked_maps(net, image, fused, Walk(config.walk_beta, config.walk_steps))
     coarse = coarse_masks(whole)
+    found: tuple[float, ...] = ()
+    if prior is not None:
+        found = prior.overlap(coarse)
+        kept = np.array([iou >= config.min_layout_iou for iou in found])
+        fused, whole = (maps * prior.reach * kept[:, None, None] for maps in (fused, whole))
+        coarse = coarse_masks(whole)
     thresholds = _thresholds(thumbnail, fused, coarse, config)
     contrast = contrasts(average_maps(cross, max(cross), config.resolution_weights))
     shared = contest(image, thumbnail, fused, contrast, thresholds, class_ids, config)
-    labels, instances = set_void(shared.labels, label_instances(shared.labels)[0], shared.open)
+    parts = label_instances(shared.labels)[0] if prior is None else prior.instances(shared.labels)
+    labels, instances = set_void(shared.labels, parts, shared.open)
     area = tuple(float(np.mean(labels == c)) for c in class_ids)
     return RefinedMask(
         labels=labels,
@@ -117,9 +134,21 @@ def refine_mask(
         peak=tuple(peaks(cross).tolist()),
         area=area,
         components=tuple(len(ids_in(np.where(labels == c, instances, np.uint8(0)))) for c in class_ids),
-        missing=tuple("" if share else why or SMALL for share, why in zip(area, shared.missing, strict=True)),
+        missing=tuple(
+            "" if share else ELSEWHERE if prior and found[k] < config.min_layout_iou else why or SMALL
+            for k, (share, why) in enumerate(zip(area, shared.missing, strict=True))
+        ),
         void=float(np.mean(labels == VOID)),
+        layout_iou=found,
     )
+
+
+def as_layout(mask: RefinedMask, prior: Prior) -> RefinedMask:
+    """The layout as the label where it agrees with a mask; elsewhere it is void."""
+    layout = prior.layout
+    labels = np.where(layout.mask == mask.labels, layout.mask, np.uint8(VOID))
+    found = np.where(labels == 0, np.uint8(0), layout.objects)
+    return _changed(mask, labels, set_void(labels, found, labels == VOID)[1], prior.class_ids)
 
 
 def with_witness(
@@ -127,9 +156,13 @@ def with_witness(
 ) -> tuple[RefinedMask, Snapped]:
     """A mask after a promptable segmenter was asked about each of its objects, and what that said."""
     found = snap(image, mask.labels, mask.instances, witness)
-    labels, instances = found.labels, found.instances
+    return _changed(mask, found.labels, found.instances, class_ids), found
+
+
+def _changed(mask: RefinedMask, labels: Labels, instances: Labels, class_ids: Sequence[int]) -> RefinedMask:
+    """A mask with other labels, and what follows from them."""
     area = tuple(float(np.mean(labels == c)) for c in class_ids)
-    heard = replace(
+    return replace(
         mask,
         labels=labels,
         instances=instances,
@@ -138,7 +171,6 @@ def with_witness(
         missing=tuple("" if share else why or SMALL for share, why in zip(area, mask.missing, strict=True)),
         void=float(np.mean(labels == VOID)),
     )
-    return heard, found
 
 
 def fused_maps(cross: Maps, affinity: Maps, size: tuple[int, int], config: RefineConfig) -> tuple[Float, Float]:

@@ -14,13 +14,14 @@ from dsfactory.core.classes import ClassSpec
 from dsfactory.core.config import RunSettings
 from dsfactory.core.png import decode_index_png, decode_rgb_png, encode_index_png
 from dsfactory.core.run import Run
-from dsfactory.core.sample import EVIDENCE, IMAGE, INSTANCES, MASK, MASKS, Record
+from dsfactory.core.sample import EVIDENCE, IMAGE, INSTANCES, LAYOUT, MASK, MASKS, Record
 from dsfactory.core.section import Section
 from dsfactory.core.shard import ShardReader, ShardSpec
 from dsfactory.core.stage import Conclusion, Download, Kind, Output, Reporter, Role, Scope, Stage
 from dsfactory.dataset.label_faults import score_faults
 from dsfactory.dataset.own_files import FOREIGN
 from dsfactory.errors import UserError
+from dsfactory.stages.generate.config import GenerateConfig
 from dsfactory.stages.generate.evidence import Evidence
 from dsfactory.stages.generate.stage import GenerateStage
 from dsfactory.stages.refine.affinity_file import FILE, net_digest
@@ -42,6 +43,7 @@ SCORES = pa.schema(
         ("void", pa.float32()),
         ("snap_iou", pa.list_(pa.float32())),
         ("snap_score", pa.list_(pa.float32())),
+        ("layout_iou", pa.list_(pa.float32())),
     ]
 )
 """One value per class, in the order of ``classes``; see :class:`dsfactory.stages.refine.mask.RefinedMask`. What a
@@ -80,6 +82,7 @@ class RefineStage(Stage):
         {"ok": MASKS, "rejected": MASKS},
         bytes_per_pixel=0.06,
         bytes_per_sample=3_000.0,
+        added=GenerateStage.writes.added | {"layout_iou"},
     )
     artifacts: ClassVar[tuple[str, ...]] = ("net.*",)
     needed: ClassVar[tuple[str, ...]] = (FILE,)
@@ -89,6 +92,7 @@ class RefineStage(Stage):
         "threshold": "Where the class's attention map was cut.",
         "claim": "IoU of what the class's map alone would label with what the class got among the others. Low: another "
         "class took its pixels, and the image probably does not show it.",
+        "layout_iou": "IoU of the layout with what attention outlines by itself. Low: the object is not there.",
         "peak": "Highest attention probability that any pixel gives the class's word. Low: the model hardly looked "
         "for it.",
         "area": "Share of the image that the class covers.",
@@ -99,6 +103,11 @@ class RefineStage(Stage):
 
     @classmethod
     def build(cls, settings: RunSettings, run: Path) -> Self:
+        if settings.of(RefineConfig).label == "layout" and settings.of(GenerateConfig).control != "controlnet":
+            raise UserError(
+                "refine.label=layout is for images that a ControlNet drew (generate --control controlnet): attention "
+                "alone does not follow outlines, leave it at 'attention'"
+            )
         return cls(settings.of(RefineConfig), settings.classes, run.absolute() / cls.folder / FILE)
 
     def in_run(self, run: Path) -> "RefineStage":
@@ -199,7 +208,9 @@ class RefineStage(Stage):
                 yield _failed(record, str(error))
 
     def _refine(self, record: Record, class_ids: list[int]) -> Record:
-        from dsfactory.stages.refine.mask import refine_mask, with_witness
+        from dsfactory.stages.generate.layouts.layout import Placed
+        from dsfactory.stages.refine.mask import as_layout, refine_mask, with_witness
+        from dsfactory.stages.refine.prior import Prior
         from dsfactory.stages.refine.snap import prompted
 
         for name in (IMAGE, EVIDENCE):
@@ -207,7 +218,12 @@ class RefineStage(Stage):
                 raise ValueError(f"{name} is missing")
         image = decode_rgb_png(record.files[IMAGE])
         evidence = read_evidence(record.files[EVIDENCE])
-        mask = refine_mask(image, evidence.cross, evidence.affinity, class_ids, self.config, self._loaded)
+        prior = None
+        if LAYOUT in record.files:
+            prior = Prior.of(Placed.of(record.files, image.shape[1], image.shape[0]), class_ids)
+        mask = refine_mask(image, evidence.cross, evidence.affinity, class_ids, self.config, self._loaded, prior)
+        if prior is not None and self.config.label == "layout":
+            mask = as_layout(mask, prior)
         heard: dict[str, Any] = {"snap_iou": None, "snap_score": None}
         if self._witness is not None:
             mask, snapped = with_witness(image, mask, class_ids, prompted(self._witness.masks))
@@ -227,6 +243,7 @@ class RefineStage(Stage):
             "missing": mask.missing,
             "void": mask.void,
             **heard,
+            **({"layout_iou": mask.layout_iou} if prior else {}),
             "status": "ok" if found else "rejected",
             "reason": FOREIGN if not found and record.row["reason"] == FOREIGN else reason,
         }
@@ -299,4 +316,5 @@ def read_evidence(data: bytes) -> Evidence:
 
 
 def _failed(record: Record, reason: str) -> Record:
-    return Record(record.key, {**record.row, **dict.fromkeys(SCORES.names), "status": "failed", "reason": reason})
+    names = [name for name in SCORES.names if name != "layout_iou" or "layout" in record.row]
+    return Record(record.key, {**record.row, **dict.fromkeys(names), "status": "failed", "reason": reason})

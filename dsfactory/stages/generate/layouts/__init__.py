@@ -1,0 +1,1 @@
+"""Layouts: where which object is to be in an image, before it is drawn."""
