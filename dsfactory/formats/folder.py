@@ -64,7 +64,8 @@ class FolderTarget:
         staging = self.path.with_name(f".{self.path.name}.tmp-dsfactory")
         if not staging.is_symlink():  # a link in a run made by someone else could lead to any folder of the user's
             staging.mkdir(exist_ok=True)
-        if staging.is_symlink() or (any(staging.iterdir()) and not (staging / _LOCK).exists()):
+        ours = (staging / _LOCK).exists() or (staging / MANIFEST).exists()  # it has no lock just before its renaming
+        if staging.is_symlink() or (any(staging.iterdir()) and not ours):
             raise UserError(f"{staging} is in the way and was not made by dsfactory: move it away")
         with exclusive_lock(staging / _LOCK):
             _clear(staging, _LOCK)
@@ -102,9 +103,10 @@ class FolderExport:
             file.write(manifest_bytes(manifest, files))
             file.flush()
             os.fsync(file.fileno())
-        (self.staging / _LOCK).unlink()
         for folder in files:
             fsync_folder(self.staging / folder)
+        (self.staging / _LOCK).unlink()
+        fsync_folder(self.staging)
         old = None
         if (self.target / MANIFEST).exists():
             old = self.target.with_name(f".{self.target.name}.old-{secrets.token_hex(4)}")

@@ -243,6 +243,13 @@ def test_what_a_kill_left_of_a_replaced_export_is_cleared(format, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [".d.old-mine", "d"]
 
 
+def test_a_kill_just_before_the_renaming_is_cleared(format, tmp_path):
+    run(format, tmp_path / "d")
+    (tmp_path / "d").rename(tmp_path / ".d.tmp-dsfactory")  # complete, its lock is gone
+    assert run(format, tmp_path / "d", fingerprint="g").made
+    assert [path.name for path in tmp_path.iterdir()] == ["d"]
+
+
 def test_two_processes_do_not_share_a_target(format, tmp_path, exporting):
     with pytest.raises(RunLocked, match=str(exporting.pid)):
         run(format, tmp_path / "d", untouchable())
