@@ -49,7 +49,7 @@ LIFE = 300.0
 
 def campaign(work: Path, model: str) -> dict[str, list[str]]:
     """The commands by name, in their order. ``import`` brings back an export in which a mask was changed."""
-    config, images = ["--config", str(work / "settings.yaml")], "images"
+    config, images = ["--config", str(work / "settings.yaml")], str(work / "images")  # a run keeps its absolute path
     run = f"out/{RUN}"
     small = ["--steps", "2", "--batch-size", "2", "--side", "32", "--device", "cpu"]
     fast = ["--timesteps", "200", "--seeds", "1", "--min-presence", "off", "--shard-size", "2",
@@ -113,7 +113,7 @@ class Points:
         voc = folder / "out" / RUN / "export" / "voc"
         for name in ("changed", "real"):
             shutil.copytree(voc, folder / name)
-        shutil.copytree(voc / "JPEGImages", folder / "images")
+        shutil.copytree(voc / "JPEGImages", self.work / "images")
         path = min((folder / "changed" / "SegmentationClass").glob("*.png"))
         with Image.open(path) as mask:
             palette, values = mask.getpalette() or [], np.asarray(mask)[:, ::-1]
