@@ -63,13 +63,11 @@ def export(
         copy: what becomes of your own pictures: ``"copy"``, ``"link"`` or ``"none"``.
         min_trust: objects of less trust are ignored (255), 0 to 1.
     """
-    from dsfactory.jobs.export import export_job
+    from dsfactory.jobs.export import ExportOptions, export_job
 
     target = Path(out) if out is not None else None
-    return export_job(
-        Path(run), format, target, val_share, redo, without=tuple(without), keep_empty=keep_empty, copy=copy,
-        min_trust=min_trust,
-    )  # fmt: skip
+    options = ExportOptions(without=tuple(without), keep_empty=keep_empty, copy=copy, min_trust=min_trust)
+    return export_job(Path(run), format, target, val_share, redo, options)
 
 
 def load(folder: str | os.PathLike[str]) -> Iterator[Sample]:

@@ -71,14 +71,14 @@ def export(
     dry_run: o.DryRun = False, redo: o.Redo = False, as_json: o.Json = False, quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Write the finished samples as a dataset that other tools read."""
-    from dsfactory.jobs.export import export_job, plan_export
+    from dsfactory.jobs.export import ExportOptions, export_job, plan_export
 
     path = _run_path(run)
     left_out = [*(without or []), *(["filter"] if no_filter else []), *(["splice"] if no_splice else [])]
+    options = ExportOptions(image_format, rle, left_out, keep_empty, copy, min_trust)
     if dry_run:
-        plan = plan_export(path, format, out, val_share, redo, image_format, rle, left_out, keep_empty, copy, min_trust)
-        output.print_plan(plan, as_json)
-    summaries = export_job(path, format, out, val_share, redo, image_format, rle, left_out, keep_empty, copy, min_trust)
+        output.print_plan(plan_export(path, format, out, val_share, redo, options), as_json)
+    summaries = export_job(path, format, out, val_share, redo, options)
     if as_json:
         print(json.dumps([item.as_json() for item in summaries]))
     elif not quiet:

@@ -137,13 +137,15 @@ class Command:
 def _export(summary: "JobSummary", request: "Request", shared: o.Shared, val_share: float, copy: "Copy") -> None:
     """Export a run that is finished, and end the command."""
     from dsfactory.errors import UserError
-    from dsfactory.jobs.export import export_job
+    from dsfactory.jobs.export import ExportOptions, export_job
 
     # What was made now belongs into the export.
     redo = shared.redo or any(stage.made for stage in summary.stages)
     formats = ",".join(request.formats)
     try:
-        exports = [] if summary.stopped else export_job(summary.run, formats, None, val_share, redo, copy=copy)
+        exports = (
+            [] if summary.stopped else export_job(summary.run, formats, None, val_share, redo, ExportOptions(copy=copy))
+        )
     except UserError:
         for line in summary.lines:  # why nothing is left to export
             typer.echo(f"dsfactory: {line}", err=True)

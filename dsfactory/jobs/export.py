@@ -29,6 +29,27 @@ PROBE = 8
 """Samples that are exported on trial, to a folder that is thrown away."""
 
 
+@dataclass(frozen=True)
+class ExportOptions:
+    """Which samples of a run are exported, and how they are written.
+
+    Attributes:
+        image_format: ``"jpg"`` or ``"png"``; None for each format's own choice.
+        rle: COCO segmentations as run lengths.
+        without: names of stages that do not count; see :func:`dsfactory.jobs.samples.samples_of`.
+        keep_empty: images without any object too; see there.
+        copy: what becomes of the user's own pictures; see :data:`dsfactory.formats.writer.Copy`.
+        min_trust: objects of less trust are ignored, 0 to 1; see :func:`dsfactory.jobs.samples.samples_of`.
+    """
+
+    image_format: ImageFormat | None = None
+    rle: bool = False
+    without: Collection[str] = ()
+    keep_empty: bool = False
+    copy: Copy = "copy"
+    min_trust: float = 0.0
+
+
 def check_formats(text: str) -> list[str]:
     """``"coco,voc"`` as format names.
 
@@ -47,12 +68,7 @@ def export_job(
     out: Path | None,
     val_share: float,
     redo: bool = False,
-    image_format: ImageFormat | None = None,
-    rle: bool = False,
-    without: Collection[str] = (),
-    keep_empty: bool = False,
-    copy: Copy = "copy",
-    min_trust: float = 0.0,
+    options: ExportOptions = ExportOptions(),
 ) -> list[ExportSummary]:
     """Write a run's kept samples in one or more formats.
 
@@ -64,17 +80,12 @@ def export_job(
         out: where to; None for ``<run>/export/<format>``. With several formats, each gets a folder below it.
         val_share: share of the samples that goes to validation.
         redo: replace an export that was made with other settings or from other shards.
-        image_format: ``"jpg"`` or ``"png"``; None for each format's own choice.
-        rle: COCO segmentations as run lengths.
-        without: names of stages that do not count; see :func:`dsfactory.jobs.samples.samples_of`.
-        keep_empty: images without any object too; see there.
-        copy: what becomes of the user's own pictures; see :data:`dsfactory.formats.writer.Copy`.
-        min_trust: objects of less trust are ignored; see :func:`dsfactory.jobs.samples.samples_of`.
+        options: what is taken and how it is written.
 
     Raises:
         UserError: not a run, not refined yet, nothing kept, an unknown format, or a target that is not ours.
     """
-    exports = plan_exports(run_path, formats, out, val_share, image_format, rle, without, keep_empty, copy, min_trust)
+    exports = plan_exports(run_path, formats, out, val_share, options)
     summaries: list[ExportSummary] = []
     # The log belongs to the run; an export from a folder that may only be read works all the same.
     with run_log(run_path, "export") as ended:
@@ -124,12 +135,7 @@ def plan_exports(
     formats: str,
     out: Path | None,
     val_share: float,
-    image_format: ImageFormat | None = None,
-    rle: bool = False,
-    without: Collection[str] = (),
-    keep_empty: bool = False,
-    copy: Copy = "copy",
-    min_trust: float = 0.0,
+    options: ExportOptions = ExportOptions(),
 ) -> Exports:
     """Settle what :func:`export_job` writes with the same arguments. Writes nothing.
 
@@ -138,9 +144,9 @@ def plan_exports(
     """
     names = check_formats(formats)
     config = run_config(run_path)
-    found = samples_of(run_path, val_share, without, keep_empty, min_trust)
-    if copy != "copy" and not found.given:
-        raise UserError(f"--copy {copy} is about your own pictures: the images of {run_path} were generated")
+    found = samples_of(run_path, val_share, options.without, options.keep_empty, options.min_trust)
+    if options.copy != "copy" and not found.given:
+        raise UserError(f"--copy {options.copy} is about your own pictures: the images of {run_path} were generated")
     folder = out if out is not None else run_path / "export"
     alone = out is not None and len(names) == 1
     settings: dict[str, Any] = {
@@ -148,15 +154,15 @@ def plan_exports(
         "fingerprint": found.fingerprint,
         "val_share": val_share,
         "model": config.of(GenerateConfig).model,
-        "image_format": image_format,
-        "rle": rle,
+        "image_format": options.image_format,
+        "rle": options.rle,
         "drawn": not found.given,
-        "keep_empty": keep_empty,
+        "keep_empty": options.keep_empty,
         "corrected": any(not fix.decision for fix in found.kept.corrections.entries.values()),
-        "copy": copy,
+        "copy": options.copy,
         "remark": found.remark(),
         "trust": found.trust.digest if found.trust is not None else "",
-        "min_trust": min_trust,
+        "min_trust": options.min_trust,
     }
     targets = [(name, folder if alone else folder / name) for name in names]
     return Exports(found, targets, settings, (*standing_notes(config), *filter(None, [settings["remark"]])))
@@ -168,12 +174,7 @@ def plan_export(
     out: Path | None,
     val_share: float,
     redo: bool = False,
-    image_format: ImageFormat | None = None,
-    rle: bool = False,
-    without: Collection[str] = (),
-    keep_empty: bool = False,
-    copy: Copy = "copy",
-    min_trust: float = 0.0,
+    options: ExportOptions = ExportOptions(),
 ) -> Plan:
     """What :func:`export_job` would do with the same arguments.
 
@@ -182,7 +183,7 @@ def plan_export(
     Raises:
         UserError: it would refuse.
     """
-    exports = plan_exports(run_path, formats, out, val_share, image_format, rle, without, keep_empty, copy, min_trust)
+    exports = plan_exports(run_path, formats, out, val_share, options)
     count = exports.found.count()
     if not count:
         raise UserError("there is no finished sample to export: see the reasons with 'dsfactory status'")

@@ -12,7 +12,7 @@ from PIL import Image
 from dsfactory.core.png import decode_index_png
 from dsfactory.formats import FORMATS
 from dsfactory.jobs.corrections import import_job
-from dsfactory.jobs.export import export_job
+from dsfactory.jobs.export import ExportOptions, export_job
 from dsfactory.jobs.samples import samples_of
 from dsfactory.runner.progress import Silent
 from dsfactory.verify import verify_path
@@ -58,7 +58,7 @@ def test_images_without_objects_are_kept_as_negatives_in_every_format(run_path):
     key = correct(run_path, 0)
     assert key not in {item.key for item in samples_of(run_path, 0.1).samples()}
     few = sum(export_job(run_path, "coco", run_path.parent / "few", 0.5)[0].images.values())
-    summaries = export_job(run_path, ",".join(FORMATS), None, 0.5, redo=True, keep_empty=True)
+    summaries = export_job(run_path, ",".join(FORMATS), None, 0.5, redo=True, options=ExportOptions(keep_empty=True))
     assert {sum(item.images.values()) for item in summaries} == {few + 1}
     assert samples_of(run_path, 0.5, keep_empty=True).count() == few + 1
     for format in FORMATS:

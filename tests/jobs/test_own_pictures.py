@@ -15,7 +15,7 @@ from PIL import Image
 import dsfactory as ds
 from dsfactory.formats import FORMATS
 from dsfactory.jobs.corrections import import_job
-from dsfactory.jobs.export import export_job
+from dsfactory.jobs.export import ExportOptions, export_job
 from dsfactory.jobs.samples import samples_of
 from dsfactory.runner.progress import Silent
 from dsfactory.verify import verify_path
@@ -115,10 +115,10 @@ def test_every_format_says_which_file_a_sample_was(format: str, brought: Path, t
 
 
 def test_files_are_linked_to_or_left_where_they_are(brought: Path, tmp_path: Path) -> None:
-    export_job(brought / "out", "coco", tmp_path / "link", 0.0, copy="link")
+    export_job(brought / "out", "coco", tmp_path / "link", 0.0, options=ExportOptions(copy="link"))
     link = tmp_path / "link/images/train/sub/large.png"
     assert link.is_symlink() and link.resolve() == brought / "in/sub/large.png"
-    export_job(brought / "out", "coco,voc", tmp_path / "none", 0.0, copy="none")
+    export_job(brought / "out", "coco,voc", tmp_path / "none", 0.0, options=ExportOptions(copy="none"))
     assert list(objects(tmp_path / "none/coco")) == sorted(own(brought))
     assert not any((tmp_path / "none/coco/images/train").iterdir())
     for place in ("link", "none/coco", "none/voc"):
@@ -150,7 +150,7 @@ def test_labels_come_back_by_the_names_of_the_files(brought: Path, tmp_path: Pat
 
 def test_images_of_one_extension_are_converted_where_that_is_asked_for(brought: Path, tmp_path: Path) -> None:
     ds.export(brought / "out", "coco", tmp_path / "a", val_share=0.0)
-    export_job(brought / "out", "coco", tmp_path / "b", 0.0, image_format="png")
+    export_job(brought / "out", "coco", tmp_path / "b", 0.0, options=ExportOptions(image_format="png"))
     assert list(objects(tmp_path / "b")) == ["IMG_1.png", "IMG_1-png.png", "sub/IMG.1.png", "sub/large.png"]
     assert verify_path(tmp_path / "b", Silent()).faults == []
     with Image.open(tmp_path / "b/images/train/IMG_1.png") as image:

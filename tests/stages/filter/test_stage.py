@@ -11,7 +11,7 @@ from dsfactory.core.png import decode_index_png
 from dsfactory.core.run import Run
 from dsfactory.core.sample import VOID
 from dsfactory.errors import UserError
-from dsfactory.jobs.export import export_job
+from dsfactory.jobs.export import ExportOptions, export_job
 from dsfactory.jobs.settings import merge_settings
 from dsfactory.jobs.status import status_of
 from dsfactory.runner.progress import Silent
@@ -110,7 +110,7 @@ def test_dropped_samples_are_not_exported(run_path):
     run = Run.open(run_path)
     record = list(run.reader("filter", run.shards()[-1]).records())[-1]
     assert mask.read_bytes() == record.files["mask.png"]
-    (summary,) = export_job(run_path, "voc", None, 0.0, redo=True, without=["filter"])
+    (summary,) = export_job(run_path, "voc", None, 0.0, redo=True, options=ExportOptions(without=["filter"]))
     assert summary.images["train"] == 24
 
 
