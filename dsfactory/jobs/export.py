@@ -52,6 +52,7 @@ def export_job(
     without: Collection[str] = (),
     keep_empty: bool = False,
     copy: Copy = "copy",
+    selected: bool = False,
 ) -> list[ExportSummary]:
     """Write a run's kept samples in one or more formats.
 
@@ -68,11 +69,12 @@ def export_job(
         without: names of stages that do not count; see :func:`dsfactory.jobs.samples.samples_of`.
         keep_empty: images without any object too; see there.
         copy: what becomes of the user's own pictures; see :data:`dsfactory.formats.writer.Copy`.
+        selected: only what select chose; see :func:`dsfactory.jobs.samples.samples_of`.
 
     Raises:
         UserError: not a run, not refined yet, nothing kept, an unknown format, or a target that is not ours.
     """
-    exports = plan_exports(run_path, formats, out, val_share, image_format, rle, without, keep_empty, copy)
+    exports = plan_exports(run_path, formats, out, val_share, image_format, rle, without, keep_empty, copy, selected)
     summaries: list[ExportSummary] = []
     # The log belongs to the run; an export from a folder that may only be read works all the same.
     with run_log(run_path, "export") as ended:
@@ -127,6 +129,7 @@ def plan_exports(
     without: Collection[str] = (),
     keep_empty: bool = False,
     copy: Copy = "copy",
+    selected: bool = False,
 ) -> Exports:
     """Settle what :func:`export_job` writes with the same arguments. Writes nothing.
 
@@ -135,7 +138,7 @@ def plan_exports(
     """
     names = check_formats(formats)
     config = run_config(run_path)
-    found = samples_of(run_path, val_share, without, keep_empty)
+    found = samples_of(run_path, val_share, without, keep_empty, selected)
     if copy != "copy" and not found.given:
         raise UserError(f"--copy {copy} is about your own pictures: the images of {run_path} were generated")
     folder = out if out is not None else run_path / "export"
@@ -168,6 +171,7 @@ def plan_export(
     without: Collection[str] = (),
     keep_empty: bool = False,
     copy: Copy = "copy",
+    selected: bool = False,
 ) -> Plan:
     """What :func:`export_job` would do with the same arguments.
 
@@ -176,7 +180,7 @@ def plan_export(
     Raises:
         UserError: it would refuse.
     """
-    exports = plan_exports(run_path, formats, out, val_share, image_format, rle, without, keep_empty, copy)
+    exports = plan_exports(run_path, formats, out, val_share, image_format, rle, without, keep_empty, copy, selected)
     count = exports.found.count()
     if not count:
         raise UserError("there is no finished sample to export: see the reasons with 'dsfactory status'")
