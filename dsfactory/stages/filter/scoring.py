@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dsfactory.core.sample import BACKGROUND, VOID
 from dsfactory.core.stage import Reporter
+from dsfactory.embed.duplicates import perceptual_hash
 from dsfactory.models.devices import choose_device
 from dsfactory.segment.network import Segmenter
 from dsfactory.stages.filter.crossval import (
@@ -20,7 +21,6 @@ from dsfactory.stages.filter.crossval import (
     untrained_folds,
     weights_path,
 )
-from dsfactory.stages.filter.duplicates import perceptual_hash
 from dsfactory.stages.filter.files import SCORES
 from dsfactory.stages.filter.judge import judge, self_confidence
 from dsfactory.stages.filter.note import Note, discard_note, matching_note, write_note
