@@ -14,9 +14,11 @@ import typer
 from dsfactory import __version__
 from dsfactory.cli import options as o
 from dsfactory.cli import output
+from dsfactory.cli.commands.compare import compare
 from dsfactory.cli.commands.config import config_app, init
 from dsfactory.cli.commands.evaluate import evaluate
 from dsfactory.cli.commands.importing import import_fixes
+from dsfactory.cli.commands.judge import judge
 from dsfactory.cli.commands.models import models_app
 from dsfactory.cli.commands.prompts import prompts_app
 from dsfactory.cli.commands.report import report
@@ -66,7 +68,8 @@ def export(
     run: o.RunPath = None, format: o.Format = "coco", out: o.ExportOut = None, val_share: o.ValShare = 0.1,
     image_format: o.ImageFormat = None, copy: o.Copy = "copy", rle: o.Rle = False, keep_empty: o.KeepEmpty = False,
     without: o.Without = None, no_splice: o.NoSplice = False, no_filter: o.NoFilter = False,
-    dry_run: o.DryRun = False, redo: o.Redo = False, as_json: o.Json = False, quiet: o.Quiet = False,
+    selected: o.Selected = False, dry_run: o.DryRun = False, redo: o.Redo = False, as_json: o.Json = False,
+    quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Write the finished samples as a dataset that other tools read."""
     from dsfactory.jobs.export import export_job, plan_export
@@ -74,9 +77,9 @@ def export(
     path = _run_path(run)
     left_out = [*(without or []), *(["filter"] if no_filter else []), *(["splice"] if no_splice else [])]
     if dry_run:
-        plan = plan_export(path, format, out, val_share, redo, image_format, rle, left_out, keep_empty, copy)
+        plan = plan_export(path, format, out, val_share, redo, image_format, rle, left_out, keep_empty, copy, selected)
         output.print_plan(plan, as_json)
-    summaries = export_job(path, format, out, val_share, redo, image_format, rle, left_out, keep_empty, copy)
+    summaries = export_job(path, format, out, val_share, redo, image_format, rle, left_out, keep_empty, copy, selected)
     if as_json:
         print(json.dumps([item.as_json() for item in summaries]))
     elif not quiet:
@@ -85,6 +88,8 @@ def export(
 
 
 app.command(rich_help_panel=DELIVER)(evaluate)
+app.command(rich_help_panel=DELIVER)(compare)
+app.command(rich_help_panel=DELIVER)(judge)
 app.command(rich_help_panel=DELIVER)(report)
 app.command(rich_help_panel=DELIVER)(view)
 
