@@ -27,7 +27,8 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 import dsfactory.stages.annotate.domain as domain
-from dsfactory.stages.annotate.domain import SIZE, Features, Reference
+from dsfactory.embed.network import SIZE, Features
+from dsfactory.stages.annotate.domain import Reference
 from scripts.pocket.art import load_art
 from scripts.pocket.measure import rendered_scenes
 from scripts.pocket.stickers import TEST_STYLES, TRAIN_STYLES, Sticker, load_stickers

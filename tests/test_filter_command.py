@@ -1,12 +1,15 @@
 """``dsfactory filter`` as a user meets it: real processes on a run of drawn scenes."""
 
 import json
+import shutil
 import time
 
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from tests.command import called, command, tree
-from tests.stages.filter.scenes import make_run, scenes_with_noise
+from tests.stages.filter.scenes import draw_scene, make_run, scenes_with_noise
 
 QUICK = ["--folds", "2", "--device", "cpu", "--set", "filter.segment.steps=40", "--set", "filter.segment.batch_size=4",
          "--set", "filter.segment.side=32", "--set", "filter.segment.learning_rate=0.004"]  # fmt: skip
@@ -77,3 +80,25 @@ def test_bad_input_is_one_line_and_exit_code_2(folder, arguments, says):
     assert (done.returncode, done.stdout) == (2, "")
     assert says in done.stderr and len(done.stderr.splitlines()) == 1
     assert tree(folder / "a") == before
+
+
+def test_copies_of_images_to_avoid_go_with_the_nearest_named(folder, tmp_path):
+    make_run(tmp_path / "a", scenes_with_noise(16, 3))
+    (tmp_path / "test").mkdir()
+    Image.fromarray(draw_scene(5).image[:, ::-1]).save(tmp_path / "test/mirrored.png")
+    Image.fromarray(draw_scene(99).image).save(tmp_path / "test/other.png")
+    (tmp_path / "test/broken.png").write_bytes(b"no image")
+    shutil.copytree(folder / "a/filter", tmp_path / "a/filter")  # the same samples: their networks are there
+    before = tree(tmp_path / "a")
+    done = called("filter", "a", *QUICK, "--avoid", "test", "--redo", "--dry-run", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["reasons"]["copy"] == 1 and tree(tmp_path / "a") == before
+    done = called("filter", "a", *QUICK, "--avoid", "test", "--redo", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "copy       the image is a copy" in done.stdout
+    rows = [row for path in (tmp_path / "a/filter").glob("0*.parquet") for row in pq.read_table(path).to_pylist()]
+    (copy,) = [row for row in rows if row["drop_reason"] == "copy"]
+    assert copy["key"] == "00000005" and "mirrored.png" in copy["decided"]
+    assert called("verify", "a", cwd=tmp_path).returncode == 0
+    done = called("filter", "a", "--avoid", "nowhere", "--redo", cwd=tmp_path)
+    assert done.returncode == 2 and "nowhere is no folder" in done.stderr

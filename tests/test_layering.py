@@ -11,7 +11,7 @@ FLOORS = (
     ("errors",),
     ("storage",),
     ("core",),
-    ("models", "segment", "crf"),
+    ("models", "segment", "crf", "embed"),
     ("runner",),
     ("dataset",),
     ("formats",),

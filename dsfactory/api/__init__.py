@@ -49,6 +49,7 @@ def export(
     keep_empty: bool = False,
     copy: "Copy" = "copy",
     min_trust: float = 0.0,
+    selected: bool = False,
 ) -> "list[ExportSummary]":
     """Write a run's kept samples as a dataset; see :func:`dsfactory.jobs.export.export_job`.
 
@@ -62,11 +63,14 @@ def export(
         keep_empty: keep images without objects as negatives.
         copy: what becomes of your own pictures: ``"copy"``, ``"link"`` or ``"none"``.
         min_trust: objects of less trust are ignored (255), 0 to 1.
+        selected: only what ``select`` chose.
     """
     from dsfactory.jobs.export import ExportOptions, export_job
 
     target = Path(out) if out is not None else None
-    options = ExportOptions(without=tuple(without), keep_empty=keep_empty, copy=copy, min_trust=min_trust)
+    options = ExportOptions(
+        without=tuple(without), keep_empty=keep_empty, copy=copy, min_trust=min_trust, selected=selected
+    )
     return export_job(Path(run), format, target, val_share, redo, options)
 
 

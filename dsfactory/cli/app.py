@@ -14,9 +14,11 @@ import typer
 from dsfactory import __version__
 from dsfactory.cli import options as o
 from dsfactory.cli import output
+from dsfactory.cli.commands.compare import compare
 from dsfactory.cli.commands.config import config_app, init
 from dsfactory.cli.commands.evaluate import evaluate
 from dsfactory.cli.commands.importing import import_fixes
+from dsfactory.cli.commands.judge import judge
 from dsfactory.cli.commands.models import models_app
 from dsfactory.cli.commands.prompts import prompts_app
 from dsfactory.cli.commands.report import report
@@ -67,7 +69,7 @@ def export(
     run: o.RunPath = None, format: o.Format = "coco", out: o.ExportOut = None, val_share: o.ValShare = 0.1,
     image_format: o.ImageFormat = None, copy: o.Copy = "copy", rle: o.Rle = False, keep_empty: o.KeepEmpty = False,
     min_trust: o.MinTrust = 0.0, without: o.Without = None, no_splice: o.NoSplice = False,
-    no_filter: o.NoFilter = False,
+    no_filter: o.NoFilter = False, selected: o.Selected = False,
     dry_run: o.DryRun = False, redo: o.Redo = False, as_json: o.Json = False, quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Write the finished samples as a dataset that other tools read."""
@@ -75,7 +77,7 @@ def export(
 
     path = _run_path(run)
     left_out = [*(without or []), *(["filter"] if no_filter else []), *(["splice"] if no_splice else [])]
-    options = ExportOptions(image_format, rle, left_out, keep_empty, copy, min_trust)
+    options = ExportOptions(image_format, rle, left_out, keep_empty, copy, min_trust, selected)
     if dry_run:
         output.print_plan(plan_export(path, format, out, val_share, redo, options), as_json)
     summaries = export_job(path, format, out, val_share, redo, options)
@@ -87,6 +89,8 @@ def export(
 
 
 app.command(rich_help_panel=DELIVER)(evaluate)
+app.command(rich_help_panel=DELIVER)(compare)
+app.command(rich_help_panel=DELIVER)(judge)
 app.command(rich_help_panel=DELIVER)(report)
 app.command(rich_help_panel=DELIVER)(view)
 

@@ -58,8 +58,8 @@ _MAX_GB = "Stop before the run is larger than this, or the disk nearly full."
 MaxGb = Annotated[float | None, _limit(min=0, metavar="GB", help=_MAX_GB)]
 
 _FORMAT = (
-    "What to write, separated by commas: coco, cvat, hf (ImageFolder), parquet (Hugging Face), png (mmsegmentation), "
-    "voc, webdataset, yolo."
+    "What to write, separated by commas: coco, cvat, hf (ImageFolder), mvtec (anomalib), parquet (Hugging Face), png "
+    "(mmsegmentation), voc, webdataset, yolo."
 )
 Format = Annotated[str, _output(help=_FORMAT, autocompletion=formats)]
 RunFormat = Annotated[str | None, _output("--format", help=f"{_FORMAT} [default: coco]", autocompletion=formats)]
@@ -82,6 +82,8 @@ _MIN_TRUST = (
     "is 0.8 or more. An image without any other object is left out."
 )
 MinTrust = Annotated[float, _output(min=0.0, max=1.0, show_default=False, metavar="SHARE", help=_MIN_TRUST)]
+_SELECTED = "Only what 'dsfactory select' chose, without what was composed of it."
+Selected = Annotated[bool, _output("--selected", help=_SELECTED)]
 _WITHOUT = (
     "As if this stage were not there: filter takes what it dropped too, splice leaves its images out (may be repeated)."
 )

@@ -168,7 +168,7 @@ def _following(request: "Request", run: Path, exported: bool) -> list[tuple[str,
         return [(f"{kind.name} {run}", "") for kind in labelers][:1]
     found = [(f"report {run}", "a page to look at")]
     if not any(kind.kind in (Kind.JUDGE, Kind.COMPOSER) for kind in request.kinds):
-        judges = [kind for kind in STAGES if kind.kind is Kind.JUDGE]
+        judges = [kind for kind in STAGES if kind.kind is Kind.JUDGE and Role.LABEL in kind.writes.roles]
         found += [(f"{kind.name} {run}", "leaves out what is doubtful") for kind in judges]
     return found if exported else [*found, (f"export {run} --format coco", "a dataset for other tools")]
 

@@ -16,6 +16,9 @@ from dsfactory.errors import DamagedImage
 MAX_PIXELS = 1 << 26
 """Largest image that is decoded, 8192² pixels: a small file can claim any size."""
 
+_DEPTHS = (8, 10, 12)
+"""Bits of values that cameras store in files of 16 bits."""
+
 _COMPRESS_LEVEL = 6
 """Fixed, because the zlib level decides the bytes."""
 
@@ -93,7 +96,7 @@ def encode_rgb_png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def decode_rgb_png(data: bytes) -> NDArray[np.uint8]:
-    """Decode a PNG of any colour mode to RGB.
+    """Decode a PNG of any colour mode to RGB; grey of 16 bits is scaled to 8.
 
     Args:
         data: The PNG file.
@@ -104,7 +107,34 @@ def decode_rgb_png(data: bytes) -> NDArray[np.uint8]:
     Raises:
         DamagedImage: The bytes are not a readable PNG.
     """
-    return np.array(_decode(data).convert("RGB"), dtype=np.uint8)
+    image = _decode(data)
+    if image.mode.startswith("I"):
+        values = np.asarray(image).astype(np.uint16)
+        image = Image.fromarray((values >> too_deep(values)).astype(np.uint8))
+    return np.array(image.convert("RGB"), dtype=np.uint8)
+
+
+def encode_grey_png(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
+    """Encode a grey image as a PNG of its own depth.
+
+    Args:
+        pixels: uint8 or uint16 array of shape ``(height, width)``.
+
+    Returns:
+        The PNG file; equal arrays give equal bytes.
+
+    Raises:
+        ValueError: The array is neither.
+    """
+    if pixels.ndim != 2 or pixels.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"a grey image is uint8 or uint16 (height, width), not {pixels.dtype} {pixels.shape}")
+    return _encode(Image.fromarray(pixels))
+
+
+def too_deep(values: NDArray[np.uint16]) -> int:
+    """By how many bits values of 16 are too deep for 8: cameras write 10 or 12 bits as they are into such files."""
+    largest = int(values.max(initial=0))
+    return next((bits for bits in _DEPTHS if largest < 1 << bits), 16) - 8
 
 
 def _encode(image: Image.Image) -> bytes:

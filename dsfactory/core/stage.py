@@ -23,6 +23,7 @@ from dsfactory.core.shard import ShardReader, ShardSpec
 
 if TYPE_CHECKING:
     from dsfactory.core.chain import Input
+    from dsfactory.core.classes import ClassSpec
     from dsfactory.core.run import Run, StageState
 
 
@@ -210,6 +211,15 @@ class Stage(ABC):
     def missing(cls, settings: RunSettings) -> Download | None:
         """What :meth:`build` would fetch; None when everything is on this machine. Fetches nothing."""
         return None
+
+    @classmethod
+    def found_classes(cls, settings: RunSettings) -> "tuple[ClassSpec, ...]":
+        """The classes of a new run whose command names none: those of what a source reads; none where it says nothing.
+
+        Raises:
+            UserError: what it reads cannot be used.
+        """
+        return ()
 
     @classmethod
     def run_name(cls, settings: RunSettings) -> str:

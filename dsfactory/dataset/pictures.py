@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from dsfactory.core.png import MAX_PIXELS as MAX_DECODED
+from dsfactory.core.png import too_deep
 
 MAX_PIXELS = 1 << 24
 """Largest picture that is labelled; larger ones are scaled to it. Refining takes 0.4 GB and two seconds of a core per
@@ -36,9 +37,6 @@ KINDS = {
     "AVIF": "avif", "HEIF": "heic",
 }  # fmt: skip
 """What Pillow calls the formats that are read, and how their names end here."""
-
-_DEPTHS = (8, 10, 12)
-"""Bits of values that cameras store in files of 16 bits."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +170,7 @@ def _deep_colours(image: Image.Image, data: bytes) -> Image.Image | None:
         return None
     colours = cv2.COLOR_BGRA2RGBA if values.shape[2] == 4 else cv2.COLOR_BGR2RGB
     scaled: NDArray[np.uint16] = cv2.cvtColor(values, colours)
-    shift = _shift(scaled[:, :, :3])
+    shift = too_deep(scaled[:, :, :3])
     scaled[:, :, :3] >>= shift
     scaled[:, :, 3:] >>= 8  # transparency is never stored with fewer bits
     eight = Image.fromarray(scaled.astype(np.uint8))
@@ -187,13 +185,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if not image.mode.startswith("I;16"):
         return image
     values = np.asarray(image).astype(np.uint16)
-    return Image.fromarray((values >> _shift(values)).astype(np.uint8))
-
-
-def _shift(values: NDArray[np.uint16]) -> int:
-    """By how many bits values of 16 are too deep: cameras write 10 or 12 bits as they are into such files."""
-    largest = int(values.max())
-    return next((bits for bits in _DEPTHS if largest < 1 << bits), 16) - 8
+    return Image.fromarray((values >> too_deep(values)).astype(np.uint8))
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:

@@ -74,6 +74,7 @@ class SamplePool:
 
     Attributes:
         samples: in the order of their keys.
+        corrected: as it was given.
         by_class: for each class of the run, the positions in ``samples`` of those that show it.
         model: who made the images.
         shape: height and width of the first sample's image in pixels.
@@ -93,7 +94,7 @@ class SamplePool:
         taken: Callable[[str], bool],
         corrected: Mapping[str, tuple[bytes, bytes] | None],
     ) -> None:
-        self._run, self._images, self._labels, self._corrected = run, images, labels, corrected
+        self._run, self._images, self._labels, self.corrected = run, images, labels, corrected
         self._indices: dict[tuple[str, int], dict[str, tuple[int, int]]] = {}
         self.samples: list[Source] = []
         self.model = ""
@@ -142,7 +143,7 @@ class SamplePool:
             DamagedShard: its shard cannot be read.
         """
         source = self.samples[index]
-        labels = self._corrected.get(source.key)
+        labels = self.corrected.get(source.key)
         mask, instances = labels or (self._file(self._labels, source, name) for name in (MASK, INSTANCES))
         return self._file(self._images, source, IMAGE), mask, instances
 

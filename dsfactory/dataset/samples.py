@@ -40,6 +40,7 @@ class KeptSamples:
         fingerprint: hash of all labels, which tells datasets apart.
         corrections: labels that a person corrected; they win.
         keep_empty: samples that show none of the classes are taken too.
+        only: keys of the samples that are taken; None for all.
     """
 
     run: Run
@@ -49,9 +50,12 @@ class KeptSamples:
     fingerprint: str
     corrections: Corrections
     keep_empty: bool = False
+    only: frozenset[str] | None = None
 
     @classmethod
-    def of(cls, run: Run, images: Input, labels: Input, keep_empty: bool = False) -> "KeptSamples":
+    def of(
+        cls, run: Run, images: Input, labels: Input, keep_empty: bool = False, only: frozenset[str] | None = None
+    ) -> "KeptSamples":
         """What a run has to give now.
 
         Raises:
@@ -65,8 +69,9 @@ class KeptSamples:
         content = json.dumps([[mark.fingerprint, mark.tar_sha256] for mark in marks])
         corrections = Corrections.of(run.path)
         also = "empty" if keep_empty else ""
+        also += "" if only is None else " ".join(sorted(only))
         fingerprint = hashlib.sha256(f"{content}{corrections.fingerprint}{also}".encode()).hexdigest()[:32]
-        return cls(run, images, labels, specs, fingerprint, corrections, keep_empty)
+        return cls(run, images, labels, specs, fingerprint, corrections, keep_empty, only)
 
     def count(self) -> int:
         """How many samples :meth:`samples` yields, unless the image of a corrected one has been made again."""
@@ -76,9 +81,10 @@ class KeptSamples:
         if self.keep_empty:
             rejected = {key for key, fix in fixes.items() if fix.decision == "reject"}
             rows = (row for spec in self.specs for row in self.run.reader(self.images.kind.folder, spec).rows)
-            return len((keys | fixes.keys() | {row["key"] for row in rows if shows_none(row)}) - rejected)
-        emptied = {key for key in fixes if self.corrections.read(key) is None}
-        return len((keys | fixes.keys()) - emptied)
+            found = (keys | fixes.keys() | {row["key"] for row in rows if shows_none(row)}) - rejected
+        else:
+            found = (keys | fixes.keys()) - {key for key in fixes if self.corrections.read(key) is None}
+        return len(found if self.only is None else found & self.only)
 
     def samples(self, check: Check, own: OwnFiles | None = None, trust: Trust | None = None) -> Iterator[ExportSample]:
         """Every sample with status ok or a correction, its image beside its labels.
@@ -102,6 +108,8 @@ class KeptSamples:
             if (images.mark.fingerprint, labels.mark.fingerprint) != (self.images.mark, self.labels.mark):
                 raise UserError(f"{self.run.path} was made again while it was read: give the same command again")
             for image, masks in zip(images.records(), labels.records(), strict=True):
+                if self.only is not None and masks.key not in self.only:
+                    continue
                 decision = self.corrections.decision_of(image)
                 corrected = self.corrections.is_corrected(image) and not decision
                 name = own.name(image.row) if own is not None else ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsfactory.core.stage import differences
 from dsfactory.dataset.sample import ExportSample, read_labels
-from dsfactory.dataset.split import SPLITS, split_of
+from dsfactory.dataset.split import SPLITS, side_of
 from dsfactory.errors import UserError
 from dsfactory.formats import find_format
 from dsfactory.formats.folder import FolderTarget
@@ -85,7 +85,7 @@ def export(
         out: folder to make; it may exist if it is empty or holds an export of dsfactory.
         fingerprint: says what the samples are; another one means another export.
         model: who drew the images.
-        val_share: share of the samples in the validation split, 0 to 1; see :func:`~dsfactory.dataset.split.split_of`.
+        val_share: share of the samples in the validation split, 0 to 1; see :mod:`dsfactory.dataset.split`.
         image_format: None for the format's own choice.
         rle: segmentations as run lengths (COCO only).
         redo: replace an export of dsfactory that is there.
@@ -219,7 +219,7 @@ def _write(writer: DatasetWriter, samples: Iterable[ExportSample], val_share: fl
     instances: dict[str, int] = dict.fromkeys(SPLITS, 0)
     with contextlib.closing(writer):
         for sample in samples:
-            split = sample.split or split_of(sample.key, val_share)
+            split = sample.split or side_of(sample.row | {"key": sample.key}, val_share)
             labels = read_labels(sample, len(writer.plan.classes))
             writer.note_source(sample)
             writer.add(sample, labels, split)

@@ -13,6 +13,7 @@ from typing import BinaryIO, ClassVar, Literal
 
 from PIL import Image
 
+from dsfactory.core.png import decode_rgb_png
 from dsfactory.core.sample import BACKGROUND, VOID
 from dsfactory.dataset.sample import ExportSample, Labels, Original
 from dsfactory.dataset.split import Split
@@ -37,8 +38,8 @@ def encode_image(image_png: bytes, image_format: ImageFormat) -> bytes:
     if image_format == "png":
         return image_png
     buffer = io.BytesIO()
-    with Image.open(io.BytesIO(image_png), formats=("PNG",)) as image:
-        image.convert("RGB").save(buffer, format="JPEG", quality=JPEG_QUALITY, subsampling=0)
+    image = Image.fromarray(decode_rgb_png(image_png))
+    image.save(buffer, format="JPEG", quality=JPEG_QUALITY, subsampling=0)
     return buffer.getvalue()
 
 

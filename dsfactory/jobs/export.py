@@ -40,6 +40,7 @@ class ExportOptions:
         keep_empty: images without any object too; see there.
         copy: what becomes of the user's own pictures; see :data:`dsfactory.formats.writer.Copy`.
         min_trust: objects of less trust are ignored, 0 to 1; see :func:`dsfactory.jobs.samples.samples_of`.
+        selected: only what select chose; see there.
     """
 
     image_format: ImageFormat | None = None
@@ -48,6 +49,7 @@ class ExportOptions:
     keep_empty: bool = False
     copy: Copy = "copy"
     min_trust: float = 0.0
+    selected: bool = False
 
 
 def check_formats(text: str) -> list[str]:
@@ -144,7 +146,8 @@ def plan_exports(
     """
     names = check_formats(formats)
     config = run_config(run_path)
-    found = samples_of(run_path, val_share, options.without, options.keep_empty, options.min_trust)
+    taken = {"keep_empty": options.keep_empty, "min_trust": options.min_trust, "selected": options.selected}
+    found = samples_of(run_path, val_share, options.without, **taken)
     if options.copy != "copy" and not found.given:
         raise UserError(f"--copy {options.copy} is about your own pictures: the images of {run_path} were generated")
     folder = out if out is not None else run_path / "export"

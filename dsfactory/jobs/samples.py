@@ -1,16 +1,17 @@
 """The samples of a run that exports and evaluations take."""
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dsfactory.core.chain import Step, offers, serving
+from dsfactory.core.chain import Input, Step, offers, serving
 from dsfactory.core.registry import Begun
 from dsfactory.core.run import Run
 from dsfactory.core.space import Space
 from dsfactory.dataset.labels import finished_shards, images_and_labels
 from dsfactory.dataset.own_files import FOREIGN, OwnFiles
+from dsfactory.dataset.pool import pool_fingerprint
 from dsfactory.dataset.sample import ExportSample
 from dsfactory.dataset.samples import ComposedSamples, KeptSamples
 from dsfactory.errors import UserError
@@ -101,6 +102,7 @@ def samples_of(
     without: Collection[str] = (),
     keep_empty: bool = False,
     min_trust: float = 0.0,
+    selected: bool = False,
 ) -> RunSamples:
     """The samples of a run as they are now.
 
@@ -111,6 +113,7 @@ def samples_of(
             composer made is left out.
         keep_empty: take images without any object too; see :class:`dsfactory.dataset.samples.KeptSamples`.
         min_trust: see :class:`RunSamples`.
+        selected: take only what select chose, and nothing that a composer made.
 
     Raises:
         UserError: not a run, nothing labelled, a stage was made again since the next one was, an unknown name, or
@@ -125,12 +128,13 @@ def samples_of(
     composed = [
         found
         for item in begun
-        if item.kind.own_space and item.kind.name not in without
+        if item.kind.own_space and item.kind.name not in without and not selected
         and (found := _composed(run, item, val_share)) is not None
     ]  # fmt: skip
     given = any(item.kind.given for item in begun)
     files = images.kind.build(run_config(run.path), run.path).files() if given else {}
-    kept = KeptSamples.of(run, images, labels, keep_empty)
+    only = _selected(run, begun, images, labels) if selected else None
+    kept = KeptSamples.of(run, images, labels, keep_empty, only)
     trust = RunTrust.of(run, labels.kind.folder, kept.specs)
     if min_trust and trust is None:
         raise UserError(
@@ -138,6 +142,24 @@ def samples_of(
             "labels of which it is known"
         )
     return RunSamples(kept, composed, given, files, trust, min_trust)
+
+
+def _selected(run: Run, begun: Sequence[Begun], images: Input, labels: Input) -> frozenset[str]:
+    """Keys of the samples that select chose.
+
+    Raises:
+        UserError: it has not chosen, or of other samples than there are now.
+        DamagedShard: a shard of it cannot be read.
+    """
+    again = f"run 'dsfactory select {run.path}' first"
+    state = next((item.state for item in begun if item.kind is STAGES["select"]), None)
+    specs = finished_shards(run, "select")
+    if state is None or len(specs) < len(finished_shards(run, labels.kind.folder)):
+        raise UserError(f"{run.path}: select has not chosen yet: {again}")
+    read = pool_fingerprint(run.path, (images, labels))
+    if labels.mark not in state.upstream.split(",") or state.identity.get("read") != read:
+        raise UserError(f"{run.path}: the kept samples have changed since select chose: {again}")
+    return frozenset(row["key"] for spec in specs for row in run.reader("select", spec).rows if row["selected"])
 
 
 def _composed(run: Run, item: Begun, val_share: float) -> ComposedSamples | None:

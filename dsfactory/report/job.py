@@ -72,8 +72,8 @@ def report_job(run_path: Path, out: Path | None, max_samples: int, progress: Pro
     return ReportSummary(run_path, page, samples, shown, source.damaged, len(data))
 
 
-def check_replaceable(page: Path) -> None:
-    """Make sure that a page may be written to this place.
+def check_replaceable(page: Path, mark: str = MARK) -> None:
+    """Make sure that a page may be written to this place: only one with the same mark near its top is replaced.
 
     Raises:
         UserError: there is something else.
@@ -84,6 +84,6 @@ def check_replaceable(page: Path) -> None:
         return
     if page.is_file() and not page.is_symlink():
         with page.open("rb") as file:
-            if MARK.encode() in file.read(300):
+            if mark.encode() in file.read(300):
                 return
-    raise UserError(f"{page} was not made by dsfactory report: move it away, or name another file with --out")
+    raise UserError(f"{page} was not {mark}: move it away, or name another file with --out")

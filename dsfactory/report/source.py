@@ -93,7 +93,9 @@ class Source:
 
     def shard(self, spec: ShardSpec) -> list[Sample]:
         """The samples of one shard; none when no stage has finished it, or when it cannot be read, which is noted."""
-        there = [member for member in self._own if spec.index in self.shards[member.folder]]
+        finished = [member for member in self._own if spec.index in self.shards[member.folder]]
+        # A stage that only says which are chosen hands no labels on.
+        there = [member for member in finished if "classes" in member.kind.writes.schema.names]
         if not there:
             return []
         folder, roles = there[-1].folder, {role for member in there for role in member.kind.writes.roles}

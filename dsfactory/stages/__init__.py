@@ -17,8 +17,10 @@ STAGES = Registry(
     _own("prompts", "Prompts", Facts(begins=True, inline=True)),
     _own("generate", "Generate", Facts(begins=True, serving=("prompts",))),
     _own("annotate", "Annotate", Facts(begins=True, then=("refine", "export"), given=True)),
+    _own("defects", "Defects", Facts(begins=True, then=("export",))),
     _own("refine", "Refine"),
     _own("filter", "Filter"),
+    _own("select", "Select"),
     _own("splice", "Splice"),
 )
 """Other packages add theirs through the entry point ``dsfactory.stages``."""

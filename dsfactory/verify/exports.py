@@ -3,13 +3,13 @@
 import os
 from collections import Counter
 from collections.abc import Iterator
-from itertools import chain, combinations
+from itertools import chain, combinations, product
 from pathlib import Path
 from typing import Any
 
 from dsfactory.core.findings import Fault, Findings
 from dsfactory.core.run import Run, is_run
-from dsfactory.core.stage import Kind
+from dsfactory.core.stage import Kind, Role
 from dsfactory.dataset.own_files import OwnFiles
 from dsfactory.errors import DsfactoryError, UserError
 from dsfactory.formats import FORMATS
@@ -72,12 +72,17 @@ def _samples(run: Path, fingerprint: str, settings: dict[str, Any]) -> RunSample
         DsfactoryError: none of those that can be told are it.
     """
     begun = STAGES.begun(Run.open(run))
-    optional = [item.kind.name for item in begun if item.kind.own_space or item.kind.kind is Kind.JUDGE]
+    optional = [
+        item.kind.name for item in begun
+        if item.kind.own_space or (item.kind.kind is Kind.JUDGE and Role.LABEL in item.kind.writes.roles)
+    ]  # fmt: skip
     problem: DsfactoryError | None = None
-    min_trust = settings.get("min_trust", 0.0)
-    for without in chain.from_iterable(combinations(optional, count) for count in range(len(optional) + 1)):
+    taken = {"keep_empty": settings.get("keep_empty") is True, "min_trust": settings.get("min_trust", 0.0)}
+    ways = chain.from_iterable(combinations(optional, count) for count in range(len(optional) + 1))
+    chosen = (False, True) if any(item.kind is STAGES["select"] for item in begun) else (False,)
+    for without, selected in product(ways, chosen):
         try:
-            samples = samples_of(run, settings["val_share"], without, settings.get("keep_empty") is True, min_trust)
+            samples = samples_of(run, settings["val_share"], without, selected=selected, **taken)
             if samples.fingerprint == fingerprint:
                 return samples
         except DsfactoryError as error:

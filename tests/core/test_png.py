@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from dsfactory.core.png import decode_index_png, decode_rgb_png, encode_index_png, encode_rgb_png, voc_palette
+from dsfactory.core.png import (
+    decode_index_png,
+    decode_rgb_png,
+    encode_grey_png,
+    encode_index_png,
+    encode_rgb_png,
+    voc_palette,
+)
 
 
 def test_palette_is_that_of_the_voc_development_kit():
@@ -67,3 +74,14 @@ def test_only_index_arrays_become_masks(array):
 def test_only_colour_arrays_become_images():
     with pytest.raises(ValueError, match="an RGB image is uint8"):
         encode_rgb_png(np.zeros((2, 2), dtype=np.uint8))
+
+
+@pytest.mark.parametrize(("bits", "dtype"), [(8, np.uint8), (12, np.uint16), (16, np.uint16)])
+def test_grey_keeps_its_depth_and_is_shown_in_eight_bits(bits, dtype):
+    values = (np.arange(64).reshape(8, 8) << (bits - 6)).astype(dtype)
+    data = encode_grey_png(values)
+    with Image.open(io.BytesIO(data)) as image:
+        assert np.array_equal(np.asarray(image).astype(dtype), values)
+    assert np.array_equal(decode_rgb_png(data)[..., 0], np.arange(64).reshape(8, 8) * 4)
+    with pytest.raises(ValueError, match="a grey image is"):
+        encode_grey_png(values[..., None])

@@ -32,10 +32,11 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "stage_flip"
 SETTINGS = ["--classes", "dog,bird", "--num", "3", "--shard-size", "2", "--steps", "2", "--width", "64",
             "--height", "64", "--set", "refine.min_box=0", "--set", "filter.folds=2", "--set", "filter.segment.steps=2",
             "--set", "filter.segment.side=32", "--set", "filter.keep=1.0", "--set", "filter.min_area=0",
-            "--set", "filter.max_area=1", "--set", "filter.duplicate_distance=0", "--set", "splice.num=3",
-            "--set", "splice.paste=2", "--set", "splice.mix={1x2: 1}", "--set", "flip.num=5"]  # fmt: skip
+            "--set", "filter.max_area=1", "--set", "filter.duplicate_distance=0", "--set", "select.num=2",
+            "--set", "splice.num=3", "--set", "splice.paste=2", "--set", "splice.mix={1x2: 1}",
+            "--set", "flip.num=5"]  # fmt: skip
 
-MADE = ("prompts", "generate", "refine", "filter", "splice", "flip")
+MADE = ("prompts", "generate", "refine", "filter", "select", "splice", "flip")
 """The stages of the run; those after one are made of it, or may be."""
 
 COMMANDS = tuple(name for name in MADE if name != "prompts")

@@ -37,6 +37,20 @@ def read_coco(source: Source, expected: Expected) -> Iterator[FixedLabels | Unre
             yield replace(item, image=images.of(item.name)) if isinstance(item, FixedLabels) else item
 
 
+def read_categories(source: Source) -> list[str]:
+    """The names of the classes in all COCO files of a source, in the order of their ids; void ones apart.
+
+    Raises:
+        UserError: one is damaged.
+    """
+    found: dict[Any, str] = {}
+    for name in source.find("annotations/*.json") or source.find("*.json"):
+        listed = [item for item in _content(source, name)["categories"] if isinstance(item, dict)]
+        listed.sort(key=lambda item: str(item.get("id")).zfill(20))
+        found |= {_number(item): str(item.get("name")) for item in listed}
+    return [name for name in dict.fromkeys(found.values()) if name.strip().casefold() not in VOID_NAMES]
+
+
 def _content(source: Source, name: str) -> dict[str, list[Any]]:
     """The lists of a COCO file.
 

@@ -38,8 +38,9 @@ from dsfactory.stages.generate.model import missing_model
 from dsfactory.stages.generate.stage import GenerateStage, oblong_grids, reads_pictures, settled_dtype
 
 if TYPE_CHECKING:
+    from dsfactory.embed.network import Features
     from dsfactory.stages.annotate.annotator import Annotator
-    from dsfactory.stages.annotate.domain import Features, Reference
+    from dsfactory.stages.annotate.domain import Reference
     from dsfactory.stages.annotate.presence import Judge
 
 FAMILIES = ("sd", "sdxl")
@@ -199,9 +200,10 @@ class AnnotateStage(Stage):
         return AnnotateStage(self._config, generate, tuple(self._classes.values()), self._seed, self._run_path)
 
     def load(self) -> None:
+        from dsfactory.embed.network import Features
         from dsfactory.models.loading import load_pipeline
         from dsfactory.stages.annotate.annotator import Annotator
-        from dsfactory.stages.annotate.domain import Features, Reference
+        from dsfactory.stages.annotate.domain import Reference
 
         settings = self._drawing.resolved
         assert settings.width and settings.height

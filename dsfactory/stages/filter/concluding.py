@@ -1,12 +1,14 @@
 """What the filter says at its end: how many samples go, and why."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from dsfactory.core.run import Run
 from dsfactory.core.stage import Conclusion, Reporter
+from dsfactory.stages.filter.copies import copies_of, read_copies
 from dsfactory.stages.filter.files import SCORES
 from dsfactory.stages.filter.montage import draw_dropped
 from dsfactory.stages.filter.note import matching_note
@@ -18,7 +20,7 @@ from dsfactory.storage.atomic import write_atomic
 from dsfactory.storage.disk import disk_errors
 
 
-def preview_verdicts(plan: Plan, run: Run, name: str, report: Reporter) -> Conclusion:
+def preview_verdicts(plan: Plan, run: Run, name: str, images: str, report: Reporter) -> Conclusion:
     """What would be decided.
 
     Uses the networks that are in the run if they are of these settings. Else they are trained, and kept in the run for
@@ -28,33 +30,48 @@ def preview_verdicts(plan: Plan, run: Run, name: str, report: Reporter) -> Concl
         plan: what is judged.
         run: the run.
         name: the filter's folder in it.
+        images: folder of the stage that made the images.
         report: told about progress.
 
     Raises:
         RunLocked: networks are to be kept, and another process works on the run.
     """
     folder = run.stage_folder(name)
+    copies = _copies(plan, run, images, folder, report)
     if matching_note(plan, folder) is not None:
-        return conclude_verdicts(plan, folder, "would be dropped")
+        return conclude_verdicts(plan, folder, "would be dropped", copies)
     if run.stage_state(name) is None:
         with run.lock():
             judge_samples(plan, run.make_stage_folder(name), report)
-        return replace(conclude_verdicts(plan, folder, "would be dropped"), kept="the networks of filter")
+        return replace(conclude_verdicts(plan, folder, "would be dropped", copies), kept="the networks of filter")
     with TemporaryDirectory(prefix="dsfactory-filter-") as temporary:
         judge_samples(plan, Path(temporary), report)
-        return conclude_verdicts(plan, Path(temporary), "would be dropped")
+        return conclude_verdicts(plan, Path(temporary), "would be dropped", copies)
 
 
-def conclude_verdicts(plan: Plan, folder: Path, verb: str = "are dropped") -> Conclusion:
+def _copies(plan: Plan, run: Run, images: str, folder: Path, report: Reporter) -> Mapping[str, str]:
+    """What is a copy of an image that is to be avoided, without writing anything."""
+    if plan.config.avoid is None:
+        return {}
+    found = read_copies(folder, plan)
+    return copies_of(plan, run, images, report, keep=False) if found is None else found
+
+
+def conclude_verdicts(
+    plan: Plan, folder: Path, verb: str = "are dropped", copies: Mapping[str, str] | None = None
+) -> Conclusion:
     """Count what was decided, show it, and say where the networks know too little to decide much.
 
     Args:
         plan: what was judged.
         folder: that holds the scores.
         verb: what happens to a sample that is not kept.
+        copies: what is a copy of an image that is to be avoided; None for what the folder says.
     """
     scores = read_scores(folder / SCORES)
-    verdicts = decide(scores, plan.config)
+    if copies is None:
+        copies = read_copies(folder, plan) or {}
+    verdicts = decide(scores, plan.config, copies)
     norms = Norms.of(scores)
     learnt = {name: round(norms.learnt[name], 3) for name in plan.classes if name in norms.learnt}
     judged = Counter(score.classes[0] for score in scores)

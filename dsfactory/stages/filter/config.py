@@ -135,6 +135,19 @@ class FilterConfig(Section):
         "except on outlines. 0: none.",
     )
 
+    avoid: str | None = Field(
+        None,
+        description="A folder of images, such as those of a test set, that no sample may be a copy of: mirrored, cut "
+        "(to 70 % or more), recoloured, compressed and scaled ones are found too. null: none.",
+        json_schema_extra=flag(
+            Panel.LABELS,
+            metavar="DIR",
+            help="A folder of images, such as a test set, that none may be a copy of: mirrored, cut, recoloured, "
+            "compressed and scaled ones are found too.",
+            file=True,
+        )
+        | {"before": None},
+    )
     pictures: str | None = Field(
         None,
         description="A PNG to write, with the samples that are dropped (at most 48), worst first.",

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dsfactory.embed.duplicates import near_duplicates
 from dsfactory.stages.filter.config import FilterConfig
-from dsfactory.stages.filter.duplicates import near_duplicates
 from dsfactory.stages.filter.scores import WITNESSES, Score
 
 REASONS = {
@@ -17,9 +17,12 @@ REASONS = {
     "quality": "too many pixels carry an unlikely label",
     "witness": "a second witness sees the object elsewhere",
     "duplicate": "the image nearly repeats another",
+    "copy": "the image is a copy of one in the folder of --avoid",
 }
 """Reasons to drop a sample, in the order in which they are looked at."""
 
+
+_NONE: Mapping[str, str] = {}
 
 HARDLY_LEARNT = 0.3
 """Median IoU of a class with the out-of-fold predictions below which the networks have no say about it."""
@@ -112,7 +115,7 @@ def _hardly(learnt: Mapping[str, float]) -> list[str]:
     return [name for name, iou in learnt.items() if iou < HARDLY_LEARNT]
 
 
-def decide(scores: Sequence[Score], config: FilterConfig) -> list[Verdict]:
+def decide(scores: Sequence[Score], config: FilterConfig, copies: Mapping[str, str] = _NONE) -> list[Verdict]:
     """Judge every sample; depends on nothing but the arguments.
 
     Scores are compared with the median of their class, for some classes are harder than others and some networks
@@ -122,13 +125,17 @@ def decide(scores: Sequence[Score], config: FilterConfig) -> list[Verdict]:
     Args:
         scores: of all samples.
         config: the rules.
+        copies: of images that are to be avoided, by key, with what is to be said of each.
 
     Returns:
         A verdict per sample, in the order given.
     """
     norms = Norms.of(scores)
     ranks = _ranks(scores, norms)
-    found = [_reason(score, rank, norms, config) for score, rank in zip(scores, ranks, strict=True)]
+    found = [
+        ("copy", copies[score.key]) if score.key in copies else _reason(score, rank, norms, config)
+        for score, rank in zip(scores, ranks, strict=True)
+    ]
     kept = [index for index, (reason, _) in enumerate(found) if not reason]
     best_first = sorted(kept, key=lambda index: (-ranks[index], index))
     repeats = near_duplicates([score.hash for score in scores], best_first, config.duplicate_distance)

@@ -11,6 +11,7 @@ from dsfactory.core.png import decode_index_png
 from dsfactory.core.sample import BACKGROUND, VOID
 from dsfactory.core.stage import Reporter
 from dsfactory.dataset.witness import Witness, agreements
+from dsfactory.embed.duplicates import perceptual_hash
 from dsfactory.models.devices import choose_device
 from dsfactory.segment.data import Image, Labels
 from dsfactory.segment.network import Segmenter
@@ -23,7 +24,6 @@ from dsfactory.stages.filter.crossval import (
     untrained_folds,
     weights_path,
 )
-from dsfactory.stages.filter.duplicates import perceptual_hash
 from dsfactory.stages.filter.files import REFERENCE, SCORES
 from dsfactory.stages.filter.judge import judge, self_confidence
 from dsfactory.stages.filter.note import Note, discard_note, matching_note, write_note

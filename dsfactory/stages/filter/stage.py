@@ -18,7 +18,7 @@ from dsfactory.core.stage import Conclusion, Download, Kind, Output, Reporter, R
 from dsfactory.dataset.label_faults import verdict_faults
 from dsfactory.errors import UserError
 from dsfactory.stages.filter.config import FLIP, FilterConfig
-from dsfactory.stages.filter.files import NOTE, REFERENCE, SCORES
+from dsfactory.stages.filter.files import COPIES, NOTE, REFERENCE, SCORES
 from dsfactory.stages.filter.scores import WITNESSES
 from dsfactory.stages.refine.stage import RefineStage
 
@@ -78,8 +78,9 @@ class FilterStage(Stage):
         bytes_per_sample=3_000.0,
         added=RefineStage.writes.added | frozenset(WITNESSES) | {"difficulty"},
     )
-    needed: ClassVar[tuple[str, ...]] = (NOTE, SCORES, REFERENCE, "fold-*.safetensors")
-    varying: ClassVar[tuple[str, ...]] = ("samples", "judged", "scores")
+    artifacts: ClassVar[tuple[str, ...]] = (COPIES,)
+    needed: ClassVar[tuple[str, ...]] = (NOTE, SCORES, REFERENCE, COPIES, "fold-*.safetensors")
+    varying: ClassVar[tuple[str, ...]] = ("samples", "judged", "scores", "copies")
     meanings: ClassVar[Mapping[str, str]] = {
         "iou": "IoU of the label with what a network predicts that learnt from the other folds.",
         "confident_iou": "The same, where the label counts as wrong only if the network is sure of another one.",
@@ -133,13 +134,21 @@ class FilterStage(Stage):
         from dsfactory.stages.filter.note import read_note
 
         note = read_note(self._run.stage_folder(self.folder))
-        judged = asdict(note.judged) if note is not None else {}
+        judged: dict[str, Any] = asdict(note.judged) if note is not None else {}
+        if note is not None and self._config.avoid is not None:
+            from dsfactory.stages.filter.copies import copies_mark
+
+            judged["copies"] = copies_mark(self._run.stage_folder(self.folder))
         config = self._config.identity()
         if self._config.real is not None:  # by its content, which the networks were made of
             config["real"] = True
         return {**config, "classes": [item.name for item in self._run.manifest.classes], **judged}
 
     def check(self, run: Run | None, redo: bool) -> list[str]:
+        if self._config.avoid is not None and not Path(self._config.avoid).is_dir():
+            raise UserError(
+                f"--avoid {self._config.avoid} is no folder: name one with the images that none may be a copy of"
+            )
         pictures = self._config.pictures
         if pictures is not None and not Path(pictures).absolute().parent.is_dir():
             raise UserError(f"--pictures {pictures}: there is no folder {Path(pictures).parent}")
@@ -185,7 +194,13 @@ class FilterStage(Stage):
         """Cross-validate: a network per fold, and the scores that it gives to what it never saw."""
         from dsfactory.stages.filter.scoring import judge_samples
 
-        judge_samples(self._plan(run), run.make_stage_folder(self.folder), report)
+        plan, folder = self._plan(run), run.make_stage_folder(self.folder)
+        judge_samples(plan, folder, report)
+        if plan.config.avoid is not None:
+            from dsfactory.stages.filter.copies import copies_of, read_copies, write_copies
+
+            if read_copies(folder, plan) is None:
+                write_copies(folder, plan, copies_of(plan, run, self.inputs[0].kind.folder, report))
 
     def conclude(self, run: Run) -> Conclusion:
         from dsfactory.stages.filter.concluding import conclude_verdicts
@@ -195,7 +210,7 @@ class FilterStage(Stage):
     def preview(self, run: Run, report: Reporter) -> Conclusion:
         from dsfactory.stages.filter.concluding import preview_verdicts
 
-        return preview_verdicts(self._plan(run), run, self.folder, report)
+        return preview_verdicts(self._plan(run), run, self.folder, self.inputs[0].kind.folder, report)
 
     def _plan(self, run: Run) -> "Plan":
         from dsfactory.stages.filter.plan import Plan
@@ -213,7 +228,7 @@ class FilterStage(Stage):
 
         folder = self._run.stage_folder(self.name)
         scores = read_scores(folder / SCORES)
-        verdicts = decide(scores, self._config)
+        verdicts = decide(scores, self._config, self._copies(folder))
         names = [item.name for item in self._run.manifest.classes]
         unknown = [names.index(name) + 1 for name in Norms.of(scores).hardly_learnt]
         self._limits = loss_limits(scores, verdicts, self._config.pixel_loss, unknown)
@@ -223,6 +238,14 @@ class FilterStage(Stage):
         labels, device = len(self._run.manifest.classes) + 1, choose_device(self._config.device)
         folds = 1 if self._config.real is not None else self._config.folds
         self._networks = [load_fold(folder, fold, labels, self._config.segment, device) for fold in range(folds)]
+
+    def _copies(self, folder: Path) -> Mapping[str, str]:
+        """What is a copy of an image that is to be avoided."""
+        if self._config.avoid is None:
+            return {}
+        from dsfactory.stages.filter.copies import found_copies
+
+        return found_copies(folder)
 
     def process(self, shard: ShardSpec, *inputs: ShardReader) -> Iterator[Record]:
         images, labels = inputs[0], inputs[-1]

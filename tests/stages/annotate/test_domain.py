@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dsfactory.stages.annotate.domain import Features, Reference
+from dsfactory.embed.network import Features
+from dsfactory.stages.annotate.domain import Reference
 from tests.command import called
 from tests.test_annotate_command import annotate, draw, rows
 

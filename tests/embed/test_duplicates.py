@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dsfactory.stages.filter.duplicates import near_duplicates, perceptual_hash
+from dsfactory.embed.duplicates import near_duplicates, perceptual_hash
 
 
 def distance(left, right):

@@ -1,0 +1,1 @@
+"""Image features: one cache in a run serves whoever compares images."""
