@@ -146,8 +146,7 @@ def plan_exports(
     """
     names = check_formats(formats)
     config = run_config(run_path)
-    taken = {"keep_empty": options.keep_empty, "min_trust": options.min_trust, "selected": options.selected}
-    found = samples_of(run_path, val_share, options.without, **taken)
+    found = samples_of(run_path, val_share, options.without, options.keep_empty, options.min_trust, options.selected)
     if options.copy != "copy" and not found.given:
         raise UserError(f"--copy {options.copy} is about your own pictures: the images of {run_path} were generated")
     folder = out if out is not None else run_path / "export"

@@ -77,12 +77,12 @@ def _samples(run: Path, fingerprint: str, settings: dict[str, Any]) -> RunSample
         if item.kind.own_space or (item.kind.kind is Kind.JUDGE and Role.LABEL in item.kind.writes.roles)
     ]  # fmt: skip
     problem: DsfactoryError | None = None
-    taken = {"keep_empty": settings.get("keep_empty") is True, "min_trust": settings.get("min_trust", 0.0)}
+    empty, min_trust = settings.get("keep_empty") is True, settings.get("min_trust", 0.0)
     ways = chain.from_iterable(combinations(optional, count) for count in range(len(optional) + 1))
     chosen = (False, True) if any(item.kind is STAGES["select"] for item in begun) else (False,)
     for without, selected in product(ways, chosen):
         try:
-            samples = samples_of(run, settings["val_share"], without, selected=selected, **taken)
+            samples = samples_of(run, settings["val_share"], without, empty, min_trust, selected)
             if samples.fingerprint == fingerprint:
                 return samples
         except DsfactoryError as error:
