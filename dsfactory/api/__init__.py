@@ -48,6 +48,7 @@ def export(
     without: Sequence[str] = (),
     keep_empty: bool = False,
     copy: "Copy" = "copy",
+    provenance: bool = True,
 ) -> "list[ExportSummary]":
     """Write a run's kept samples as a dataset; see :func:`dsfactory.jobs.export.export_job`.
 
@@ -60,13 +61,15 @@ def export(
         without: names of stages that do not count.
         keep_empty: keep images without objects as negatives.
         copy: what becomes of your own pictures: ``"copy"``, ``"link"`` or ``"none"``.
+        provenance: say where each sample comes from: XMP, card, Croissant, ``provenance.csv``.
     """
     from dsfactory.jobs.export import export_job
 
     target = Path(out) if out is not None else None
     return export_job(
-        Path(run), format, target, val_share, redo, without=tuple(without), keep_empty=keep_empty, copy=copy
-    )
+        Path(run), format, target, val_share, redo, without=tuple(without), keep_empty=keep_empty, copy=copy,
+        provenance=provenance,
+    )  # fmt: skip
 
 
 def load(folder: str | os.PathLike[str]) -> Iterator[Sample]:

@@ -65,18 +65,21 @@ app.command("import", rich_help_panel=IMPROVE)(import_fixes)
 def export(
     run: o.RunPath = None, format: o.Format = "coco", out: o.ExportOut = None, val_share: o.ValShare = 0.1,
     image_format: o.ImageFormat = None, copy: o.Copy = "copy", rle: o.Rle = False, keep_empty: o.KeepEmpty = False,
-    without: o.Without = None, no_splice: o.NoSplice = False, no_filter: o.NoFilter = False,
-    dry_run: o.DryRun = False, redo: o.Redo = False, as_json: o.Json = False, quiet: o.Quiet = False,
+    no_provenance: o.NoProvenance = False, without: o.Without = None, no_splice: o.NoSplice = False,
+    no_filter: o.NoFilter = False, dry_run: o.DryRun = False, redo: o.Redo = False,
+    as_json: o.Json = False, quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Write the finished samples as a dataset that other tools read."""
     from dsfactory.jobs.export import export_job, plan_export
 
     path = _run_path(run)
     left_out = [*(without or []), *(["filter"] if no_filter else []), *(["splice"] if no_splice else [])]
+    settings = (
+        format, out, val_share, redo, image_format, rle, left_out, keep_empty, copy, not no_provenance,
+    )  # fmt: skip
     if dry_run:
-        plan = plan_export(path, format, out, val_share, redo, image_format, rle, left_out, keep_empty, copy)
-        output.print_plan(plan, as_json)
-    summaries = export_job(path, format, out, val_share, redo, image_format, rle, left_out, keep_empty, copy)
+        output.print_plan(plan_export(path, *settings), as_json)
+    summaries = export_job(path, *settings)
     if as_json:
         print(json.dumps([item.as_json() for item in summaries]))
     elif not quiet:

@@ -77,6 +77,10 @@ _KEEP_EMPTY = (
     "show none of the classes."
 )
 KeepEmpty = Annotated[bool, _output("--keep-empty", help=_KEEP_EMPTY)]
+_NO_PROVENANCE = (
+    "Leave out where samples come from: no XMP, card, Croissant, provenance.csv and no columns of them in the tables."
+)
+NoProvenance = Annotated[bool, _output("--no-provenance", help=_NO_PROVENANCE)]
 _WITHOUT = (
     "As if this stage were not there: filter takes what it dropped too, splice leaves its images out (may be repeated)."
 )

@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,11 @@ from dsfactory.core.sample import BACKGROUND, VOID
 from dsfactory.dataset.pictures import look_at
 from dsfactory.dataset.split import Split
 from dsfactory.errors import DsfactoryError
+
+Media = Literal["", "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "compositeCapture"]
+"""IPTC digital source type of an image (http://cv.iptc.org/newscodes/digitalsourcetype): a model drew it; a model drew
+a part of it, or it is composed of such images; it is composed of given pictures. Empty for a picture that nobody has
+changed."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class ExportSample:
         source: the user's own picture, relative to the folder of the pictures; empty for what has none.
         original: that picture's file, whose size the masks have then; None where it is not to be had.
         lost: it is not there any more as it was: the image is the run's copy.
+        media: what the image is.
     """
 
     key: str
@@ -67,6 +73,12 @@ class ExportSample:
     source: str = ""
     original: Original | None = None
     lost: bool = False
+    media: Media = "trainedAlgorithmicMedia"
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether a generative model made the image, or a part of it."""
+        return self.media not in ("", "compositeCapture")
 
     @property
     def name(self) -> str:

@@ -17,7 +17,7 @@ from dsfactory.core.space import Space
 from dsfactory.dataset.corrections import Corrections
 from dsfactory.dataset.labels import finished_shards
 from dsfactory.dataset.own_files import OwnFiles
-from dsfactory.dataset.sample import ExportSample
+from dsfactory.dataset.sample import ExportSample, Media
 from dsfactory.dataset.split import Split, split_of
 from dsfactory.errors import UserError
 
@@ -105,7 +105,9 @@ class KeptSamples:
                 if found is None and self.keep_empty and decision != "reject" and (corrected or shows_none(image.row)):
                     found = _blank(image)
                 if found is not None:
-                    sample = ExportSample(masks.key, masks.row, image.files[IMAGE], *found, corrected=corrected)
+                    media: Media = "" if self.images.kind.given else "trainedAlgorithmicMedia"
+                    files = (image.files[IMAGE], *found)
+                    sample = ExportSample(masks.key, masks.row, *files, corrected=corrected, media=media)
                     yield own.with_file(sample, image.row, name) if own is not None else sample
 
 
@@ -129,12 +131,14 @@ class ComposedSamples:
         specs: finished shards.
         mark: the fingerprint under which they were made.
         val_share: share of the samples that goes to validation.
+        media: what the images are.
     """
 
     space: Space
     specs: list[ShardSpec]
     mark: str
     val_share: float
+    media: Media = "compositeWithTrainedAlgorithmicMedia"
 
     @property
     def name(self) -> str:
@@ -173,6 +177,7 @@ class ComposedSamples:
                         mask_png=record.files[MASK],
                         instances_png=record.files[INSTANCES],
                         split=self._split(record.key, record.row["sources"]),
+                        media=self.media,
                     )
 
     def _split(self, key: str, parents: list[str]) -> Split:

@@ -13,6 +13,7 @@ from dsfactory.dataset.split import SPLITS, split_of
 from dsfactory.errors import UserError
 from dsfactory.formats import find_format
 from dsfactory.formats.folder import FolderTarget
+from dsfactory.formats.provenance import Ledger, Provenance
 from dsfactory.formats.writer import Copy, DatasetWriter, ExportPlan, ImageFormat
 from dsfactory.storage.disk import disk_errors
 from dsfactory.storage.remote import place_of
@@ -70,6 +71,7 @@ def export(
     keep_empty: bool = False,
     copy: Copy = "copy",
     remark: str = "",
+    provenance: Provenance | None = None,
 ) -> ExportSummary:
     """Write samples as a dataset that appears at ``out`` in full or not at all.
 
@@ -92,6 +94,7 @@ def export(
         keep_empty: some samples have no object; another export than one without them.
         copy: see there.
         remark: see there.
+        provenance: see there.
 
     Raises:
         UserError: a setting or ``out`` cannot be used, there are no samples, or the disk is full.
@@ -101,6 +104,7 @@ def export(
     writer_class, plan, identity = _plan(
         format, classes=classes, fingerprint=fingerprint, model=model, val_share=val_share, image_format=image_format,
         rle=rle, drawn=drawn, corrected=corrected, keep_empty=keep_empty, copy=copy, remark=remark,
+        provenance=provenance,
     )  # fmt: skip
     target = _target(out)
     if copy == "link" and not isinstance(target, FolderTarget):
@@ -150,12 +154,13 @@ def _plan(
     keep_empty: bool = False,
     copy: Copy = "copy",
     remark: str = "",
+    provenance: Provenance | None = None,
 ) -> tuple[type[DatasetWriter], ExportPlan, dict[str, Any]]:
     """The writer, what it needs to know, and what tells this export from others."""
     writer_class = find_format(format).writer()
     convert = image_format is not None and not drawn
     chosen = image_format or writer_class.image_formats[0]
-    plan = ExportPlan(tuple(classes), model, chosen, rle, drawn, corrected, copy, convert, remark)
+    plan = ExportPlan(tuple(classes), model, chosen, rle, drawn, corrected, copy, convert, remark, provenance)
     if not 0 <= val_share <= 1:
         raise UserError(f"the validation share {val_share} is not between 0 and 1")
     if plan.image_format not in writer_class.image_formats:
@@ -166,6 +171,8 @@ def _plan(
     if copy not in writer_class.copies:
         raise UserError(f"{format} holds its images: use --copy {' or --copy '.join(writer_class.copies)}")
     own = {**({"copy": copy} if copy != "copy" else {}), **({"convert": True} if convert else {})}
+    if provenance is not None:
+        own["provenance"] = True
     identity = {
         "format": format,
         "version": writer_class.version,
@@ -209,14 +216,19 @@ def _write(writer: DatasetWriter, samples: Iterable[ExportSample], val_share: fl
     images: dict[str, int] = dict.fromkeys(SPLITS, 0)
     instances: dict[str, int] = dict.fromkeys(SPLITS, 0)
     with contextlib.closing(writer):
+        ledger = Ledger(writer) if writer.plan.provenance is not None else None
         for sample in samples:
             split = sample.split or split_of(sample.key, val_share)
             labels = read_labels(sample, len(writer.plan.classes))
             writer.note_source(sample)
             writer.add(sample, labels, split)
+            if ledger is not None:
+                ledger.add(sample, labels, split)
             images[split] += 1
             instances[split] += labels.count()
         if not any(images.values()):
             raise UserError("there is no finished sample to export: see the reasons with 'dsfactory status'")
         writer.finish()
+        if ledger is not None:
+            ledger.finish()
     return {"images": images, "instances": instances}

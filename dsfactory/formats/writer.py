@@ -16,6 +16,8 @@ from PIL import Image
 from dsfactory.core.sample import BACKGROUND, VOID
 from dsfactory.dataset.sample import ExportSample, Labels, Original
 from dsfactory.dataset.split import Split
+from dsfactory.formats.marking import mark_image
+from dsfactory.formats.provenance import Provenance
 from dsfactory.storage.remote import published
 
 ImageFormat = Literal["jpg", "png"]
@@ -57,6 +59,7 @@ class ExportPlan:
         convert: the user chose image_format: pictures of another format are converted. Otherwise they stay as they are
             where the dataset's readers take them.
         remark: a sentence on what was left out, for those who read about the dataset.
+        provenance: what the dataset says of where its samples come from; None for nothing.
     """
 
     classes: tuple[str, ...]
@@ -68,6 +71,23 @@ class ExportPlan:
     copy: Copy = "copy"
     convert: bool = False
     remark: str = ""
+    provenance: Provenance | None = None
+
+    def origin(self, facts: Provenance) -> str:
+        """A sentence on where the images and their labels come from."""
+        if self.drawn:
+            return f"Images that {facts.model} generated, labelled by dsfactory with the model's attention."
+        return f"Given pictures, labelled by dsfactory with the attention of {facts.model}."
+
+    def limits(self, facts: Provenance) -> tuple[str, ...]:
+        """Sentences on what the dataset is not good for."""
+        drawn = f"The images show what {facts.model} generates, which is not how the world looks or how often."
+        return (
+            drawn if self.drawn else "The pictures are a selection that somebody made.",
+            "Masks are made by a machine: thin parts, and objects that touch or hide each other, are less sure.",
+            "Pixels that the labels leave open (255) are for nobody; COCO and YOLO cannot say so.",
+            "Do not judge a network on this dataset alone.",
+        )
 
     @property
     def checked(self) -> str:
@@ -98,6 +118,8 @@ class DatasetWriter(ABC):
     says_files: ClassVar[bool] = False
     """Its table says which of these pictures a sample was; other datasets get a file of its own for that."""
     supports_rle: ClassVar[bool] = False
+    has_card: ClassVar[bool] = False
+    """It has a Hugging Face card in any case, which explains its columns."""
     folders: ClassVar[tuple[str, ...]] = ()
     """Folders of the dataset, which are there even when nothing goes into them."""
     has_checksums: ClassVar[bool] = True
@@ -157,9 +179,15 @@ class DatasetWriter(ABC):
         return f"{sample.name}.{suffix}"
 
     def image(self, sample: ExportSample) -> bytes:
-        """The sample's image: the user's own file where the dataset takes it, else in the dataset's format."""
+        """The sample's image: the user's own file where the dataset takes it, else in the dataset's format.
+
+        One that is not somebody's own says what it is, in a dataset with provenance.
+        """
         own = self._kept(sample)
-        return own.data if own is not None else encode_image(sample.upright_png(), self.plan.image_format)
+        if own is not None:
+            return own.data
+        encoded = encode_image(sample.upright_png(), self.plan.image_format)
+        return mark_image(encoded, sample.media) if self.plan.provenance is not None else encoded
 
     def write_image(self, folder: str, sample: ExportSample) -> str:
         """Write the sample's image below a folder, or link to it, or leave it where it is; see :data:`Copy`.

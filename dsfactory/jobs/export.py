@@ -19,6 +19,7 @@ from dsfactory.formats.writer import Copy, ImageFormat
 from dsfactory.jobs.counting import StagePlan
 from dsfactory.jobs.naming import standing_notes
 from dsfactory.jobs.plan import Plan
+from dsfactory.jobs.provenance import provenance_of
 from dsfactory.jobs.samples import RunSamples, samples_of
 from dsfactory.jobs.settings import run_config
 from dsfactory.runner.limits import folder_size
@@ -52,6 +53,7 @@ def export_job(
     without: Collection[str] = (),
     keep_empty: bool = False,
     copy: Copy = "copy",
+    provenance: bool = True,
 ) -> list[ExportSummary]:
     """Write a run's kept samples in one or more formats.
 
@@ -68,11 +70,12 @@ def export_job(
         without: names of stages that do not count; see :func:`dsfactory.jobs.samples.samples_of`.
         keep_empty: images without any object too; see there.
         copy: what becomes of the user's own pictures; see :data:`dsfactory.formats.writer.Copy`.
+        provenance: say where each sample comes from; see :mod:`dsfactory.formats.provenance`.
 
     Raises:
         UserError: not a run, not refined yet, nothing kept, an unknown format, or a target that is not ours.
     """
-    exports = plan_exports(run_path, formats, out, val_share, image_format, rle, without, keep_empty, copy)
+    exports = plan_exports(run_path, formats, out, val_share, image_format, rle, without, keep_empty, copy, provenance)
     summaries: list[ExportSummary] = []
     # The log belongs to the run; an export from a folder that may only be read works all the same.
     with run_log(run_path, "export") as ended:
@@ -127,6 +130,7 @@ def plan_exports(
     without: Collection[str] = (),
     keep_empty: bool = False,
     copy: Copy = "copy",
+    provenance: bool = True,
 ) -> Exports:
     """Settle what :func:`export_job` writes with the same arguments. Writes nothing.
 
@@ -152,6 +156,7 @@ def plan_exports(
         "corrected": any(not fix.decision for fix in found.kept.corrections.entries.values()),
         "copy": copy,
         "remark": found.foreign(),
+        "provenance": provenance_of(run_path, found.given) if provenance else None,
     }
     targets = [(name, folder if alone else folder / name) for name in names]
     return Exports(found, targets, settings, (*standing_notes(config), *filter(None, [settings["remark"]])))
@@ -168,6 +173,7 @@ def plan_export(
     without: Collection[str] = (),
     keep_empty: bool = False,
     copy: Copy = "copy",
+    provenance: bool = True,
 ) -> Plan:
     """What :func:`export_job` would do with the same arguments.
 
@@ -176,7 +182,7 @@ def plan_export(
     Raises:
         UserError: it would refuse.
     """
-    exports = plan_exports(run_path, formats, out, val_share, image_format, rle, without, keep_empty, copy)
+    exports = plan_exports(run_path, formats, out, val_share, image_format, rle, without, keep_empty, copy, provenance)
     count = exports.found.count()
     if not count:
         raise UserError("there is no finished sample to export: see the reasons with 'dsfactory status'")

@@ -11,7 +11,7 @@ from dsfactory.core.run import Run
 from dsfactory.core.space import Space
 from dsfactory.dataset.labels import finished_shards, images_and_labels
 from dsfactory.dataset.own_files import FOREIGN, OwnFiles
-from dsfactory.dataset.sample import ExportSample
+from dsfactory.dataset.sample import ExportSample, Media
 from dsfactory.dataset.samples import ComposedSamples, KeptSamples
 from dsfactory.errors import UserError
 from dsfactory.jobs.settings import run_config
@@ -91,18 +91,18 @@ def samples_of(run_path: Path, val_share: float, without: Collection[str] = (), 
     run = Run.open(run_path)
     begun = STAGES.begun(run)
     images, labels = images_and_labels(run, begun, without)
+    given = any(item.kind.given for item in begun)
     composed = [
         found
         for item in begun
         if item.kind.own_space and item.kind.name not in without
-        and (found := _composed(run, item, val_share)) is not None
+        and (found := _composed(run, item, val_share, given)) is not None
     ]  # fmt: skip
-    given = any(item.kind.given for item in begun)
     files = images.kind.build(run_config(run.path), run.path).files() if given else {}
     return RunSamples(KeptSamples.of(run, images, labels, keep_empty), composed, given, files)
 
 
-def _composed(run: Run, item: Begun, val_share: float) -> ComposedSamples | None:
+def _composed(run: Run, item: Begun, val_share: float, given: bool) -> ComposedSamples | None:
     """What a stage with a space of its own made; None when it has finished nothing.
 
     Raises:
@@ -131,4 +131,6 @@ def _composed(run: Run, item: Begun, val_share: float) -> ComposedSamples | None
             f"{val_share:g}: run 'dsfactory {kind.name} {run.path} --val-share {val_share:g} --redo', or leave them "
             f"out with --without {kind.name}"
         )
-    return ComposedSamples(space, specs, state.fingerprint, val_share)
+    captured = given and not kind.generates
+    media: Media = "compositeCapture" if captured else "compositeWithTrainedAlgorithmicMedia"
+    return ComposedSamples(space, specs, state.fingerprint, val_share, media)

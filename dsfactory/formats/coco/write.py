@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, ClassVar
 from dsfactory.dataset.sample import ExportSample, Instance, Labels
 from dsfactory.dataset.split import SPLITS, Split
 from dsfactory.formats.coco.segmentation import encode
+from dsfactory.formats.provenance import provenance_columns
 from dsfactory.formats.writer import DatasetWriter, ExportPlan
 
 PROVENANCE = ("prompt", "source", "style", "scene", "weather", "model", "image_seed", "kind", "sources")
@@ -41,6 +42,10 @@ class CocoWriter(DatasetWriter):
         image_id = int(sample.row["number"]) + 1
         provenance = {column: sample.row[column] for column in PROVENANCE if sample.row.get(column) is not None}
         image = {"id": image_id, "file_name": name, "width": labels.width, "height": labels.height, "license": 1}
+        if self.plan.provenance is not None:
+            columns = provenance_columns(sample, self.plan.provenance)
+            del columns["corrected"]
+            provenance |= {name: value for name, value in columns.items() if value not in (None, [], "")}
         file = self._splits[split]
         file.add_image({**image, **provenance, **({"corrected": True} if sample.corrected else {})})
         for instance in labels.objects():
