@@ -19,6 +19,7 @@ from dsfactory.cli.commands.evaluate import evaluate
 from dsfactory.cli.commands.importing import import_fixes
 from dsfactory.cli.commands.models import models_app
 from dsfactory.cli.commands.prompts import prompts_app
+from dsfactory.cli.commands.push import push
 from dsfactory.cli.commands.report import report
 from dsfactory.cli.commands.trial import PLACES, trial
 from dsfactory.cli.commands.view import view
@@ -64,18 +65,21 @@ app.command("import", rich_help_panel=IMPROVE)(import_fixes)
 @app.command(rich_help_panel=DELIVER)
 def export(
     run: o.RunPath = None, format: o.Format = "coco", out: o.ExportOut = None, val_share: o.ValShare = 0.1,
+    test_share: o.TestShare = 0.0, classes: o.OfClasses = None, top: o.Top = None, size: o.Size = None,
     image_format: o.ImageFormat = None, copy: o.Copy = "copy", rle: o.Rle = False, keep_empty: o.KeepEmpty = False,
     no_provenance: o.NoProvenance = False, without: o.Without = None, no_splice: o.NoSplice = False,
     no_filter: o.NoFilter = False, dry_run: o.DryRun = False, redo: o.Redo = False,
     as_json: o.Json = False, quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Write the finished samples as a dataset that other tools read."""
+    from dsfactory.jobs.choice import Choice
     from dsfactory.jobs.export import export_job, plan_export
 
     path = _run_path(run)
     left_out = [*(without or []), *(["filter"] if no_filter else []), *(["splice"] if no_splice else [])]
     settings = (
-        format, out, val_share, redo, image_format, rle, left_out, keep_empty, copy, not no_provenance,
+        format, out, val_share, redo, image_format, rle, left_out, keep_empty, copy, not no_provenance, test_share,
+        Choice(tuple(name.strip() for name in classes.split(",")) if classes else (), top, size),
     )  # fmt: skip
     if dry_run:
         output.print_plan(plan_export(path, *settings), as_json)
@@ -88,6 +92,7 @@ def export(
 
 
 app.command(rich_help_panel=DELIVER)(evaluate)
+app.command(rich_help_panel=DELIVER)(push)
 app.command(rich_help_panel=DELIVER)(report)
 app.command(rich_help_panel=DELIVER)(view)
 

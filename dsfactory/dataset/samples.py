@@ -77,6 +77,11 @@ class KeptSamples:
         emptied = {key for key in fixes if self.corrections.read(key) is None}
         return len((keys | fixes.keys()) - emptied)
 
+    def rows(self) -> Iterator[Mapping[str, Any]]:
+        """The rows of samples with status ok."""
+        for spec in self.specs:
+            yield from (row for row in self.run.reader(self.labels.kind.folder, spec).rows if row["status"] == "ok")
+
     def samples(self, check: Check, own: OwnFiles | None = None) -> Iterator[ExportSample]:
         """Every sample with status ok or a correction, its image beside its labels.
 
@@ -132,6 +137,7 @@ class ComposedSamples:
         mark: the fingerprint under which they were made.
         val_share: share of the samples that goes to validation.
         media: what the images are.
+        test_share: share of the samples that goes to the test split.
     """
 
     space: Space
@@ -139,6 +145,7 @@ class ComposedSamples:
     mark: str
     val_share: float
     media: Media = "compositeWithTrainedAlgorithmicMedia"
+    test_share: float = 0.0
 
     @property
     def name(self) -> str:
@@ -181,7 +188,7 @@ class ComposedSamples:
                     )
 
     def _split(self, key: str, parents: list[str]) -> Split:
-        found: set[Split] = {split_of(parent, self.val_share) for parent in parents}
+        found: set[Split] = {split_of(parent, self.val_share, self.test_share) for parent in parents}
         if len(found) != 1:
             raise UserError(
                 f"{self.space.path}: {key} was made of samples of both splits at --val-share {self.val_share:g}: use "

@@ -15,7 +15,7 @@ from PIL import Image
 
 from dsfactory.core.sample import BACKGROUND, VOID
 from dsfactory.dataset.sample import ExportSample, Labels, Original
-from dsfactory.dataset.split import Split
+from dsfactory.dataset.split import SPLITS, Split
 from dsfactory.formats.marking import mark_image
 from dsfactory.formats.provenance import Provenance
 from dsfactory.storage.remote import published
@@ -60,6 +60,7 @@ class ExportPlan:
             where the dataset's readers take them.
         remark: a sentence on what was left out, for those who read about the dataset.
         provenance: what the dataset says of where its samples come from; None for nothing.
+        splits: those that the dataset has.
     """
 
     classes: tuple[str, ...]
@@ -72,6 +73,7 @@ class ExportPlan:
     convert: bool = False
     remark: str = ""
     provenance: Provenance | None = None
+    splits: tuple[Split, ...] = SPLITS
 
     def origin(self, facts: Provenance) -> str:
         """A sentence on where the images and their labels come from."""
@@ -121,7 +123,7 @@ class DatasetWriter(ABC):
     has_card: ClassVar[bool] = False
     """It has a Hugging Face card in any case, which explains its columns."""
     folders: ClassVar[tuple[str, ...]] = ()
-    """Folders of the dataset, which are there even when nothing goes into them."""
+    """Folders of the dataset, which are there even when nothing goes into them; those of val are made for test too."""
     has_checksums: ClassVar[bool] = True
     """Whether the dataset lists its files in ``SHA256SUMS``; one that is examined by its content needs none."""
 
@@ -135,6 +137,8 @@ class DatasetWriter(ABC):
             self._sums = self._checksums.enter_context(_durable_file(root / CHECKSUMS))
         for folder in self.folders:
             (root / folder).mkdir(parents=True)
+            if folder.endswith("/val") and "test" in plan.splits:
+                (root / folder).with_name("test").mkdir()
 
     @abstractmethod
     def add(self, sample: ExportSample, labels: Labels, split: Split) -> None:

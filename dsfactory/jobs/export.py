@@ -16,6 +16,7 @@ from dsfactory.errors import UserError
 from dsfactory.formats import find_format
 from dsfactory.formats.exporter import ExportSummary, export, is_there
 from dsfactory.formats.writer import Copy, ImageFormat
+from dsfactory.jobs.choice import Choice
 from dsfactory.jobs.counting import StagePlan
 from dsfactory.jobs.naming import standing_notes
 from dsfactory.jobs.plan import Plan
@@ -54,6 +55,8 @@ def export_job(
     keep_empty: bool = False,
     copy: Copy = "copy",
     provenance: bool = True,
+    test_share: float = 0.0,
+    choice: Choice = Choice(),  # noqa: B008 -- frozen
 ) -> list[ExportSummary]:
     """Write a run's kept samples in one or more formats.
 
@@ -71,11 +74,15 @@ def export_job(
         keep_empty: images without any object too; see there.
         copy: what becomes of the user's own pictures; see :data:`dsfactory.formats.writer.Copy`.
         provenance: say where each sample comes from; see :mod:`dsfactory.formats.provenance`.
+        test_share: share of the samples that goes to a test split.
+        choice: which samples are taken, and how they are changed.
 
     Raises:
         UserError: not a run, not refined yet, nothing kept, an unknown format, or a target that is not ours.
     """
-    exports = plan_exports(run_path, formats, out, val_share, image_format, rle, without, keep_empty, copy, provenance)
+    exports = plan_exports(
+        run_path, formats, out, val_share, image_format, rle, without, keep_empty, copy, provenance, test_share, choice
+    )
     summaries: list[ExportSummary] = []
     # The log belongs to the run; an export from a folder that may only be read works all the same.
     with run_log(run_path, "export") as ended:
@@ -85,7 +92,7 @@ def export_job(
             start = time.monotonic()
             own = OwnFiles(exports.found.files)
             with noting(run_path, exports.found.fingerprint) as noted:
-                summary = exports.write(name, target, noted(exports.found.exported(own)), redo)
+                summary = exports.write(name, target, noted(exports.samples(own)), redo)
             full = replace(summary, refused_fixes=list(refused), renamed=own.names.changed, gone=own.gone)
             summaries.append(replace(full, notes=exports.notes if not summaries else ()))
             if summary.made:
@@ -104,12 +111,20 @@ class Exports:
         targets: format and folder of each export.
         settings: arguments of :func:`dsfactory.formats.exporter.export` that all of them share.
         notes: what a person should know of what is exported.
+        choice: which samples of the run.
+        known: the run's classes.
     """
 
     found: RunSamples
     targets: list[tuple[str, Path]]
     settings: dict[str, Any]
     notes: tuple[str, ...] = ()
+    choice: Choice = Choice()  # noqa: RUF009 -- frozen
+    known: tuple[str, ...] = ()
+
+    def samples(self, own: OwnFiles) -> Iterator[ExportSample]:
+        """What is exported; see :meth:`dsfactory.jobs.samples.RunSamples.exported`."""
+        return self.choice.taken(self.found.exported(own), self.known, self.found)
 
     def write(self, format: str, target: Path, samples: Iterator[ExportSample], redo: bool) -> ExportSummary:
         """Write samples in one format.
@@ -131,6 +146,8 @@ def plan_exports(
     keep_empty: bool = False,
     copy: Copy = "copy",
     provenance: bool = True,
+    test_share: float = 0.0,
+    choice: Choice = Choice(),  # noqa: B008 -- frozen
 ) -> Exports:
     """Settle what :func:`export_job` writes with the same arguments. Writes nothing.
 
@@ -139,13 +156,16 @@ def plan_exports(
     """
     names = check_formats(formats)
     config = run_config(run_path)
-    found = samples_of(run_path, val_share, without, keep_empty)
+    known = tuple(item.name for item in config.classes)
+    found = samples_of(run_path, val_share, without, keep_empty, test_share)
     if copy != "copy" and not found.given:
         raise UserError(f"--copy {copy} is about your own pictures: the images of {run_path} were generated")
     folder = out if out is not None else run_path / "export"
     alone = out is not None and len(names) == 1
     settings: dict[str, Any] = {
-        "classes": [item.name for item in config.classes],
+        "classes": choice.class_names(known),
+        "chosen": choice.settings(),
+        "test_share": test_share,
         "fingerprint": found.fingerprint,
         "val_share": val_share,
         "model": config.of(GenerateConfig).model,
@@ -159,7 +179,9 @@ def plan_exports(
         "provenance": provenance_of(run_path, found.given) if provenance else None,
     }
     targets = [(name, folder if alone else folder / name) for name in names]
-    return Exports(found, targets, settings, (*standing_notes(config), *filter(None, [settings["remark"]])))
+    return Exports(
+        found, targets, settings, (*standing_notes(config), *filter(None, [settings["remark"]])), choice, known
+    )
 
 
 def plan_export(
@@ -174,6 +196,8 @@ def plan_export(
     keep_empty: bool = False,
     copy: Copy = "copy",
     provenance: bool = True,
+    test_share: float = 0.0,
+    choice: Choice = Choice(),  # noqa: B008 -- frozen
 ) -> Plan:
     """What :func:`export_job` would do with the same arguments.
 
@@ -182,8 +206,10 @@ def plan_export(
     Raises:
         UserError: it would refuse.
     """
-    exports = plan_exports(run_path, formats, out, val_share, image_format, rle, without, keep_empty, copy, provenance)
-    count = exports.found.count()
+    exports = plan_exports(
+        run_path, formats, out, val_share, image_format, rle, without, keep_empty, copy, provenance, test_share, choice
+    )
+    count = choice.count(exports.found, exports.known)
     if not count:
         raise UserError("there is no finished sample to export: see the reasons with 'dsfactory status'")
     stages = []
@@ -197,13 +223,13 @@ def plan_export(
 
 
 def _try_export(exports: Exports, name: str, count: int) -> StagePlan:
-    samples = list(islice(exports.found.exported(OwnFiles(exports.found.files)), PROBE))
+    samples = list(islice(exports.samples(OwnFiles(exports.found.files)), PROBE))
     with TemporaryDirectory(prefix="dsfactory-export-") as temporary:
         folder = Path(temporary) / name
         start = time.monotonic()
         exports.write(name, folder, iter(samples), redo=False)
         seconds = time.monotonic() - start
         size = folder_size(folder)
-    share = count / len(samples)
+    share = count / max(1, len(samples))
     basis = f"the pace of {len(samples)} exported on trial"
     return StagePlan(name, 0, count, round(size * share), True, round(seconds * share, 3), basis)

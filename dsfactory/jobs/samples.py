@@ -72,7 +72,13 @@ class RunSamples:
         return self.kept.count() + sum(item.count() for item in self.composed)
 
 
-def samples_of(run_path: Path, val_share: float, without: Collection[str] = (), keep_empty: bool = False) -> RunSamples:
+def samples_of(
+    run_path: Path,
+    val_share: float,
+    without: Collection[str] = (),
+    keep_empty: bool = False,
+    test_share: float = 0.0,
+) -> RunSamples:
     """The samples of a run as they are now.
 
     Args:
@@ -81,6 +87,7 @@ def samples_of(run_path: Path, val_share: float, without: Collection[str] = (), 
         without: names of stages that do not count: judges and labelers give way to the one before, and what a
             composer made is left out.
         keep_empty: take images without any object too; see :class:`dsfactory.dataset.samples.KeptSamples`.
+        test_share: share of the samples that goes to the test split.
 
     Raises:
         UserError: not a run, nothing labelled, a stage was made again since the next one was, or an unknown name.
@@ -96,13 +103,13 @@ def samples_of(run_path: Path, val_share: float, without: Collection[str] = (), 
         found
         for item in begun
         if item.kind.own_space and item.kind.name not in without
-        and (found := _composed(run, item, val_share, given)) is not None
+        and (found := _composed(run, item, val_share, test_share, given)) is not None
     ]  # fmt: skip
     files = images.kind.build(run_config(run.path), run.path).files() if given else {}
     return RunSamples(KeptSamples.of(run, images, labels, keep_empty), composed, given, files)
 
 
-def _composed(run: Run, item: Begun, val_share: float, given: bool) -> ComposedSamples | None:
+def _composed(run: Run, item: Begun, val_share: float, test_share: float, given: bool) -> ComposedSamples | None:
     """What a stage with a space of its own made; None when it has finished nothing.
 
     Raises:
@@ -125,12 +132,14 @@ def _composed(run: Run, item: Begun, val_share: float, given: bool) -> ComposedS
         raise UserError(
             f"{run.path}: {kind.folder}/stage.json is not what {kind.name} writes: run 'dsfactory {kind.name} --redo'"
         )
-    if val_share > spared:
+    held_out = val_share + test_share
+    if held_out > spared:
+        tested = f" with --test-share {test_share:g}" if test_share else ""
         raise UserError(
             f"{run.path}: its {kind.name} samples keep clear of the val split up to --val-share {spared:g}, not "
-            f"{val_share:g}: run 'dsfactory {kind.name} {run.path} --val-share {val_share:g} --redo', or leave them "
-            f"out with --without {kind.name}"
+            f"{val_share:g}{tested}: run 'dsfactory {kind.name} {run.path} --val-share {held_out:g} --redo', or leave "
+            f"them out with --without {kind.name}"
         )
     captured = given and not kind.generates
     media: Media = "compositeCapture" if captured else "compositeWithTrainedAlgorithmicMedia"
-    return ComposedSamples(space, specs, state.fingerprint, val_share, media)
+    return ComposedSamples(space, specs, state.fingerprint, val_share, media, test_share)

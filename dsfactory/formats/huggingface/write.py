@@ -9,7 +9,7 @@ from dsfactory.dataset.split import Split
 from dsfactory.formats.description import dataset_card, describe_sample
 from dsfactory.formats.writer import Copy, DatasetWriter, ExportPlan
 
-SPLIT_NAMES: dict[Split, str] = {"train": "train", "val": "validation"}
+SPLIT_NAMES: dict[Split, str] = {"train": "train", "val": "validation", "test": "test"}
 """What the Hugging Face libraries call the splits."""
 
 
