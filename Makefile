@@ -19,6 +19,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 setup: $(VENV)/.installed ## make .venv and install dsfactory with its developer tools
 
+wheel: setup ## dist/dsfactory-*.whl, tried in a fresh environment, another folder and an empty HOME
+	$(BIN)/python -m pip install --quiet build
+	$(BIN)/python -m build --quiet
+	scripts/try_wheel.sh dist/dsfactory-*.whl
+
 demo: setup ## class names in, COCO and VOC out: dogs and birds in runs/demo
 	$(BIN)/dsfactory run --classes dog,bird --num 12 --out runs/demo --format coco,voc
 	$(BIN)/python scripts/montage.py runs/demo/export/voc --out runs/demo/montage.png
@@ -40,6 +45,10 @@ lint: setup ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+site: setup ## the documentation as a site in build/site, with offline search
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -m mkdocs build --strict
 
 BENCH := build/bench
 bench: setup ## speed and memory of everything, and a plot of it; results in build/bench (two hours on two cores)
@@ -129,4 +138,4 @@ testbeds: setup $(STICKERS)/.installed ## train the two models whose attention n
 	$(BIN)/python -m research.testbeds.train unet --work $(BEDS_WORK) --minutes $(BED_MINUTES) --out $(BEDS_WORK)/unet
 	$(BIN)/python -m research.testbeds.train joint --work $(BEDS_WORK) --minutes $(BED_MINUTES) --out $(BEDS_WORK)/joint
 
-.PHONY: help setup demo test test-long test-slow lint bench gpu-check crash points fuzz pocket pocket-controlnet measure consumers ablation testbeds
+.PHONY: help setup wheel site demo test test-long test-slow lint bench gpu-check crash points fuzz pocket pocket-controlnet measure consumers ablation testbeds

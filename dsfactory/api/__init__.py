@@ -21,7 +21,7 @@ from dsfactory.api.run import Run, Sample
 
 if TYPE_CHECKING:
     from dsfactory.formats.exporter import ExportSummary
-    from dsfactory.formats.writer import Copy
+    from dsfactory.formats.writer import Copy, ImageFormat
 
 __all__ = ["Run", "Sample", "export", "load", "open_run", "stage_function"]
 
@@ -50,6 +50,12 @@ def export(
     copy: "Copy" = "copy",
     min_trust: float = 0.0,
     selected: bool = False,
+    provenance: bool = True,
+    test_share: float = 0.0,
+    classes: Sequence[str] = (),
+    top: int | None = None,
+    size: int | None = None,
+    image_format: "ImageFormat | None" = None,
 ) -> "list[ExportSummary]":
     """Write a run's kept samples as a dataset; see :func:`dsfactory.jobs.export.export_job`.
 
@@ -64,13 +70,21 @@ def export(
         copy: what becomes of your own pictures: ``"copy"``, ``"link"`` or ``"none"``.
         min_trust: objects of less trust are ignored (255), 0 to 1.
         selected: only what ``select`` chose.
+        provenance: say where each sample comes from: XMP, card, Croissant, ``provenance.csv``.
+        test_share: share of the images that goes to a test split.
+        classes: only these, in this order; others become background.
+        top: only so many images of each class, the best.
+        size: length in pixels of the longer side, to which images and labels are resized.
+        image_format: ``"jpg"`` or ``"png"``; None for what the format's readers expect.
     """
+    from dsfactory.jobs.choice import Choice
     from dsfactory.jobs.export import ExportOptions, export_job
 
     target = Path(out) if out is not None else None
     options = ExportOptions(
-        without=tuple(without), keep_empty=keep_empty, copy=copy, min_trust=min_trust, selected=selected
-    )
+        image_format=image_format, without=tuple(without), keep_empty=keep_empty, copy=copy, min_trust=min_trust,
+        selected=selected, provenance=provenance, test_share=test_share, choice=Choice(tuple(classes), top, size),
+    )  # fmt: skip
     return export_job(Path(run), format, target, val_share, redo, options)
 
 
@@ -78,7 +92,7 @@ def load(folder: str | os.PathLike[str]) -> Iterator[Sample]:
     """The samples of an export, read with what its format says.
 
     Args:
-        folder: of an export in a format that dsfactory reads back: coco, cvat, png or voc.
+        folder: of an export in a format that dsfactory reads back: coco, cvat, labelstudio, png or voc.
 
     Raises:
         UserError: it is no export, or one of another format.
@@ -101,6 +115,6 @@ def load(folder: str | os.PathLike[str]) -> Iterator[Sample]:
             if isinstance(labels, Unread):
                 raise UserError(f"{root}: {labels.name} {labels.reason}")
             image = images.get(labels.key)
-            split = image.parent.name if image is not None and image.parent.name in ("train", "val") else None
+            split = image.parent.name if image is not None and image.parent.name in ("train", "val", "test") else None
             data = image.read_bytes() if image is not None else b""
             yield Sample(labels.key, {}, split, {}, data, finished(labels, None))

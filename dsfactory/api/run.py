@@ -38,6 +38,16 @@ class Sample:
         default=None, repr=False
     )
 
+    @property
+    def image_png(self) -> bytes:
+        """The image's file; empty where there is none."""
+        return self._image
+
+    def _repr_html_(self) -> str:
+        from dsfactory.api.html import sample_html
+
+        return sample_html(self)
+
     @cached_property
     def image(self) -> "NDArray[np.uint8]":
         """The image, uint8 ``(height, width, 3)``, RGB."""
@@ -85,6 +95,11 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        from dsfactory.api.html import run_html
+
+        return run_html(self)
 
     @property
     def classes(self) -> tuple[str, ...]:

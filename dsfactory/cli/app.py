@@ -21,6 +21,7 @@ from dsfactory.cli.commands.importing import import_fixes
 from dsfactory.cli.commands.judge import judge
 from dsfactory.cli.commands.models import models_app
 from dsfactory.cli.commands.prompts import prompts_app
+from dsfactory.cli.commands.push import push
 from dsfactory.cli.commands.report import report
 from dsfactory.cli.commands.trial import PLACES, trial
 from dsfactory.cli.commands.trust import trust_app
@@ -67,17 +68,22 @@ app.command("import", rich_help_panel=IMPROVE)(import_fixes)
 @app.command(rich_help_panel=DELIVER)
 def export(
     run: o.RunPath = None, format: o.Format = "coco", out: o.ExportOut = None, val_share: o.ValShare = 0.1,
+    test_share: o.TestShare = 0.0, classes: o.OfClasses = None, top: o.Top = None, size: o.Size = None,
     image_format: o.ImageFormat = None, copy: o.Copy = "copy", rle: o.Rle = False, keep_empty: o.KeepEmpty = False,
-    min_trust: o.MinTrust = 0.0, without: o.Without = None, no_splice: o.NoSplice = False,
-    no_filter: o.NoFilter = False, selected: o.Selected = False,
+    min_trust: o.MinTrust = 0.0, no_provenance: o.NoProvenance = False, without: o.Without = None,
+    no_splice: o.NoSplice = False, no_filter: o.NoFilter = False, selected: o.Selected = False,
     dry_run: o.DryRun = False, redo: o.Redo = False, as_json: o.Json = False, quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Write the finished samples as a dataset that other tools read."""
+    from dsfactory.jobs.choice import Choice
     from dsfactory.jobs.export import ExportOptions, export_job, plan_export
 
     path = _run_path(run)
     left_out = [*(without or []), *(["filter"] if no_filter else []), *(["splice"] if no_splice else [])]
-    options = ExportOptions(image_format, rle, left_out, keep_empty, copy, min_trust, selected)
+    choice = Choice(tuple(name.strip() for name in classes.split(",")) if classes else (), top, size)
+    options = ExportOptions(
+        image_format, rle, left_out, keep_empty, copy, min_trust, selected, not no_provenance, test_share, choice
+    )
     if dry_run:
         output.print_plan(plan_export(path, format, out, val_share, redo, options), as_json)
     summaries = export_job(path, format, out, val_share, redo, options)
@@ -91,6 +97,7 @@ def export(
 app.command(rich_help_panel=DELIVER)(evaluate)
 app.command(rich_help_panel=DELIVER)(compare)
 app.command(rich_help_panel=DELIVER)(judge)
+app.command(rich_help_panel=DELIVER)(push)
 app.command(rich_help_panel=DELIVER)(report)
 app.command(rich_help_panel=DELIVER)(view)
 

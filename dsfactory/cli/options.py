@@ -58,13 +58,21 @@ _MAX_GB = "Stop before the run is larger than this, or the disk nearly full."
 MaxGb = Annotated[float | None, _limit(min=0, metavar="GB", help=_MAX_GB)]
 
 _FORMAT = (
-    "What to write, separated by commas: coco, cvat, hf (ImageFolder), mvtec (anomalib), parquet (Hugging Face), png "
-    "(mmsegmentation), voc, webdataset, yolo."
+    "What to write, separated by commas: coco, cvat, hf (ImageFolder), labelstudio, mvtec (anomalib), panoptic "
+    "(Mask2Former), parquet (Hugging Face), png (mmsegmentation), voc, webdataset, yolo."
 )
 Format = Annotated[str, _output(help=_FORMAT, autocompletion=formats)]
 RunFormat = Annotated[str | None, _output("--format", help=f"{_FORMAT} [default: coco]", autocompletion=formats)]
 """Of a command whose ``--config`` may name formats too."""
 ValShare = Annotated[float, _output(min=0.0, max=1.0, help="Share of the images that goes to the val split.")]
+_TEST_SHARE = "Share of the images that goes to a test split; parents and what was made of them stay on one side."
+TestShare = Annotated[float, _output(min=0.0, max=1.0, help=_TEST_SHARE)]
+_OF_CLASSES = "Only these classes, in this order; others become background [default: all of the run]"
+OfClasses = Annotated[str | None, _output("--classes", metavar="NAME,NAME", help=_OF_CLASSES)]
+_TOP = "Only the N best images of each class, by trust or agreement [default: all]"
+Top = Annotated[int | None, _output("--top", min=1, metavar="N", help=_TOP)]
+_SIZE = "Resize images and labels: length of the longer side in pixels [default: as they are]"
+Size = Annotated[int | None, _output("--size", min=16, max=8192, metavar="PIXELS", help=_SIZE)]
 _EXPORT_OUT = "A folder, or s3://BUCKET/PATH; each of several formats gets a folder in it [default: RUN/export/FORMAT]"
 ExportOut = Annotated[Path | None, _output(help=_EXPORT_OUT, callback=new_place)]
 _IMAGES = "Of the images [default: what the format's readers expect: jpg for voc and png, png for the others]"
@@ -84,6 +92,10 @@ _MIN_TRUST = (
 MinTrust = Annotated[float, _output(min=0.0, max=1.0, show_default=False, metavar="SHARE", help=_MIN_TRUST)]
 _SELECTED = "Only what 'dsfactory select' chose, without what was composed of it."
 Selected = Annotated[bool, _output("--selected", help=_SELECTED)]
+_NO_PROVENANCE = (
+    "Leave out where samples come from: no XMP, card, Croissant, provenance.csv and no columns of them in the tables."
+)
+NoProvenance = Annotated[bool, _output("--no-provenance", help=_NO_PROVENANCE)]
 _WITHOUT = (
     "As if this stage were not there: filter takes what it dropped too, splice leaves its images out (may be repeated)."
 )

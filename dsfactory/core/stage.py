@@ -177,6 +177,8 @@ class Stage(ABC):
     """Its shards may change under one fingerprint: when they are made again, what was made of them goes too."""
     given: ClassVar[bool] = False
     """Its images are somebody's own: exports say so."""
+    generates: ClassVar[bool] = True
+    """A model makes its images, or parts of them. A composer that only arranges what is there says that it does not."""
     meanings: ClassVar[Mapping[str, str]] = {}
     """What its scores mean, a sentence by column: the report page says it."""
     then: ClassVar[tuple[str, ...]] = ()

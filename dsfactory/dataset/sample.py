@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,11 @@ from dsfactory.core.sample import BACKGROUND, VOID
 from dsfactory.dataset.pictures import look_at
 from dsfactory.dataset.split import Split
 from dsfactory.errors import DsfactoryError
+
+Media = Literal["", "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "compositeCapture"]
+"""IPTC digital source type of an image (http://cv.iptc.org/newscodes/digitalsourcetype): a model drew it; a model drew
+a part of it, or it is composed of such images; it is composed of given pictures. Empty for a picture that nobody has
+changed."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class ExportSample:
         lost: it is not there any more as it was: the image is the run's copy.
         trust: of each object by its instance id, the probability that it is right (see :mod:`dsfactory.trust`); empty
             where nobody can say.
+        media: what the image is.
     """
 
     key: str
@@ -70,6 +76,12 @@ class ExportSample:
     original: Original | None = None
     lost: bool = False
     trust: Mapping[int, float] = field(default_factory=dict)
+    media: Media = "trainedAlgorithmicMedia"
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether a generative model made the image, or a part of it."""
+        return self.media not in ("", "compositeCapture")
 
     @property
     def name(self) -> str:

@@ -17,7 +17,7 @@ from dsfactory.core.space import Space
 from dsfactory.dataset.corrections import Corrections
 from dsfactory.dataset.labels import finished_shards
 from dsfactory.dataset.own_files import OwnFiles
-from dsfactory.dataset.sample import ExportSample
+from dsfactory.dataset.sample import ExportSample, Media
 from dsfactory.dataset.split import Split, split_of
 from dsfactory.errors import UserError
 
@@ -86,6 +86,11 @@ class KeptSamples:
             found = (keys | fixes.keys()) - {key for key in fixes if self.corrections.read(key) is None}
         return len(found if self.only is None else found & self.only)
 
+    def rows(self) -> Iterator[Mapping[str, Any]]:
+        """The rows of samples with status ok."""
+        for spec in self.specs:
+            yield from (row for row in self.run.reader(self.labels.kind.folder, spec).rows if row["status"] == "ok")
+
     def samples(self, check: Check, own: OwnFiles | None = None, trust: Trust | None = None) -> Iterator[ExportSample]:
         """Every sample with status ok or a correction, its image beside its labels.
 
@@ -117,7 +122,9 @@ class KeptSamples:
                 if found is None and self.keep_empty and decision != "reject" and (corrected or shows_none(image.row)):
                     found = _blank(image)
                 if found is not None:
-                    sample = ExportSample(masks.key, masks.row, image.files[IMAGE], *found, corrected=corrected)
+                    media: Media = "" if self.images.kind.given else "trainedAlgorithmicMedia"
+                    files = (image.files[IMAGE], *found)
+                    sample = ExportSample(masks.key, masks.row, *files, corrected=corrected, media=media)
                     if trust is not None:
                         known = dict.fromkeys(_ids(found[1]), 1.0) if corrected or decision else trust(image, masks)
                         sample = replace(sample, trust=known)
@@ -148,12 +155,16 @@ class ComposedSamples:
         specs: finished shards.
         mark: the fingerprint under which they were made.
         val_share: share of the samples that goes to validation.
+        media: what the images are.
+        test_share: share of the samples that goes to the test split.
     """
 
     space: Space
     specs: list[ShardSpec]
     mark: str
     val_share: float
+    media: Media = "compositeWithTrainedAlgorithmicMedia"
+    test_share: float = 0.0
 
     @property
     def name(self) -> str:
@@ -192,10 +203,11 @@ class ComposedSamples:
                         mask_png=record.files[MASK],
                         instances_png=record.files[INSTANCES],
                         split=self._split(record.key, record.row["sources"]),
+                        media=self.media,
                     )
 
     def _split(self, key: str, parents: list[str]) -> Split:
-        found: set[Split] = {split_of(parent, self.val_share) for parent in parents}
+        found: set[Split] = {split_of(parent, self.val_share, self.test_share) for parent in parents}
         if len(found) != 1:
             raise UserError(
                 f"{self.space.path}: {key} was made of samples of both splits at --val-share {self.val_share:g}: use "

@@ -56,6 +56,8 @@ _FORMATS = (
     Format("cvat", "", "cvat.write:CvatWriter", "cvat.read:read_cvat"),
     Format("hf", "ImageFolder", "huggingface.write:HuggingFaceWriter"),
     Format("mvtec", "anomalib", "mvtec.write:MvtecWriter"),
+    Format("labelstudio", "", "labelstudio.write:LabelStudioWriter", "labelstudio.read:read_labelstudio"),
+    Format("panoptic", "Mask2Former", "panoptic.write:PanopticWriter"),
     Format("parquet", "Hugging Face", "parquet.write:ParquetWriter"),
     Format("png", "mmsegmentation", "png.write:PngWriter", "png.read:read_png"),
     Format("voc", "", "voc.write:VocWriter", "voc.read:read_voc", "voc.check:VocCheck"),

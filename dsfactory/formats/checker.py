@@ -10,6 +10,7 @@ import numpy as np
 from PIL import ImageOps
 
 from dsfactory.dataset.sample import ExportSample
+from dsfactory.formats.marking import mark_image
 from dsfactory.formats.reading.images import open_image, same_picture
 from dsfactory.formats.writer import CHECKSUMS, encode_image
 
@@ -123,6 +124,8 @@ class ContentCheck(ExportCheck):
         if sample.original is not None and data == sample.original.data:
             return True
         expected = encode_image(sample.upright_png(), self.settings["image_format"])
+        if self.settings.get("provenance") is True:
+            expected = mark_image(expected, sample.media)
         if data == expected or self.settings["image_format"] == "png":
             return data == expected
         found, wanted = (np.asarray(open_image(image, _IMAGES)) for image in (data, expected))

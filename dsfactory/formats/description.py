@@ -5,6 +5,7 @@ from typing import Any
 import yaml
 
 from dsfactory.dataset.sample import ExportSample, Labels
+from dsfactory.formats.provenance import Counts, Provenance, provenance_columns
 from dsfactory.formats.writer import ExportPlan
 
 _TRUST = (
@@ -45,6 +46,7 @@ def describe_sample(sample: ExportSample, labels: Labels, plan: ExportPlan) -> d
         "classes": [plan.classes[number - 1] for number in sorted(set(objects["category"]))],
         "objects": objects,
         **({"corrected": sample.corrected} if plan.corrected else {}),
+        **(provenance_columns(sample, plan.provenance) if plan.provenance is not None else {}),
     }
 
 
@@ -73,3 +75,70 @@ def dataset_card(plan: ExportPlan) -> str:
         f"in `mask`, `bbox` is x, y, width, height in pixels.{_TRUST if plan.trusted else ''}\n\n"
         f"| id | class |\n| --- | --- |\n| 0 | background |\n{rows}\n| 255 | void |\n"
     )
+
+
+def full_card(plan: ExportPlan, facts: Provenance, counts: Counts, columns: bool) -> str:
+    """The card of an export with provenance: what it is, counts, settings, measured quality, limits and licence.
+
+    Args:
+        plan: what it is.
+        facts: what its samples have in common.
+        counts: of its images and objects.
+        columns: it has a table, whose columns are explained.
+    """
+    known = facts.licence in ("Apache-2.0", "MIT") and plan.drawn
+    header = {
+        "pretty_name": f"{'Synthetic segmentation' if plan.drawn else 'Segmentation'}: {', '.join(plan.classes)}"[:120],
+        "license": facts.licence.lower() if known else "other",
+        **({} if known else {"license_name": facts.licence.lower() if plan.drawn else "terms-of-the-pictures"}),
+        **({"license_link": facts.licence_url} if facts.licence_url and plan.drawn and not known else {}),
+        "task_categories": ["image-segmentation"],
+        "tags": ["synthetic", "dsfactory"] if plan.drawn else ["dsfactory"],
+    }
+    parts = [
+        f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---",
+        f"# {'Synthetic images' if plan.drawn else 'Images'} with segmentation masks",
+        f"{plan.origin(facts)}\n{plan.checked}{f' {plan.remark}' if plan.remark else ''}",
+        f"## What is in it\n\n{_count_table(plan, counts)}",
+        _COLUMNS_EXPLAINED if columns else "",
+        "## Where each sample comes from\n\n"
+        "`provenance.csv` has a line per sample: model, prompt, seed, parents, and whether a model made the image\n"
+        "(`synthetic`). PNG and JPEG files that a model made say so in their XMP (`Iptc4xmpExt:DigitalSourceType`).\n"
+        "`croissant.json` says the same to machines.",
+        "## Settings\n\n| setting | value |\n| --- | --- |\n"
+        + "\n".join(f"| {name} | {_in_cell(value)} |" for name, value in facts.settings),
+        "## Measured quality\n\n" + "\n".join(f"- {line}" for line in facts.quality),
+        "## Limits\n\n" + "\n".join(f"- {line}" for line in plan.limits(facts)),
+        f"## Licence\n\n{_licence(plan, facts)}",
+    ]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+_COLUMNS_EXPLAINED = (
+    "`mask` holds a class id per pixel, `instances` an object id; in both 0 is background and 255 void, which\n"
+    "training should ignore. `objects` lists the objects: `id` is the value in `instances`, `category` the value\n"
+    "in `mask`, `bbox` is x, y, width, height in pixels."
+)
+
+
+def _count_table(plan: ExportPlan, counts: Counts) -> str:
+    """Images and objects of each class in each split."""
+    splits = sorted({split for _, split in counts.images})
+    titles = [f"{split} {what}" for split in splits for what in ("images", "objects")]
+    lines = [f"| id | class | {' | '.join(titles)} |", "| --- " * (2 + len(titles)) + "|"]
+    for number, name in enumerate(plan.classes, start=1):
+        cells = [str(found[number, split]) for split in splits for found in (counts.images, counts.objects)]
+        lines.append(f"| {' | '.join([str(number), _in_cell(name), *cells])} |")
+    return "\n".join(lines) + "\n\nIn masks 0 is background and 255 void (ignore)."
+
+
+def _licence(plan: ExportPlan, facts: Provenance) -> str:
+    where = f" ({facts.licence_url})" if facts.licence_url else ""
+    terms = f"The model {facts.model} is under {facts.licence}{where}."
+    if plan.drawn:
+        return f"{terms} What it says of images applies to these."
+    return f"The pictures are under terms of their own. {terms}"
+
+
+def _in_cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

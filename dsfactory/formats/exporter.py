@@ -2,17 +2,18 @@
 
 import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dsfactory.core.stage import differences
 from dsfactory.dataset.sample import ExportSample, read_labels
-from dsfactory.dataset.split import SPLITS, side_of
+from dsfactory.dataset.split import SPLITS, Split, side_of
 from dsfactory.errors import UserError
 from dsfactory.formats import find_format
 from dsfactory.formats.folder import FolderTarget
+from dsfactory.formats.provenance import Ledger, Provenance
 from dsfactory.formats.writer import Copy, DatasetWriter, ExportPlan, ImageFormat
 from dsfactory.storage.disk import disk_errors
 from dsfactory.storage.remote import place_of
@@ -72,6 +73,9 @@ def export(
     remark: str = "",
     trust: str = "",
     min_trust: float = 0.0,
+    provenance: Provenance | None = None,
+    test_share: float = 0.0,
+    chosen: Mapping[str, Any] | None = None,
 ) -> ExportSummary:
     """Write samples as a dataset that appears at ``out`` in full or not at all.
 
@@ -96,6 +100,9 @@ def export(
         remark: see there.
         trust: hash of what says how far the objects can be trusted; empty where nothing does.
         min_trust: objects of less trust are ignored; another export than one with them.
+        provenance: see there.
+        test_share: share of the samples in the test split; there is none where it is 0.
+        chosen: settings by which the samples were chosen or changed, which tell this export from others.
 
     Raises:
         UserError: a setting or ``out`` cannot be used, there are no samples, or the disk is full.
@@ -105,7 +112,7 @@ def export(
     writer_class, plan, identity = _plan(
         format, classes=classes, fingerprint=fingerprint, model=model, val_share=val_share, image_format=image_format,
         rle=rle, drawn=drawn, corrected=corrected, keep_empty=keep_empty, copy=copy, remark=remark,
-        trust=trust, min_trust=min_trust,
+        trust=trust, min_trust=min_trust, provenance=provenance, test_share=test_share, chosen=chosen,
     )  # fmt: skip
     target = _target(out)
     if copy == "link" and not isinstance(target, FolderTarget):
@@ -114,7 +121,7 @@ def export(
         present = _same_export(out, target, identity, redo)
         if present is not None:
             return ExportSummary(format, out, False, **present["counts"], val_share=val_share)
-        counts = _write(writer_class(place.staging, plan), samples, val_share)
+        counts = _write(writer_class(place.staging, plan), samples, val_share, test_share)
         place.finish({**identity, "counts": counts})
     return ExportSummary(format, out, True, counts["images"], counts["instances"], val_share)
 
@@ -157,14 +164,22 @@ def _plan(
     remark: str = "",
     trust: str = "",
     min_trust: float = 0.0,
+    provenance: Provenance | None = None,
+    test_share: float = 0.0,
+    chosen: Mapping[str, Any] | None = None,
 ) -> tuple[type[DatasetWriter], ExportPlan, dict[str, Any]]:
     """The writer, what it needs to know, and what tells this export from others."""
     writer_class = find_format(format).writer()
     convert = image_format is not None and not drawn
-    chosen = image_format or writer_class.image_formats[0]
-    plan = ExportPlan(tuple(classes), model, chosen, rle, drawn, corrected, copy, convert, remark, bool(trust))
+    stored_as = image_format or writer_class.image_formats[0]
+    splits: tuple[Split, ...] = (*SPLITS, "test") if test_share else SPLITS
+    plan = ExportPlan(
+        tuple(classes), model, stored_as, rle, drawn, corrected, copy, convert, remark, bool(trust), provenance, splits
+    )
     if not 0 <= val_share <= 1:
         raise UserError(f"the validation share {val_share} is not between 0 and 1")
+    if not 0 <= test_share <= 1 - val_share:
+        raise UserError(f"the test share {test_share} and the validation share {val_share} are more than there is")
     if plan.image_format not in writer_class.image_formats:
         known = ", ".join(writer_class.image_formats)
         raise UserError(f"{format} images cannot be {plan.image_format}: its readers look for {known}")
@@ -173,6 +188,9 @@ def _plan(
     if copy not in writer_class.copies:
         raise UserError(f"{format} holds its images: use --copy {' or --copy '.join(writer_class.copies)}")
     own = {**({"copy": copy} if copy != "copy" else {}), **({"convert": True} if convert else {})}
+    own |= {**({"provenance": True} if provenance is not None else {}), **(chosen or {})}
+    if test_share:
+        own["test_share"] = test_share
     identity = {
         "format": format,
         "version": writer_class.version,
@@ -214,18 +232,25 @@ def _same_export(
     return present
 
 
-def _write(writer: DatasetWriter, samples: Iterable[ExportSample], val_share: float) -> dict[str, dict[str, int]]:
-    images: dict[str, int] = dict.fromkeys(SPLITS, 0)
-    instances: dict[str, int] = dict.fromkeys(SPLITS, 0)
+def _write(
+    writer: DatasetWriter, samples: Iterable[ExportSample], val_share: float, test_share: float
+) -> dict[str, dict[str, int]]:
+    images: dict[str, int] = dict.fromkeys(writer.plan.splits, 0)
+    instances: dict[str, int] = dict.fromkeys(writer.plan.splits, 0)
     with contextlib.closing(writer):
+        ledger = Ledger(writer) if writer.plan.provenance is not None else None
         for sample in samples:
-            split = sample.split or side_of(sample.row | {"key": sample.key}, val_share)
+            split = sample.split or side_of(sample.row | {"key": sample.key}, val_share, test_share)
             labels = read_labels(sample, len(writer.plan.classes))
             writer.note_source(sample)
             writer.add(sample, labels, split)
+            if ledger is not None:
+                ledger.add(sample, labels, split)
             images[split] += 1
             instances[split] += labels.count()
         if not any(images.values()):
             raise UserError("there is no finished sample to export: see the reasons with 'dsfactory status'")
         writer.finish()
+        if ledger is not None:
+            ledger.finish()
     return {"images": images, "instances": instances}

@@ -16,7 +16,9 @@ from PIL import Image
 from dsfactory.core.png import decode_rgb_png
 from dsfactory.core.sample import BACKGROUND, VOID
 from dsfactory.dataset.sample import ExportSample, Labels, Original
-from dsfactory.dataset.split import Split
+from dsfactory.dataset.split import SPLITS, Split
+from dsfactory.formats.marking import mark_image
+from dsfactory.formats.provenance import Provenance
 from dsfactory.storage.remote import published
 
 ImageFormat = Literal["jpg", "png"]
@@ -59,6 +61,8 @@ class ExportPlan:
             where the dataset's readers take them.
         remark: a sentence on what was left out, for those who read about the dataset.
         trusted: objects say how far they can be trusted.
+        provenance: what the dataset says of where its samples come from; None for nothing.
+        splits: those that the dataset has.
     """
 
     classes: tuple[str, ...]
@@ -71,6 +75,24 @@ class ExportPlan:
     convert: bool = False
     remark: str = ""
     trusted: bool = False
+    provenance: Provenance | None = None
+    splits: tuple[Split, ...] = SPLITS
+
+    def origin(self, facts: Provenance) -> str:
+        """A sentence on where the images and their labels come from."""
+        if self.drawn:
+            return f"Images that {facts.model} generated, labelled by dsfactory with the model's attention."
+        return f"Given pictures, labelled by dsfactory with the attention of {facts.model}."
+
+    def limits(self, facts: Provenance) -> tuple[str, ...]:
+        """Sentences on what the dataset is not good for."""
+        drawn = f"The images show what {facts.model} generates, which is not how the world looks or how often."
+        return (
+            drawn if self.drawn else "The pictures are a selection that somebody made.",
+            "Masks are made by a machine: thin parts, and objects that touch or hide each other, are less sure.",
+            "Pixels that the labels leave open (255) are for nobody; COCO and YOLO cannot say so.",
+            "Do not judge a network on this dataset alone.",
+        )
 
     @property
     def checked(self) -> str:
@@ -101,8 +123,10 @@ class DatasetWriter(ABC):
     says_files: ClassVar[bool] = False
     """Its table says which of these pictures a sample was; other datasets get a file of its own for that."""
     supports_rle: ClassVar[bool] = False
+    has_card: ClassVar[bool] = False
+    """It has a Hugging Face card in any case, which explains its columns."""
     folders: ClassVar[tuple[str, ...]] = ()
-    """Folders of the dataset, which are there even when nothing goes into them."""
+    """Folders of the dataset, which are there even when nothing goes into them; those of val are made for test too."""
     has_checksums: ClassVar[bool] = True
     """Whether the dataset lists its files in ``SHA256SUMS``; one that is examined by its content needs none."""
 
@@ -116,6 +140,8 @@ class DatasetWriter(ABC):
             self._sums = self._checksums.enter_context(_durable_file(root / CHECKSUMS))
         for folder in self.folders:
             (root / folder).mkdir(parents=True)
+            if folder.endswith("/val") and "test" in plan.splits:
+                (root / folder).with_name("test").mkdir()
 
     @abstractmethod
     def add(self, sample: ExportSample, labels: Labels, split: Split) -> None:
@@ -160,9 +186,15 @@ class DatasetWriter(ABC):
         return f"{sample.name}.{suffix}"
 
     def image(self, sample: ExportSample) -> bytes:
-        """The sample's image: the user's own file where the dataset takes it, else in the dataset's format."""
+        """The sample's image: the user's own file where the dataset takes it, else in the dataset's format.
+
+        One that is not somebody's own says what it is, in a dataset with provenance.
+        """
         own = self._kept(sample)
-        return own.data if own is not None else encode_image(sample.upright_png(), self.plan.image_format)
+        if own is not None:
+            return own.data
+        encoded = encode_image(sample.upright_png(), self.plan.image_format)
+        return mark_image(encoded, sample.media) if self.plan.provenance is not None else encoded
 
     def write_image(self, folder: str, sample: ExportSample) -> str:
         """Write the sample's image below a folder, or link to it, or leave it where it is; see :data:`Copy`.

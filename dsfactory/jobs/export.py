@@ -16,9 +16,11 @@ from dsfactory.errors import UserError
 from dsfactory.formats import find_format
 from dsfactory.formats.exporter import ExportSummary, export, is_there
 from dsfactory.formats.writer import Copy, ImageFormat
+from dsfactory.jobs.choice import Choice
 from dsfactory.jobs.counting import StagePlan
 from dsfactory.jobs.naming import standing_notes
 from dsfactory.jobs.plan import Plan
+from dsfactory.jobs.provenance import provenance_of
 from dsfactory.jobs.samples import RunSamples, samples_of
 from dsfactory.jobs.settings import run_config
 from dsfactory.runner.limits import folder_size
@@ -41,6 +43,9 @@ class ExportOptions:
         copy: what becomes of the user's own pictures; see :data:`dsfactory.formats.writer.Copy`.
         min_trust: objects of less trust are ignored, 0 to 1; see :func:`dsfactory.jobs.samples.samples_of`.
         selected: only what select chose; see there.
+        provenance: say where each sample comes from; see :mod:`dsfactory.formats.provenance`.
+        test_share: share of the samples that goes to a test split.
+        choice: which of these samples, and how they are changed.
     """
 
     image_format: ImageFormat | None = None
@@ -50,6 +55,9 @@ class ExportOptions:
     copy: Copy = "copy"
     min_trust: float = 0.0
     selected: bool = False
+    provenance: bool = True
+    test_share: float = 0.0
+    choice: Choice = Choice()  # noqa: RUF009 -- frozen
 
 
 def check_formats(text: str) -> list[str]:
@@ -97,7 +105,7 @@ def export_job(
             start = time.monotonic()
             own = OwnFiles(exports.found.files)
             with noting(run_path, exports.found.fingerprint) as noted:
-                summary = exports.write(name, target, noted(exports.found.exported(own)), redo)
+                summary = exports.write(name, target, noted(exports.samples(own)), redo)
             full = replace(summary, refused_fixes=list(refused), renamed=own.names.changed, gone=own.gone)
             summaries.append(replace(full, notes=exports.notes if not summaries else ()))
             if summary.made:
@@ -116,12 +124,20 @@ class Exports:
         targets: format and folder of each export.
         settings: arguments of :func:`dsfactory.formats.exporter.export` that all of them share.
         notes: what a person should know of what is exported.
+        choice: which samples of the run.
+        known: the run's classes.
     """
 
     found: RunSamples
     targets: list[tuple[str, Path]]
     settings: dict[str, Any]
     notes: tuple[str, ...] = ()
+    choice: Choice = Choice()  # noqa: RUF009 -- frozen
+    known: tuple[str, ...] = ()
+
+    def samples(self, own: OwnFiles) -> Iterator[ExportSample]:
+        """What is exported; see :meth:`dsfactory.jobs.samples.RunSamples.exported`."""
+        return self.choice.taken(self.found.exported(own), self.known, self.found)
 
     def write(self, format: str, target: Path, samples: Iterator[ExportSample], redo: bool) -> ExportSummary:
         """Write samples in one format.
@@ -146,13 +162,25 @@ def plan_exports(
     """
     names = check_formats(formats)
     config = run_config(run_path)
-    found = samples_of(run_path, val_share, options.without, options.keep_empty, options.min_trust, options.selected)
+    known = tuple(item.name for item in config.classes)
+    choice = options.choice
+    found = samples_of(
+        run_path,
+        val_share,
+        options.without,
+        options.keep_empty,
+        options.min_trust,
+        options.selected,
+        options.test_share,
+    )
     if options.copy != "copy" and not found.given:
         raise UserError(f"--copy {options.copy} is about your own pictures: the images of {run_path} were generated")
     folder = out if out is not None else run_path / "export"
     alone = out is not None and len(names) == 1
     settings: dict[str, Any] = {
-        "classes": [item.name for item in config.classes],
+        "classes": choice.class_names(known),
+        "chosen": choice.settings(),
+        "test_share": options.test_share,
         "fingerprint": found.fingerprint,
         "val_share": val_share,
         "model": config.of(GenerateConfig).model,
@@ -165,9 +193,12 @@ def plan_exports(
         "remark": found.remark(),
         "trust": found.trust.digest if found.trust is not None else "",
         "min_trust": options.min_trust,
+        "provenance": provenance_of(run_path, found.given) if options.provenance else None,
     }
     targets = [(name, folder if alone else folder / name) for name in names]
-    return Exports(found, targets, settings, (*standing_notes(config), *filter(None, [settings["remark"]])))
+    return Exports(
+        found, targets, settings, (*standing_notes(config), *filter(None, [settings["remark"]])), choice, known
+    )
 
 
 def plan_export(
@@ -186,7 +217,7 @@ def plan_export(
         UserError: it would refuse.
     """
     exports = plan_exports(run_path, formats, out, val_share, options)
-    count = exports.found.count()
+    count = options.choice.count(exports.found, exports.known)
     if not count:
         raise UserError("there is no finished sample to export: see the reasons with 'dsfactory status'")
     stages = []
@@ -200,13 +231,13 @@ def plan_export(
 
 
 def _try_export(exports: Exports, name: str, count: int) -> StagePlan:
-    samples = list(islice(exports.found.exported(OwnFiles(exports.found.files)), PROBE))
+    samples = list(islice(exports.samples(OwnFiles(exports.found.files)), PROBE))
     with TemporaryDirectory(prefix="dsfactory-export-") as temporary:
         folder = Path(temporary) / name
         start = time.monotonic()
         exports.write(name, folder, iter(samples), redo=False)
         seconds = time.monotonic() - start
         size = folder_size(folder)
-    share = count / len(samples)
+    share = count / max(1, len(samples))
     basis = f"the pace of {len(samples)} exported on trial"
     return StagePlan(name, 0, count, round(size * share), True, round(seconds * share, 3), basis)

@@ -12,7 +12,7 @@ from dsfactory.core.space import Space
 from dsfactory.dataset.labels import finished_shards, images_and_labels
 from dsfactory.dataset.own_files import FOREIGN, OwnFiles
 from dsfactory.dataset.pool import pool_fingerprint
-from dsfactory.dataset.sample import ExportSample
+from dsfactory.dataset.sample import ExportSample, Media
 from dsfactory.dataset.samples import ComposedSamples, KeptSamples
 from dsfactory.errors import UserError
 from dsfactory.jobs.settings import run_config
@@ -103,6 +103,7 @@ def samples_of(
     keep_empty: bool = False,
     min_trust: float = 0.0,
     selected: bool = False,
+    test_share: float = 0.0,
 ) -> RunSamples:
     """The samples of a run as they are now.
 
@@ -114,6 +115,7 @@ def samples_of(
         keep_empty: take images without any object too; see :class:`dsfactory.dataset.samples.KeptSamples`.
         min_trust: see :class:`RunSamples`.
         selected: take only what select chose, and nothing that a composer made.
+        test_share: share of the samples that goes to the test split.
 
     Raises:
         UserError: not a run, nothing labelled, a stage was made again since the next one was, an unknown name, or
@@ -125,13 +127,13 @@ def samples_of(
     run = Run.open(run_path)
     begun = STAGES.begun(run)
     images, labels = images_and_labels(run, begun, without)
+    given = any(item.kind.given for item in begun)
     composed = [
         found
         for item in begun
         if item.kind.own_space and item.kind.name not in without and not selected
-        and (found := _composed(run, item, val_share)) is not None
+        and (found := _composed(run, item, val_share, test_share, given)) is not None
     ]  # fmt: skip
-    given = any(item.kind.given for item in begun)
     files = images.kind.build(run_config(run.path), run.path).files() if given else {}
     only = _selected(run, begun, images, labels) if selected else None
     kept = KeptSamples.of(run, images, labels, keep_empty, only)
@@ -162,7 +164,7 @@ def _selected(run: Run, begun: Sequence[Begun], images: Input, labels: Input) ->
     return frozenset(row["key"] for spec in specs for row in run.reader("select", spec).rows if row["selected"])
 
 
-def _composed(run: Run, item: Begun, val_share: float) -> ComposedSamples | None:
+def _composed(run: Run, item: Begun, val_share: float, test_share: float, given: bool) -> ComposedSamples | None:
     """What a stage with a space of its own made; None when it has finished nothing.
 
     Raises:
@@ -185,10 +187,14 @@ def _composed(run: Run, item: Begun, val_share: float) -> ComposedSamples | None
         raise UserError(
             f"{run.path}: {kind.folder}/stage.json is not what {kind.name} writes: run 'dsfactory {kind.name} --redo'"
         )
-    if val_share > spared:
+    held_out = val_share + test_share
+    if held_out > spared:
+        tested = f" with --test-share {test_share:g}" if test_share else ""
         raise UserError(
             f"{run.path}: its {kind.name} samples keep clear of the val split up to --val-share {spared:g}, not "
-            f"{val_share:g}: run 'dsfactory {kind.name} {run.path} --val-share {val_share:g} --redo', or leave them "
-            f"out with --without {kind.name}"
+            f"{val_share:g}{tested}: run 'dsfactory {kind.name} {run.path} --val-share {held_out:g} --redo', or leave "
+            f"them out with --without {kind.name}"
         )
-    return ComposedSamples(space, specs, state.fingerprint, val_share)
+    captured = given and not kind.generates
+    media: Media = "compositeCapture" if captured else "compositeWithTrainedAlgorithmicMedia"
+    return ComposedSamples(space, specs, state.fingerprint, val_share, media, test_share)

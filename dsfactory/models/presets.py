@@ -89,7 +89,7 @@ PRESETS: dict[str, Preset] = {
             family="sd",
             draws="stickers of eight classes (dog, bird, cat, car …), 128 px; no download, for trying things out",
             licence="Apache-2.0",
-            licence_url="",
+            licence_url="https://www.apache.org/licenses/LICENSE-2.0",
             size_mb=0,
             billions=(0.01,),
             defaults=Defaults(steps=20, guidance=4.0),

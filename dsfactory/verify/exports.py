@@ -15,6 +15,7 @@ from dsfactory.errors import DsfactoryError, UserError
 from dsfactory.formats import FORMATS
 from dsfactory.formats.checker import ExportCheck, Place
 from dsfactory.formats.folder import FolderTarget
+from dsfactory.jobs.choice import Choice
 from dsfactory.jobs.samples import RunSamples, samples_of
 from dsfactory.stages import STAGES
 
@@ -60,7 +61,9 @@ def _compare(run: Path, fingerprint: str, check: ExportCheck, found: Findings) -
         if samples is None:
             found.notes.append("the run's samples have changed since: 'dsfactory export --redo' takes the new ones")
             return
-        found.faults += [Fault(place, text) for place, text in check.compare(samples.exported(OwnFiles(samples.files)))]
+        known = [item.name for item in Run.open(run).manifest.classes]
+        exported = Choice.of(check.settings).taken(samples.exported(OwnFiles(samples.files)), known, samples)
+        found.faults += [Fault(place, text) for place, text in check.compare(exported)]
     except DsfactoryError as error:
         found.notes.append(f"could not be compared with the run: {error}")
 
@@ -82,7 +85,8 @@ def _samples(run: Path, fingerprint: str, settings: dict[str, Any]) -> RunSample
     chosen = (False, True) if any(item.kind is STAGES["select"] for item in begun) else (False,)
     for without, selected in product(ways, chosen):
         try:
-            samples = samples_of(run, settings["val_share"], without, empty, min_trust, selected)
+            shares = settings["val_share"], settings.get("test_share", 0.0)
+            samples = samples_of(run, shares[0], without, empty, min_trust, selected, shares[1])
             if samples.fingerprint == fingerprint:
                 return samples
         except DsfactoryError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dsfactory.jobs.export import export_job
+from dsfactory.jobs.export import ExportOptions, export_job
 from dsfactory.runner.progress import Silent
 from dsfactory.verify import verify_path
 from tests.command import tree
@@ -33,7 +33,7 @@ def tree_hash(folder: Path) -> str:
 @pytest.mark.parametrize("name", PINNED)
 def test_an_export_has_the_bytes_that_it_had_and_no_fault(name, runs):
     run, format = name.split("/")
-    export_job(runs / run, format, None, 0.1)
+    export_job(runs / run, format, None, 0.1, options=ExportOptions(provenance=False))
     assert tree_hash(runs / run / "export" / format) == PINNED[name]
     found = verify_path(runs / run / "export" / format, Silent())
     assert (found.faults, found.notes) == ([], [])

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dsfactory.dataset.sample import ExportSample, Instance, box_of, read_labels
-from dsfactory.dataset.split import SPLITS
 from dsfactory.formats.checker import ContentCheck, Place, is_within
 from dsfactory.formats.coco.segmentation import WRONG, decode
 
@@ -22,7 +21,7 @@ class CocoCheck(ContentCheck):
         self._images: dict[int, dict[str, Any]] = {}
         self._sizes: dict[int, tuple[int, int]] = {}
         self._annotations: dict[int, list[dict[str, Any]]] = defaultdict(list)
-        for split in SPLITS:
+        for split in self.counts["images"]:
             place = f"annotations/instances_{split}.json"
             try:
                 content = json.loads((self.root / place).read_bytes())

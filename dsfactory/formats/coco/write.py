@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 from dsfactory.dataset.sample import ExportSample, Instance, Labels
-from dsfactory.dataset.split import SPLITS, Split
+from dsfactory.dataset.split import Split
 from dsfactory.formats.coco.segmentation import encode
+from dsfactory.formats.provenance import provenance_columns
 from dsfactory.formats.writer import DatasetWriter, ExportPlan
 
 PROVENANCE = ("prompt", "source", "style", "scene", "weather", "model", "image_seed", "kind", "sources")
@@ -30,17 +31,21 @@ class CocoWriter(DatasetWriter):
 
     def __init__(self, root: Path, plan: ExportPlan) -> None:
         super().__init__(root, plan)
-        self._splits: dict[Split, _SplitFile] = {}
-        for split in SPLITS:
+        self._splits: dict[Split, SplitFile] = {}
+        for split in plan.splits:
             json_file = self.stream(f"annotations/instances_{split}.json")
             # Images and annotations are two lists of one file: the second waits in a file of its own.
-            self._splits[split] = _SplitFile(json_file, self.stream(f"{split}.part"), _header(plan, split))
+            self._splits[split] = SplitFile(json_file, self.stream(f"{split}.part"), header(plan, split))
 
     def add(self, sample: ExportSample, labels: Labels, split: Split) -> None:
         name = self.write_image(f"images/{split}", sample)
         image_id = int(sample.row["number"]) + 1
         provenance = {column: sample.row[column] for column in PROVENANCE if sample.row.get(column) is not None}
         image = {"id": image_id, "file_name": name, "width": labels.width, "height": labels.height, "license": 1}
+        if self.plan.provenance is not None:
+            columns = provenance_columns(sample, self.plan.provenance)
+            del columns["corrected"]
+            provenance |= {name: value for name, value in columns.items() if value not in (None, [], "")}
         file = self._splits[split]
         file.add_image({**image, **provenance, **({"corrected": True} if sample.corrected else {})})
         for instance in labels.objects():
@@ -54,8 +59,8 @@ class CocoWriter(DatasetWriter):
             (self.root / f"{split}.part").unlink()
 
 
-class _SplitFile:
-    """One ``instances_*.json``, written item by item."""
+class SplitFile:
+    """One JSON of COCO, written item by item: images, while annotations wait in a file of their own."""
 
     def __init__(self, json_file: BinaryIO, waiting: BinaryIO, header: dict[str, Any]) -> None:
         self.json_file = json_file
@@ -69,9 +74,8 @@ class _SplitFile:
         self.json_file.write((b"\n" if self._images == 1 else b",\n") + _json(image))
 
     def add_annotation(self, image_id: int, instance: Instance, segmentation: Any, trust: float | None) -> None:
-        self._annotations += 1
         annotation = {
-            "id": self._annotations,
+            "id": self._annotations + 1,
             "image_id": image_id,
             "category_id": instance.category,
             "segmentation": segmentation,
@@ -80,6 +84,10 @@ class _SplitFile:
             "iscrowd": 0,
             **({} if trust is None else {"score": trust}),
         }
+        self.add(annotation)
+
+    def add(self, annotation: dict[str, Any]) -> None:
+        self._annotations += 1
         self.waiting.write((b"\n" if self._annotations == 1 else b",\n") + _json(annotation))
 
     def finish(self) -> None:
@@ -89,7 +97,8 @@ class _SplitFile:
         self.json_file.write(b"\n]}\n")
 
 
-def _header(plan: ExportPlan, split: Split) -> dict[str, Any]:
+def header(plan: ExportPlan, split: Split) -> dict[str, Any]:
+    """What stands before the images: info, licences, categories."""
     images = f"Synthetic images ({split} split) drawn by {plan.model} and" if plan.drawn else f"Images ({split} split)"
     description = (
         f"{images} labelled with dsfactory by {'the model' if plan.drawn else plan.model}'s attention. "

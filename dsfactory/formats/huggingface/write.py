@@ -9,7 +9,7 @@ from dsfactory.dataset.split import Split
 from dsfactory.formats.description import dataset_card, describe_sample
 from dsfactory.formats.writer import Copy, DatasetWriter, ExportPlan
 
-SPLIT_NAMES: dict[Split, str] = {"train": "train", "val": "validation"}
+SPLIT_NAMES: dict[Split, str] = {"train": "train", "val": "validation", "test": "test"}
 """What the Hugging Face libraries call the splits."""
 
 
@@ -23,12 +23,14 @@ class HuggingFaceWriter(DatasetWriter):
     """
 
     says_files: ClassVar[bool] = True
+    has_card: ClassVar[bool] = True
     copies: ClassVar[tuple[Copy, ...]] = ("copy", "link")
 
     def __init__(self, root: Path, plan: ExportPlan) -> None:
         super().__init__(root, plan)
         self._tables: dict[Split, BinaryIO] = {}
-        self.write("README.md", dataset_card(plan).encode())
+        if plan.provenance is None:
+            self.write("README.md", dataset_card(plan).encode())
 
     def add(self, sample: ExportSample, labels: Labels, split: Split) -> None:
         top = SPLIT_NAMES[split]

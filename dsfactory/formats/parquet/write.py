@@ -29,6 +29,12 @@ _COLUMNS = {
     ]),
 }  # fmt: skip
 
+_PROVENANCE = {
+    "synthetic": pa.bool_(), "digital_source_type": _TEXT, "parents": pa.list_(_TEXT), "revision": _TEXT,
+    "adapters": pa.list_(_TEXT), "steps": _INT, "guidance": pa.float64(), "trust": pa.float64(),
+    "corrected": pa.bool_(),
+}  # fmt: skip
+
 
 class ParquetWriter(DatasetWriter):
     """Writes ``data/{train,validation}-NNNNN.parquet``, which ``datasets.load_dataset(folder)`` opens.
@@ -39,6 +45,7 @@ class ParquetWriter(DatasetWriter):
     """
 
     says_files: ClassVar[bool] = True
+    has_card: ClassVar[bool] = True
     copies: ClassVar[tuple[Copy, ...]] = ("copy",)
     folders: ClassVar[tuple[str, ...]] = ("data",)
 
@@ -47,7 +54,8 @@ class ParquetWriter(DatasetWriter):
         features = json.dumps({"info": {"features": _features(plan)}})
         self._schema = pa.schema(_columns(plan), metadata={"huggingface": features})
         self._files: dict[Split, _RowFiles] = {}
-        self.write("README.md", dataset_card(plan).encode())
+        if plan.provenance is None:
+            self.write("README.md", dataset_card(plan).encode())
 
     def add(self, sample: ExportSample, labels: Labels, split: Split) -> None:
         if split not in self._files:
@@ -107,7 +115,8 @@ def _columns(plan: ExportPlan) -> dict[str, pa.DataType]:
     own: dict[str, pa.DataType] = {} if plan.drawn else {"file": _TEXT}
     if plan.trusted:
         own["objects"] = pa.struct([*_COLUMNS["objects"], ("trust", pa.list_(pa.float64()))])
-    return {**_COLUMNS, **own, **({"corrected": pa.bool_()} if plan.corrected else {})}
+    return {**_COLUMNS, **own, **({"corrected": pa.bool_()} if plan.corrected else {}),
+            **(_PROVENANCE if plan.provenance is not None else {})}  # fmt: skip
 
 
 def _features(plan: ExportPlan) -> dict[str, Any]:

@@ -6,12 +6,14 @@ from dsfactory.formats.reading.source import Source
 _SIGNS = (
     ("voc", ("SegmentationClass/*.png",)),
     ("cvat", ("annotations.xml",)),
+    ("labelstudio", ("tasks.json",)),
     ("png", ("ann_dir/*.png", "ann_dir/*/*.png")),
     ("coco", ("annotations/*.json", "*.json")),
     ("cvat", ("*.xml",)),
     ("png", ("*.png",)),
 )
-"""The first that is found counts: a VOC folder has XML too, and a COCO folder has PNGs."""
+"""The first that is found counts: a VOC folder has XML too, and a COCO folder has PNGs. A JSON that is a
+list is Label Studio's."""
 
 
 def format_of(source: Source) -> str:
@@ -21,9 +23,10 @@ def format_of(source: Source) -> str:
         UserError: there is nothing that is read.
     """
     for name, patterns in _SIGNS:
-        if source.find(*patterns):
-            return name
+        if found := source.find(*patterns):
+            listed = name == "coco" and len(found) == 1 and source.read(found[0]).lstrip()[:1] == b"["
+            return "labelstudio" if listed else name
     raise UserError(
-        f"{source.path} holds nothing that can be brought back: annotations.xml (CVAT for images 1.1), a COCO .json, "
-        "SegmentationClass (VOC), or PNG masks"
+        f"{source.path} holds nothing that can be brought back: annotations.xml (CVAT for images 1.1), a JSON of COCO "
+        "or Label Studio, SegmentationClass (VOC), or PNG masks"
     )

@@ -13,7 +13,7 @@ from dsfactory.errors import UserError
 MAX_BYTES = 1 << 30
 """Largest file that is read: a small zip can claim any size."""
 
-_OURS = ("dsfactory.json", "labels.json", "metainfo.json")
+_OURS = ("dsfactory.json", "labels.json", "metainfo.json", "croissant.json")
 """Files of exports that hold no labels."""
 
 

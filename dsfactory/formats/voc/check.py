@@ -11,7 +11,7 @@ from dsfactory.core.png import decode_index_png
 from dsfactory.dataset.label_faults import instance_faults, mask_faults
 from dsfactory.dataset.sample import ExportSample, Labels
 from dsfactory.formats.checker import ContentCheck, Place, is_within
-from dsfactory.formats.voc.layout import FOLDERS, LISTS, SUBSETS, box_corners, list_name
+from dsfactory.formats.voc.layout import FOLDERS, LISTS, TRAINVAL, box_corners, list_name, subsets
 
 
 class VocCheck(ContentCheck):
@@ -33,7 +33,7 @@ class VocCheck(ContentCheck):
     def _list_faults(self) -> Iterator[Place]:
         for kind in LISTS:
             lists: dict[str, list[str]] = {}
-            for subset in SUBSETS:
+            for subset in subsets(self.counts["images"]):  # type: ignore[arg-type]
                 place = list_name(kind, subset)
                 try:
                     lists[subset] = [*filter(None, (self.root / place).read_text(encoding="utf-8").split("\n"))]
@@ -43,7 +43,8 @@ class VocCheck(ContentCheck):
                 strange = [name for name in lists[subset] if not is_within(name)]
                 if strange:
                     yield place, f"names {strange[0][:40]!r}, which is no sample"
-                expected = self.counts["images"].get(subset, sum(self.counts["images"].values()))
+                images = self.counts["images"]
+                expected = images["train"] + images["val"] if subset == TRAINVAL else images[subset]
                 if len(lists[subset]) != expected:
                     yield place, f"names {len(lists[subset])} images instead of {expected}"
             if sorted(lists["train"] + lists["val"]) != sorted(lists["trainval"]):

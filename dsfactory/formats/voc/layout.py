@@ -1,8 +1,10 @@
 """What a PASCAL VOC set is made of: its folders, its lists, and ``labelmap.txt``, which names labels and colours."""
 
+from collections.abc import Iterable
+
 from dsfactory.core.sample import VOID_NAMES as VOID_NAMES
 from dsfactory.dataset.sample import Instance
-from dsfactory.dataset.split import SPLITS
+from dsfactory.dataset.split import Split
 from dsfactory.errors import UserError
 from dsfactory.formats.colours import Colour, voc_colour
 
@@ -18,8 +20,13 @@ FOLDERS = {
 LISTS = ("Segmentation", "Main")
 """Segmentation readers take their list of images from the first, detection readers from the second."""
 
-SUBSETS = (*SPLITS, "trainval")
+TRAINVAL = "trainval"
 LABELMAP = "labelmap.txt"
+
+
+def subsets(splits: Iterable[Split]) -> tuple[str, ...]:
+    """Names of the lists: one per split, and one of train and val together."""
+    return (*splits, TRAINVAL)
 
 
 def list_name(kind: str, subset: str) -> str:

@@ -7,7 +7,16 @@ from xml.etree import ElementTree
 from dsfactory.dataset.sample import ExportSample, Instance, Labels
 from dsfactory.dataset.split import Split
 from dsfactory.formats.png.write import grey_png
-from dsfactory.formats.voc.layout import FOLDERS, LABELMAP, LISTS, SUBSETS, box_corners, labelmap_text, list_name
+from dsfactory.formats.voc.layout import (
+    FOLDERS,
+    LABELMAP,
+    LISTS,
+    TRAINVAL,
+    box_corners,
+    labelmap_text,
+    list_name,
+    subsets,
+)
 from dsfactory.formats.writer import DatasetWriter, ExportPlan, ImageFormat
 
 
@@ -29,7 +38,9 @@ class VocWriter(DatasetWriter):
 
     def __init__(self, root: Path, plan: ExportPlan) -> None:
         super().__init__(root, plan)
-        self._lists = {subset: [self.stream(list_name(kind, subset)) for kind in LISTS] for subset in SUBSETS}
+        self._lists = {
+            subset: [self.stream(list_name(kind, subset)) for kind in LISTS] for subset in subsets(plan.splits)
+        }
         self.write(LABELMAP, labelmap_text(plan.names).encode())
 
     def add(self, sample: ExportSample, labels: Labels, split: Split) -> None:
@@ -44,7 +55,7 @@ class VocWriter(DatasetWriter):
         )  # fmt: skip
         for (folder, extension), data in zip(list(FOLDERS.items())[1:], contents, strict=True):
             self.write(f"{folder}/{sample.name}.{extension}", data)
-        for subset in (split, "trainval"):
+        for subset in (split,) if split == "test" else (split, TRAINVAL):
             for file in self._lists[subset]:
                 file.write(f"{sample.name}\n".encode())
 

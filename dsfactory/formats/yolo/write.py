@@ -23,7 +23,7 @@ class YoloWriter(DatasetWriter):
 
     def __init__(self, root: Path, plan: ExportPlan) -> None:
         super().__init__(root, plan)
-        content = {"train": "images/train", "val": "images/val", "names": dict(enumerate(plan.classes))}
+        content = {**{split: f"images/{split}" for split in plan.splits}, "names": dict(enumerate(plan.classes))}
         self.write("data.yaml", yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
 
     def add(self, sample: ExportSample, labels: Labels, split: Split) -> None:

@@ -73,6 +73,7 @@ class SpliceStage(Stage):
     name: ClassVar[str] = "splice"
     version: ClassVar[int] = 1
     kind: ClassVar[Kind] = Kind.COMPOSER
+    generates: ClassVar[bool] = False
     Config: ClassVar[type[Section]] = SpliceConfig
     reads: ClassVar[tuple[Role, ...]] = (Role.IMAGE, Role.LABEL)
     writes: ClassVar[Output] = Output(
