@@ -79,7 +79,7 @@ class AnnotateStage(Stage):
     writes: ClassVar[Output] = replace(
         GenerateStage.writes,
         schema=pa.unify_schemas([GenerateStage.writes.schema, OWN]),
-        added=frozenset(OWN.names),
+        added=GenerateStage.writes.added | {*OWN.names},
     )
     artifacts: ClassVar[tuple[str, ...]] = (FAILURES,)
     given: ClassVar[bool] = True

@@ -21,6 +21,7 @@ class Sample:
         classes: names of the classes that its label shows, of those it was generated for; the first is the one it
             counts for.
         area: share of the image that each of them covers, in that order.
+        domain: the conditions that it was asked for in; empty where the run has none.
         image, mask: where its PNG files lie.
     """
 
@@ -30,6 +31,7 @@ class Sample:
     area: tuple[float, ...]
     image: FilePlace
     mask: FilePlace
+    domain: str = ""
 
 
 def read_samples(run: Run, images_in: str, labels_in: str) -> tuple[list[Sample], str]:
@@ -57,7 +59,11 @@ def read_samples(run: Run, images_in: str, labels_in: str) -> tuple[list[Sample]
         masks = index_tar(run.stage_folder(labels_in) / spec.tar, MASK)
         for row in kept:
             key, shown = row["key"], dict(shown_classes(row))
-            samples.append(Sample(key, row["number"], (*shown,), (*shown.values(),), images[key], masks[key]))
+            samples.append(
+                Sample(
+                    key, row["number"], (*shown,), (*shown.values(),), images[key], masks[key], row.get("domain") or ""
+                )
+            )
     return samples, hashlib.sha256(json.dumps(marks).encode()).hexdigest()[:32]
 
 

@@ -25,6 +25,7 @@ class Score:
         iou, confident_iou, evidence, quality: see :class:`dsfactory.stages.filter.judge.Judgement`.
         similarity: see :class:`dsfactory.stages.filter.similarity.ClipJudge`; empty without a CLIP model.
         hash: perceptual hash of the image.
+        domain: the conditions that it was asked for in; empty where the run has none.
         loss, pixels: per label of the run, background first; see :class:`dsfactory.stages.filter.judge.Judgement`.
     """
 
@@ -42,6 +43,7 @@ class Score:
     hash: bytes
     loss: list[float]
     pixels: list[int]
+    domain: str = ""
 
 
 _SCHEMA = pa.schema(
@@ -62,12 +64,13 @@ _SCHEMA = pa.schema(
         ("pixels", pa.list_(pa.int64())),
     ]
 )
-assert _SCHEMA.names == [field.name for field in fields(Score)]
+assert [*_SCHEMA.names, "domain"] == [field.name for field in fields(Score)]
 
 
 def write_scores(path: Path, scores: list[Score]) -> None:
-    """Write the table in one visible step; equal scores give equal bytes."""
-    table = pa.Table.from_pylist([asdict(score) for score in scores], schema=_SCHEMA)
+    """Write the table in one visible step; equal scores give equal bytes. Only runs with domains have that column."""
+    schema = _SCHEMA.append(pa.field("domain", pa.string())) if any(score.domain for score in scores) else _SCHEMA
+    table = pa.Table.from_pylist([asdict(score) for score in scores], schema=schema)
     with atomic_file(path) as file:
         pq.write_table(table, file, compression="zstd")
 

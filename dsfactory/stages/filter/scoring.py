@@ -87,6 +87,7 @@ def score_samples(plan: Plan, folder: Path, device: torch.device, step: Reporter
                 hash=perceptual_hash(image),
                 loss=verdict.loss.tolist(),
                 pixels=verdict.pixels.tolist(),
+                domain=sample.domain,
             )
             step("scores", len(scores), len(plan.samples))
     return [scores[sample.key] for sample in plan.samples]

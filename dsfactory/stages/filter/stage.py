@@ -71,6 +71,7 @@ class FilterStage(Stage):
         {"ok": MASKS, "dropped": MASKS, "rejected": MASKS},
         bytes_per_pixel=0.06,
         bytes_per_sample=3_000.0,
+        added=RefineStage.writes.added,
     )
     needed: ClassVar[tuple[str, ...]] = (NOTE, SCORES, "fold-*.safetensors")
     varying: ClassVar[tuple[str, ...]] = ("samples", "judged", "scores")

@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,11 +41,12 @@ FLAT = 2
 
 @dataclass(frozen=True)
 class Request:
-    """An image to draw: its prompt, its seed, and the classes to find in it."""
+    """An image to draw: its prompt, its seed, the classes to find in it, and words beside the negative prompt."""
 
     prompt: str
     seed: int
     classes: tuple[ClassSpec, ...]
+    negative: str = ""
 
 
 @dataclass(frozen=True)
@@ -154,10 +155,7 @@ class Sampler:
             done += len(batch)
             again = [place for place, drawing in enumerate(drawings) if drawing.reason]
             if again:
-                retried = [
-                    Request(batch[place].prompt, derive_seed(batch[place].seed, "retry", 1), batch[place].classes)
-                    for place in again
-                ]
+                retried = [replace(batch[place], seed=derive_seed(batch[place].seed, "retry", 1)) for place in again]
                 for place, drawing in zip(again, self._draw_fitting(retried, attempt=ATTEMPTS), strict=True):
                     drawings[place] = drawing
             yield from drawings
@@ -188,7 +186,7 @@ class Sampler:
 
     def _draw_batch(self, batch: Sequence[Request], attempt: int) -> list[Drawing]:
         guided = self._guidance > 1 and not takes_guidance(self._pipeline)
-        negative = self._texts.negative() if guided else None
+        negative = [self._texts.negative(request.negative) for request in batch] if guided else None
         states, query, queried = self._ask(batch)
         settings: dict[str, Any] = {"affinity_steps": self._affinity_steps, "timed": self._timed}
         settings["guided"] = self._family.guided if guided else "last"

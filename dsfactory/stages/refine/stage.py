@@ -80,6 +80,7 @@ class RefineStage(Stage):
         {"ok": MASKS, "rejected": MASKS},
         bytes_per_pixel=0.06,
         bytes_per_sample=3_000.0,
+        added=GenerateStage.writes.added,
     )
     artifacts: ClassVar[tuple[str, ...]] = ("net.*",)
     needed: ClassVar[tuple[str, ...]] = (FILE,)
