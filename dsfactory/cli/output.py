@@ -55,7 +55,8 @@ def _print_words(summary: "JobSummary", following: Sequence[tuple[str, str]]) ->
             print(f"          {waiting}: run 'dsfactory generate' to the end first")
         for line in stage.damaged:
             print(f"          damaged: {line}")
-    print(f"{'labelled' if summary.given else 'drawn'} by {summary.model} in {summary.run}")
+    maker = f"{'labelled' if summary.given else 'drawn'} by {summary.model} in " if summary.model else "in "
+    print(f"{maker}{summary.run}")
     if summary.model == "pocket":
         verb = "knows" if summary.given else "draws"
         print(f"pocket {verb} stickers, for trying things out: --model sd15 {verb} photographs")

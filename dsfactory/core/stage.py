@@ -23,6 +23,7 @@ from dsfactory.core.shard import ShardReader, ShardSpec
 
 if TYPE_CHECKING:
     from dsfactory.core.chain import Input
+    from dsfactory.core.classes import ClassSpec
     from dsfactory.core.run import Run, StageState
 
 
@@ -75,7 +76,7 @@ class Output:
         bytes_per_pixel: size on disk, a rule of thumb until the run has measured it.
         bytes_per_sample: what comes on top, whatever the image's size.
         own: columns that it fills itself though what it reads has them too; all others are handed on as they are.
-        added: columns that came later: shards that were made before lack them.
+        added: columns that came later, or that only some runs have: a shard without them is whole.
     """
 
     roles: tuple[Role, ...]
@@ -208,6 +209,15 @@ class Stage(ABC):
     def missing(cls, settings: RunSettings) -> Download | None:
         """What :meth:`build` would fetch; None when everything is on this machine. Fetches nothing."""
         return None
+
+    @classmethod
+    def found_classes(cls, settings: RunSettings) -> "tuple[ClassSpec, ...]":
+        """The classes of a new run whose command names none: those of what a source reads; none where it says nothing.
+
+        Raises:
+            UserError: what it reads cannot be used.
+        """
+        return ()
 
     @classmethod
     def run_name(cls, settings: RunSettings) -> str:

@@ -18,8 +18,11 @@ from dsfactory.dataset.corrections import Corrections
 from dsfactory.dataset.labels import finished_shards
 from dsfactory.dataset.own_files import OwnFiles
 from dsfactory.dataset.sample import ExportSample
-from dsfactory.dataset.split import Split, split_of
+from dsfactory.dataset.split import ORIGIN, ROOT, SPLIT, Sides, Split
 from dsfactory.errors import UserError
+
+COME_ALONG = (ORIGIN, SPLIT, ROOT, "source_run", "source_key")
+"""Columns of the images' stage that stages after it need not hand on."""
 
 Check = Callable[[], None]
 """Called between shards; raises when a signal came."""
@@ -105,13 +108,14 @@ class KeptSamples:
                 if found is None and self.keep_empty and decision != "reject" and (corrected or shows_none(image.row)):
                     found = _blank(image)
                 if found is not None:
-                    sample = ExportSample(masks.key, masks.row, image.files[IMAGE], *found, corrected=corrected)
+                    row = {**{name: image.row[name] for name in COME_ALONG if name in image.row}, **masks.row}
+                    sample = ExportSample(masks.key, row, image.files[IMAGE], *found, corrected=corrected)
                     yield own.with_file(sample, image.row, name) if own is not None else sample
 
 
 def shows_none(row: Mapping[str, Any]) -> bool:
     """Whether an image is one of the user's in which none of the classes is seen, by its row."""
-    return row["status"] == "ok" and str(row.get("reason", "")).startswith(SHOWS_NONE)
+    return row["status"] in ("ok", "rejected") and str(row.get("reason", "")).startswith(SHOWS_NONE)
 
 
 def _blank(image: Record) -> tuple[bytes, bytes]:
@@ -129,12 +133,14 @@ class ComposedSamples:
         specs: finished shards.
         mark: the fingerprint under which they were made.
         val_share: share of the samples that goes to validation.
+        side: the split of each sample of the run, by key.
     """
 
     space: Space
     specs: list[ShardSpec]
     mark: str
     val_share: float
+    side: Sides
 
     @property
     def name(self) -> str:
@@ -176,7 +182,7 @@ class ComposedSamples:
                     )
 
     def _split(self, key: str, parents: list[str]) -> Split:
-        found: set[Split] = {split_of(parent, self.val_share) for parent in parents}
+        found: set[Split] = {self.side(parent) for parent in parents}
         if len(found) != 1:
             raise UserError(
                 f"{self.space.path}: {key} was made of samples of both splits at --val-share {self.val_share:g}: use "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsfactory.core.stage import differences
 from dsfactory.dataset.sample import ExportSample, read_labels
-from dsfactory.dataset.split import SPLITS, split_of
+from dsfactory.dataset.split import SPLITS, side_of
 from dsfactory.errors import UserError
 from dsfactory.formats import find_format
 from dsfactory.formats.folder import FolderTarget
@@ -70,6 +70,7 @@ def export(
     keep_empty: bool = False,
     copy: Copy = "copy",
     remark: str = "",
+    adopted: bool = False,
 ) -> ExportSummary:
     """Write samples as a dataset that appears at ``out`` in full or not at all.
 
@@ -83,7 +84,7 @@ def export(
         out: folder to make; it may exist if it is empty or holds an export of dsfactory.
         fingerprint: says what the samples are; another one means another export.
         model: who drew the images.
-        val_share: share of the samples in the validation split, 0 to 1; see :func:`~dsfactory.dataset.split.split_of`.
+        val_share: share of the samples in the validation split, 0 to 1; see :mod:`dsfactory.dataset.split`.
         image_format: None for the format's own choice.
         rle: segmentations as run lengths (COCO only).
         redo: replace an export of dsfactory that is there.
@@ -92,6 +93,7 @@ def export(
         keep_empty: some samples have no object; another export than one without them.
         copy: see there.
         remark: see there.
+        adopted: see there.
 
     Raises:
         UserError: a setting or ``out`` cannot be used, there are no samples, or the disk is full.
@@ -100,7 +102,7 @@ def export(
     """
     writer_class, plan, identity = _plan(
         format, classes=classes, fingerprint=fingerprint, model=model, val_share=val_share, image_format=image_format,
-        rle=rle, drawn=drawn, corrected=corrected, keep_empty=keep_empty, copy=copy, remark=remark,
+        rle=rle, drawn=drawn, corrected=corrected, keep_empty=keep_empty, copy=copy, remark=remark, adopted=adopted,
     )  # fmt: skip
     target = _target(out)
     if copy == "link" and not isinstance(target, FolderTarget):
@@ -150,12 +152,13 @@ def _plan(
     keep_empty: bool = False,
     copy: Copy = "copy",
     remark: str = "",
+    adopted: bool = False,
 ) -> tuple[type[DatasetWriter], ExportPlan, dict[str, Any]]:
     """The writer, what it needs to know, and what tells this export from others."""
     writer_class = find_format(format).writer()
     convert = image_format is not None and not drawn
     chosen = image_format or writer_class.image_formats[0]
-    plan = ExportPlan(tuple(classes), model, chosen, rle, drawn, corrected, copy, convert, remark)
+    plan = ExportPlan(tuple(classes), model, chosen, rle, drawn, corrected, copy, convert, remark, adopted)
     if not 0 <= val_share <= 1:
         raise UserError(f"the validation share {val_share} is not between 0 and 1")
     if plan.image_format not in writer_class.image_formats:
@@ -210,7 +213,7 @@ def _write(writer: DatasetWriter, samples: Iterable[ExportSample], val_share: fl
     instances: dict[str, int] = dict.fromkeys(SPLITS, 0)
     with contextlib.closing(writer):
         for sample in samples:
-            split = sample.split or split_of(sample.key, val_share)
+            split = sample.split or side_of(sample.row | {"key": sample.key}, val_share)
             labels = read_labels(sample, len(writer.plan.classes))
             writer.note_source(sample)
             writer.add(sample, labels, split)

@@ -57,6 +57,7 @@ class ExportPlan:
         convert: the user chose image_format: pictures of another format are converted. Otherwise they stay as they are
             where the dataset's readers take them.
         remark: a sentence on what was left out, for those who read about the dataset.
+        adopted: the labels came with the images.
     """
 
     classes: tuple[str, ...]
@@ -68,10 +69,14 @@ class ExportPlan:
     copy: Copy = "copy"
     convert: bool = False
     remark: str = ""
+    adopted: bool = False
 
     @property
     def checked(self) -> str:
         """A sentence on who checked the labels."""
+        if self.adopted:
+            also = " A person corrected those of the images that say so (corrected)." if self.corrected else ""
+            return f"The labels came with the images.{also}"
         if self.corrected:
             return "A person corrected the labels of the images that say so (corrected); nobody checked the others."
         return "No person checked the labels."

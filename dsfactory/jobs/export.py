@@ -144,17 +144,19 @@ def plan_exports(
         "classes": [item.name for item in config.classes],
         "fingerprint": found.fingerprint,
         "val_share": val_share,
-        "model": config.of(GenerateConfig).model,
+        "model": config.of(GenerateConfig).model if not found.adopted else found.kept.images.kind.name,
         "image_format": image_format,
         "rle": rle,
-        "drawn": not found.given,
+        "drawn": found.drawn,
+        "adopted": found.adopted,
         "keep_empty": keep_empty,
         "corrected": any(not fix.decision for fix in found.kept.corrections.entries.values()),
         "copy": copy,
         "remark": found.foreign(),
     }
     targets = [(name, folder if alone else folder / name) for name in names]
-    return Exports(found, targets, settings, (*standing_notes(config), *filter(None, [settings["remark"]])))
+    notes = standing_notes(config) if not found.adopted else []
+    return Exports(found, targets, settings, (*notes, *filter(None, [settings["remark"]])))
 
 
 def plan_export(

@@ -11,7 +11,7 @@ from dsfactory.core.run import CONFIG, Run, is_run
 from dsfactory.core.space import space_of
 from dsfactory.core.stage import Machines, Scope, Stage
 from dsfactory.errors import StopSignal, UserError
-from dsfactory.jobs.naming import check_new, first_notes, standing_notes, with_understood
+from dsfactory.jobs.naming import asks_model, check_new, first_notes, standing_notes, with_understood
 from dsfactory.jobs.settings import RUNS, not_default, resolve_config, save_config
 from dsfactory.jobs.steps import Planned, appended, plan_steps, settled_step
 from dsfactory.jobs.summary import JobSummary
@@ -91,11 +91,15 @@ class Request:
 
     def _resolved(self, out: Path | None) -> RunConfig:
         forget = self.stages if self.defaults else ()
-        config = resolve_config(out / CONFIG if out is not None else None, self.config_file, self.flags, forget)
+        saved = out / CONFIG if out is not None else None
+        config = resolve_config(saved, self.config_file, self.flags, forget, self.kinds[0].found_classes)
         return with_understood(config, out) if self.makes_run else config
 
     def notes(self, config: RunConfig, there: Run | None) -> list[str]:
         """What is to be said of the classes' names before the work: some of it only when the run is begun."""
+        begun = STAGES.begun(there) if there is not None else []
+        if not asks_model([*self.kinds, *(item.kind for item in begun)]):
+            return []
         asked = resolve_config(None, self.config_file, self.flags).classes if there is None else ()
         return [*(first_notes(asked, config) if there is None else ()), *standing_notes(config)]
 
@@ -156,7 +160,9 @@ def _run(request: Request, out: Path, config: RunConfig, progress: Progress) -> 
         for line in (*request.notes(config, there), *(line for item in planned for line in item.notes)):
             progress.note(line)
         _make_room(run, config, planned, request.redo)
-        summary = JobSummary(out, config.of(GenerateConfig).model, lines=request.settings_line(config))
+        asked = asks_model([*request.kinds, *(item.kind for item in STAGES.begun(run))])
+        model = config.of(GenerateConfig).model if asked else ""
+        summary = JobSummary(out, model, lines=request.settings_line(config))
         _make(run, config, planned, request, progress, summary)
         summary.given = any(item.kind.given for item in STAGES.begun(run))
         summary.kept = kept_of(out)

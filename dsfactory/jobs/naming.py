@@ -1,11 +1,12 @@
 """What is to be said of the classes' names, before anything is made of them and later."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dsfactory.core.classes import ClassSpec, check_classes
 from dsfactory.core.run import Run, is_run
 from dsfactory.core.sample import RESERVED
+from dsfactory.core.stage import Kind, Role, Stage
 from dsfactory.errors import UserError
 from dsfactory.stages import RunConfig
 from dsfactory.stages.generate.config import GenerateConfig
@@ -63,6 +64,11 @@ def first_notes(asked: Sequence[ClassSpec], config: RunConfig) -> list[str]:
         if line := sense_of(spec):
             notes.append(line)
     return notes
+
+
+def asks_model(kinds: Iterable[type[Stage]]) -> bool:
+    """Whether a model makes or labels the images of a run with these stages: they do not come with their labels."""
+    return not any(kind.kind is Kind.SOURCE and Role.LABEL in kind.writes.roles for kind in kinds)
 
 
 def standing_notes(config: RunConfig) -> list[str]:

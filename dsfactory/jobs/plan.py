@@ -11,6 +11,7 @@ from dsfactory.core.run import Run
 from dsfactory.core.stage import Stage
 from dsfactory.jobs.counting import RULE, Counting, StagePlan
 from dsfactory.jobs.job import EngineMachines, Request, open_matching, segments_of
+from dsfactory.jobs.naming import asks_model
 from dsfactory.jobs.steps import Planned, appended, plan_steps
 from dsfactory.runner.executors import Engine
 from dsfactory.runner.progress import Progress, Reports
@@ -120,7 +121,7 @@ def plan_job(request: Request, progress: Progress) -> Plan:
     lines, facts, kept = _previews(planned, run, progress)
     return Plan(
         run=out,
-        model=config.of(GenerateConfig).model,
+        model=config.of(GenerateConfig).model if asks_model(kinds) else "",
         download_mb=missing.megabytes if missing is not None else 0,
         width=width,
         height=height,
@@ -136,6 +137,8 @@ def plan_job(request: Request, progress: Progress) -> Plan:
 def _about(config: RunConfig, kinds: Sequence[type[Stage]], width: int | None, height: int | None) -> str:
     classes = names_in_words([item.name for item in config.classes])
     model = config.of(GenerateConfig).model
+    if not asks_model(kinds):
+        return f"given images with their labels, for {classes}"
     if kinds[0].given:
         return f"given pictures, looked at by {model}, for {classes}"
     if kinds[0].reads:

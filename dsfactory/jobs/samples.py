@@ -5,14 +5,16 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
-from dsfactory.core.chain import Step, offers, serving
+from dsfactory.core.chain import Input, Step, offers, serving
 from dsfactory.core.registry import Begun
 from dsfactory.core.run import Run
 from dsfactory.core.space import Space
+from dsfactory.core.stage import Role
 from dsfactory.dataset.labels import finished_shards, images_and_labels
 from dsfactory.dataset.own_files import FOREIGN, OwnFiles
 from dsfactory.dataset.sample import ExportSample
 from dsfactory.dataset.samples import ComposedSamples, KeptSamples
+from dsfactory.dataset.split import ORIGIN, REAL, Sides
 from dsfactory.errors import UserError
 from dsfactory.jobs.settings import run_config
 from dsfactory.runner.signals import check_stop
@@ -26,13 +28,17 @@ class RunSamples:
     Attributes:
         kept: samples of the run's own space.
         composed: those of stages with a space of their own.
-        given: the images are somebody's own.
+        given: the images are somebody's own, and have files.
+        drawn: a model made all of them.
+        adopted: their labels came with them.
         files: these images' files, by sample key.
     """
 
     kept: KeptSamples
     composed: list[ComposedSamples]
     given: bool
+    drawn: bool
+    adopted: bool
     files: Mapping[str, Path]
 
     @property
@@ -95,14 +101,27 @@ def samples_of(run_path: Path, val_share: float, without: Collection[str] = (), 
         found
         for item in begun
         if item.kind.own_space and item.kind.name not in without
-        and (found := _composed(run, item, val_share)) is not None
+        and (found := _composed(run, item, images, val_share)) is not None
     ]  # fmt: skip
     given = any(item.kind.given for item in begun)
     files = images.kind.build(run_config(run.path), run.path).files() if given else {}
-    return RunSamples(KeptSamples.of(run, images, labels, keep_empty), composed, given, files)
+    drawn = not given or _all_synthetic(run, images)
+    adopted = Role.LABEL in images.kind.writes.roles
+    return RunSamples(KeptSamples.of(run, images, labels, keep_empty), composed, given, drawn, adopted, files)
 
 
-def _composed(run: Run, item: Begun, val_share: float) -> ComposedSamples | None:
+def _all_synthetic(run: Run, images: Input) -> bool:
+    """Whether all of somebody's own images say that a model made them."""
+    if ORIGIN not in images.kind.writes.schema.names:
+        return False
+    return all(
+        row[ORIGIN] != REAL
+        for spec in finished_shards(run, images.kind.folder)
+        for row in run.reader(images.kind.folder, spec).rows
+    )
+
+
+def _composed(run: Run, item: Begun, images: Input, val_share: float) -> ComposedSamples | None:
     """What a stage with a space of its own made; None when it has finished nothing.
 
     Raises:
@@ -131,4 +150,4 @@ def _composed(run: Run, item: Begun, val_share: float) -> ComposedSamples | None
             f"{val_share:g}: run 'dsfactory {kind.name} {run.path} --val-share {val_share:g} --redo', or leave them "
             f"out with --without {kind.name}"
         )
-    return ComposedSamples(space, specs, state.fingerprint, val_share)
+    return ComposedSamples(space, specs, state.fingerprint, val_share, Sides(run, images, val_share))

@@ -1,7 +1,7 @@
 """The settings of a run: from files, flags and what it was made with; and where they are kept."""
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +9,7 @@ import yaml
 from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
+from dsfactory.core.classes import ClassSpec
 from dsfactory.core.flags import flag_of
 from dsfactory.core.reading import read_yaml
 from dsfactory.core.run import CONFIG, Run
@@ -19,6 +20,8 @@ from dsfactory.storage.atomic import write_atomic
 
 RUNS = Path("runs")
 """Where runs are made that nobody gave a place."""
+
+Find = Callable[[RunConfig], tuple[ClassSpec, ...]]
 
 _WHOLE = {"classes", "mix"}
 """Mappings that a later source replaces as a whole."""
@@ -56,7 +59,11 @@ def read_run_file(file: Path | None) -> RunFile:
 
 
 def resolve_config(
-    saved: Path | None, file: Path | None, flags: Mapping[str, Any], forget: Collection[str] = ()
+    saved: Path | None,
+    file: Path | None,
+    flags: Mapping[str, Any],
+    forget: Collection[str] = (),
+    find: Find | None = None,
 ) -> RunConfig:
     """Merge defaults, the run's saved config, a config file and flags; the later wins.
 
@@ -67,6 +74,7 @@ def resolve_config(
         file: what ``--config`` names, or None.
         flags: nested values from the command line.
         forget: sections of the saved config that do not count.
+        find: the classes where nothing names them, from the other settings.
 
     Raises:
         UserError: the first mistake, in one line with its source.
@@ -77,7 +85,11 @@ def resolve_config(
         merged = _merge(merged, _anchored(read_yaml(file)))
         parse_section(RunFile, {"classes": ["any"], **merged}, str(file))
         merged = {name: value for name, value in merged.items() if name not in OF_COMMAND}
-    return parse_section(RunConfig, _merge(merged, _anchored(flags)), "settings")
+    merged = _merge(merged, _anchored(flags))
+    if find is not None and not merged.get("classes"):
+        found = find(parse_section(RunConfig, {**merged, "classes": ["any"]}, "settings"))
+        merged |= {"classes": [spec.model_dump(mode="json") for spec in found]} if found else {}
+    return parse_section(RunConfig, merged, "settings")
 
 
 def _anchored(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ STAGES = Registry(
     _own("prompts", "Prompts", Facts(begins=True, inline=True)),
     _own("generate", "Generate", Facts(begins=True, serving=("prompts",))),
     _own("annotate", "Annotate", Facts(begins=True, then=("refine", "export"), given=True)),
+    _own("adopt", "Adopt", Facts(begins=True, given=True)),
     _own("refine", "Refine"),
     _own("filter", "Filter"),
     _own("splice", "Splice"),

@@ -105,6 +105,7 @@ class _RowFiles:
 
 def _columns(plan: ExportPlan) -> dict[str, pa.DataType]:
     own = {} if plan.drawn else {"file": _TEXT}
+    own |= {"origin": _TEXT} if plan.adopted else {}
     return {**_COLUMNS, **own, **({"corrected": pa.bool_()} if plan.corrected else {})}
 
 
