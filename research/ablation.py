@@ -77,7 +77,7 @@ def train_rows(settings: Settings, sets: dict[str, TrainingSet], progress: Progr
         for row, data in sets.items():
             name = "row-" + hashlib.sha256(row.encode()).hexdigest()[:8]
             training = Training(name, repeat, data, test, len(settings.classes) + 1, config, device, folder)
-            found[row].append(training.run(reporter(progress, f"{row} {repeat + 1}/{settings.repeats}"))[0])
+            found[row].append(training.run(reporter(progress, f"{row} {repeat + 1}/{settings.repeats}"))[0].counts)
     return found
 
 

@@ -14,7 +14,9 @@ import pytest
 from PIL import Image
 
 from dsfactory.cli.app import main
+from dsfactory.formats.exporter import export
 from tests.evaluate.folders import write_voc
+from tests.formats.scenes import samples
 from tests.shown import PAGES, ROOT, shell_lines, words
 from tests.stages.splice.runs import labelled_run
 
@@ -85,6 +87,7 @@ def set_up(folder: Path) -> None:
     (folder / "classes.txt").write_text("dog: puppy, hound\nbird\n")
     (folder / "photos").mkdir()
     Image.radial_gradient("L").resize((80, 64)).convert("RGB").save(folder / "photos" / "1.png")
+    export("coco", samples(12), ("car", "person"), folder / "street", fingerprint="f", model="pocket")
     labels = "cat:128,0,0::\ncar:0,128,0::\nhorse:0,0,128::\n"
     write_voc(folder / "real", labelmap=f"# label:color_rgb:parts:actions\nbackground:0,0,0::\n{labels}")
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from scripts.rendered_run import LabelledScene, write_run
 from tests.command import called, command, tree
-from tests.evaluate.folders import LABELMAP, write_voc
+from tests.evaluate.folders import LABELMAP, write_list, write_voc
 from tests.segment.shapes import shape_pair
 
 SMALL = ["--side", "32", "--batch-size", "4", "--device", "cpu"]
@@ -187,3 +187,20 @@ def test_a_run_without_masks_and_one_of_which_nothing_is_kept(place):
     for path in (place / "a/refine").iterdir():
         path.unlink()
     assert "no masks yet" in refused(place, "a", "--real", "real")
+
+
+def test_lists_of_conditions_give_rows_of_their_own(place):
+    write_list(place / "real", "val-dark", ["005"])
+    done = evaluate(place, "a", "--real", "real", "--steps", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert set(found["by_condition"]) == {"dark"} and set(found["by_condition"]["dark"]) == {
+        "synthetic",
+        "real",
+        "both",
+    }
+    again = evaluate(place, "a", "--real", "real", "--steps", "2")
+    assert "mIoU, dark" in again.stdout
+    write_list(place / "real", "val-dark", ["000"])
+    wrong = evaluate(place, "a", "--real", "real", "--steps", "2")
+    assert wrong.returncode == 2 and "val-dark.txt" in wrong.stderr

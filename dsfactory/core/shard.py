@@ -94,15 +94,17 @@ class _HashingWriter:
 class ShardWriter:
     """Collect a shard's records and make them visible at once. Columns in ``added`` that no row has are left out.
 
-    Use as a context manager. Leaving the block without :meth:`commit`, by an error or a signal, leaves
+    Columns that came later (``added``) are left out where no row has them: shards of before are made again to the same
+    bytes. Use as a context manager. Leaving the block without :meth:`commit`, by an error or a signal, leaves
     no trace. A stage that adds no files gets no tar.
     """
 
     def __init__(
         self, folder: Path, spec: ShardSpec, schema: pa.Schema, fingerprint: str, added: Collection[str] = ()
     ) -> None:
-        self._folder, self._added = folder, added
+        self._folder = folder
         self._spec = spec
+        self._added = added
         self._schema = schema
         self._fingerprint = fingerprint
         self._rows: list[dict[str, Any]] = []
@@ -142,9 +144,9 @@ class ShardWriter:
         if self._tar is not None:
             self._tar.close()
         self._stack.close()
-        absent = [name for name in self._added if not any(name in row for row in self._rows)]
-        schema = pa.schema([field for field in self._schema if field.name not in absent])
-        table = pa.Table.from_pylist(self._rows, schema=schema)
+        there = {name for row in self._rows for name in row}
+        columns = [field for field in self._schema if field.name in there or field.name not in self._added]
+        table = pa.Table.from_pylist(self._rows, schema=pa.schema(columns))
         mark = DoneMark(
             fingerprint=self._fingerprint,
             tar_sha256=self._sink.sha256.hexdigest() if self._sink else "",

@@ -45,9 +45,9 @@ class OwnFiles:
     def name(self, row: Mapping[str, Any]) -> str:
         """The name of a sample's files; to be asked for every row, also of those that are not exported.
 
-        Runs that were made before files were noted have keys.
+        What has no file has its key; so have runs that were made before files were noted.
         """
-        if FILE_SHA256 not in row:
+        if row.get(FILE_SHA256) is None:
             return self.names.of_key(row["key"])
         return self.names.of_picture(row["source"])
 
@@ -59,7 +59,7 @@ class OwnFiles:
             row: of the stage that read the picture.
             name: what :meth:`name` said of it.
         """
-        if FILE_SHA256 not in row:
+        if row.get(FILE_SHA256) is None:
             return replace(sample, stem=name)
         source, path = row["source"], self._files.get(sample.key)
         try:
@@ -86,7 +86,7 @@ def named_rows(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         rows: of the stage that read the pictures, all of them in their order.
     """
     own = OwnFiles({})
-    found = {own.name(row): row for row in rows if FILE_SHA256 in row}
+    found = {own.name(row): row for row in rows if row.get(FILE_SHA256) is not None}
     bare = Counter(PurePosixPath(name).name for name in found)
     alone = {PurePosixPath(name).name: row for name, row in found.items() if bare[PurePosixPath(name).name] == 1}
     return alone | found

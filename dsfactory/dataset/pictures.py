@@ -39,6 +39,9 @@ KINDS = {
 """What Pillow calls the formats that are read, and how their names end here."""
 
 
+_ORIENTATION = 0x0112
+
+
 @dataclass(frozen=True)
 class Looked:
     """A picture as a viewer shows it.
@@ -101,6 +104,15 @@ def look_at(data: bytes, limit: int = MAX_PIXELS) -> Looked:
             upright = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
             upright = upright.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
         return Looked(np.asarray(_as_rgb(upright), dtype=np.uint8), width, height, kind)
+
+
+def turned(data: bytes, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Labels ``(height, width)`` of a picture as it is stored, turned as its EXIF says."""
+    with _opened(data) as image:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    stored = Image.fromarray(labels)
+    stored.getexif()[_ORIENTATION] = orientation
+    return np.asarray(ImageOps.exif_transpose(stored), dtype=np.uint8)
 
 
 def kind_of(data: bytes) -> str:

@@ -18,8 +18,11 @@ from dsfactory.dataset.corrections import Corrections
 from dsfactory.dataset.labels import finished_shards
 from dsfactory.dataset.own_files import OwnFiles
 from dsfactory.dataset.sample import ExportSample, Media
-from dsfactory.dataset.split import Split, split_of
+from dsfactory.dataset.split import ORIGIN, ROOT, SPLIT, SYNTHETIC, Sides, Split
 from dsfactory.errors import UserError
+
+COME_ALONG = (ORIGIN, SPLIT, ROOT, "source_run", "source_key")
+"""Columns of the images' stage that stages after it need not hand on."""
 
 Check = Callable[[], None]
 """Called between shards; raises when a signal came."""
@@ -122,9 +125,11 @@ class KeptSamples:
                 if found is None and self.keep_empty and decision != "reject" and (corrected or shows_none(image.row)):
                     found = _blank(image)
                 if found is not None:
-                    media: Media = "" if self.images.kind.given else "trainedAlgorithmicMedia"
+                    captured = self.images.kind.given and image.row.get(ORIGIN) != SYNTHETIC
+                    media: Media = "" if captured else "trainedAlgorithmicMedia"
+                    row = {**{name: image.row[name] for name in COME_ALONG if name in image.row}, **masks.row}
                     files = (image.files[IMAGE], *found)
-                    sample = ExportSample(masks.key, masks.row, *files, corrected=corrected, media=media)
+                    sample = ExportSample(masks.key, row, *files, corrected=corrected, media=media)
                     if trust is not None:
                         known = dict.fromkeys(_ids(found[1]), 1.0) if corrected or decision else trust(image, masks)
                         sample = replace(sample, trust=known)
@@ -133,7 +138,7 @@ class KeptSamples:
 
 def shows_none(row: Mapping[str, Any]) -> bool:
     """Whether an image is one of the user's in which none of the classes is seen, by its row."""
-    return row["status"] == "ok" and str(row.get("reason", "")).startswith(SHOWS_NONE)
+    return row["status"] in ("ok", "rejected") and str(row.get("reason", "")).startswith(SHOWS_NONE)
 
 
 def _ids(instances: bytes) -> list[int]:
@@ -155,16 +160,16 @@ class ComposedSamples:
         specs: finished shards.
         mark: the fingerprint under which they were made.
         val_share: share of the samples that goes to validation.
+        side: the split of each sample of the run, by key.
         media: what the images are.
-        test_share: share of the samples that goes to the test split.
     """
 
     space: Space
     specs: list[ShardSpec]
     mark: str
     val_share: float
+    side: Sides
     media: Media = "compositeWithTrainedAlgorithmicMedia"
-    test_share: float = 0.0
 
     @property
     def name(self) -> str:
@@ -207,7 +212,7 @@ class ComposedSamples:
                     )
 
     def _split(self, key: str, parents: list[str]) -> Split:
-        found: set[Split] = {split_of(parent, self.val_share, self.test_share) for parent in parents}
+        found: set[Split] = {self.side(parent) for parent in parents}
         if len(found) != 1:
             raise UserError(
                 f"{self.space.path}: {key} was made of samples of both splits at --val-share {self.val_share:g}: use "

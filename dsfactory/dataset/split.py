@@ -18,6 +18,13 @@ said), the key whose hash decides otherwise (empty for the sample's own), and wh
 REAL, SYNTHETIC = "real", "synthetic"
 """Values of ORIGIN."""
 
+SPLIT, ROOT, ORIGIN = "split", "root", "origin"
+"""Columns of a source whose images were samples of somewhere else: the side that they were on there (empty where nobody
+said), the key whose hash decides otherwise (empty for the sample's own), and whether they are real or synthetic."""
+
+REAL, SYNTHETIC = "real", "synthetic"
+"""Values of ORIGIN."""
+
 
 def split_of(key: str, val_share: float, test_share: float = 0.0) -> Split:
     """The split of a sample, from its key alone.
@@ -47,15 +54,16 @@ class Sides:
         run: the run.
         images: the stage that made its images.
         val_share: share of the samples that goes to validation.
+        test_share: share of the samples that goes to the test split.
     """
 
-    def __init__(self, run: Run, images: Input, val_share: float) -> None:
-        self._share = val_share
+    def __init__(self, run: Run, images: Input, val_share: float, test_share: float = 0.0) -> None:
+        self._shares = val_share, test_share
         self._said: dict[str, Split] = {}
         if SPLIT in images.kind.writes.schema.names:
             for spec in run.finished(images.kind.folder):
                 rows = run.reader(images.kind.folder, spec).rows
-                self._said |= {row["key"]: side_of(row, val_share) for row in rows}
+                self._said |= {row["key"]: side_of(row, *self._shares) for row in rows}
 
     def __call__(self, key: str) -> Split:
-        return self._said.get(key) or split_of(key, self._share)
+        return self._said.get(key) or split_of(key, *self._shares)

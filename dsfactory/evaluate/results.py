@@ -4,7 +4,7 @@ import csv
 import io
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,12 +27,24 @@ class Results:
         confusions: for each arm, the confusion matrix of each repetition.
         images: number of images by arm, and of the test under ``"val"``.
         settings: how it was measured; handed on to the JSON summary.
+        parts: by condition of the test images (``val-night.txt``), the confusions as above.
     """
 
     names: tuple[str, ...]
     confusions: Mapping[str, Sequence[Confusion]]
     images: Mapping[str, int]
     settings: Mapping[str, Any]
+    parts: Mapping[str, Mapping[str, Sequence[Confusion]]] = field(default_factory=dict)
+
+    def part(self, name: str) -> "Results":
+        """The results on the images of one condition."""
+        return replace(self, confusions=self.parts[name], parts={})
+
+    def part_mious(self) -> dict[str, dict[str, float]]:
+        """By condition, the mean mIoU of each arm."""
+        return {
+            name: {arm: round(statistics.fmean(self.part(name).mious(arm)), 6) for arm in ARMS} for name in self.parts
+        }
 
     @property
     def absent(self) -> list[str]:
@@ -68,6 +80,7 @@ class Results:
             },
             "spread": {arm: self.spread(arm) for arm in ARMS},
             "absent": self.absent,
+            **({"by_condition": self.part_mious()} if self.parts else {}),
             "synthetic_images": self.images["synthetic"],
             "real_images": self.images["real"],
             "val_images": self.images["val"],
@@ -86,6 +99,7 @@ class Results:
         ]
         rows.append(("mIoU", [statistics.fmean(self.mious(arm)) for arm in ARMS]))
         rows.append(("mIoU without background", [statistics.fmean(self.mious(arm, background=False)) for arm in ARMS]))
+        rows += [(f"mIoU, {name}", [means[arm] for arm in ARMS]) for name, means in self.part_mious().items()]
         return rows
 
     def to_text(self) -> str:

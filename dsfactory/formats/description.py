@@ -18,7 +18,8 @@ _TRUST = (
 def describe_sample(sample: ExportSample, labels: Labels, plan: ExportPlan) -> dict[str, Any]:
     """Key, provenance, size, the names of the classes in the image, and its objects in the order of their ids.
 
-    In datasets of somebody's own pictures, ``file`` is which of them it was.
+    In datasets of somebody's own pictures, ``file`` is which of them it was; where labels came with them, ``origin`` is
+    real or synthetic.
 
     ``objects`` is a dictionary of lists: ``id`` (the value in the instance mask), ``category`` (the value in the class
     mask), ``bbox`` (x, y, width, height in pixels) and ``area`` (in pixels), and where it is known ``trust`` (the
@@ -47,6 +48,7 @@ def describe_sample(sample: ExportSample, labels: Labels, plan: ExportPlan) -> d
         "objects": objects,
         **({"corrected": sample.corrected} if plan.corrected else {}),
         **(provenance_columns(sample, plan.provenance) if plan.provenance is not None else {}),
+        **({"origin": sample.row.get("origin")} if plan.adopted else {}),
     }
 
 
@@ -64,6 +66,9 @@ def dataset_card(plan: ExportPlan) -> str:
         if plan.drawn
         else f"Given pictures, under terms of their own, labelled with dsfactory by {plan.model}'s attention."
     )
+    if plan.adopted:
+        header |= {"license_name": "terms-of-the-pictures"}
+        origin = f"{'Synthetic' if plan.drawn else 'Given'} images, under terms of their own, adopted by dsfactory."
     rows = "\n".join(f"| {number} | {name} |" for number, name in enumerate(plan.classes, start=1))
     return (
         f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---\n\n"

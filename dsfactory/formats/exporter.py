@@ -76,6 +76,7 @@ def export(
     provenance: Provenance | None = None,
     test_share: float = 0.0,
     chosen: Mapping[str, Any] | None = None,
+    adopted: bool = False,
 ) -> ExportSummary:
     """Write samples as a dataset that appears at ``out`` in full or not at all.
 
@@ -103,6 +104,7 @@ def export(
         provenance: see there.
         test_share: share of the samples in the test split; there is none where it is 0.
         chosen: settings by which the samples were chosen or changed, which tell this export from others.
+        adopted: see there.
 
     Raises:
         UserError: a setting or ``out`` cannot be used, there are no samples, or the disk is full.
@@ -111,7 +113,7 @@ def export(
     """
     writer_class, plan, identity = _plan(
         format, classes=classes, fingerprint=fingerprint, model=model, val_share=val_share, image_format=image_format,
-        rle=rle, drawn=drawn, corrected=corrected, keep_empty=keep_empty, copy=copy, remark=remark,
+        rle=rle, drawn=drawn, corrected=corrected, keep_empty=keep_empty, copy=copy, remark=remark, adopted=adopted,
         trust=trust, min_trust=min_trust, provenance=provenance, test_share=test_share, chosen=chosen,
     )  # fmt: skip
     target = _target(out)
@@ -167,6 +169,7 @@ def _plan(
     provenance: Provenance | None = None,
     test_share: float = 0.0,
     chosen: Mapping[str, Any] | None = None,
+    adopted: bool = False,
 ) -> tuple[type[DatasetWriter], ExportPlan, dict[str, Any]]:
     """The writer, what it needs to know, and what tells this export from others."""
     writer_class = find_format(format).writer()
@@ -174,8 +177,9 @@ def _plan(
     stored_as = image_format or writer_class.image_formats[0]
     splits: tuple[Split, ...] = (*SPLITS, "test") if test_share else SPLITS
     plan = ExportPlan(
-        tuple(classes), model, stored_as, rle, drawn, corrected, copy, convert, remark, bool(trust), provenance, splits
-    )
+        tuple(classes), model, stored_as, rle, drawn, corrected, copy, convert, remark, bool(trust), provenance, splits,
+        adopted,
+    )  # fmt: skip
     if not 0 <= val_share <= 1:
         raise UserError(f"the validation share {val_share} is not between 0 and 1")
     if not 0 <= test_share <= 1 - val_share:

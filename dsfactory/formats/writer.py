@@ -63,6 +63,7 @@ class ExportPlan:
         trusted: objects say how far they can be trusted.
         provenance: what the dataset says of where its samples come from; None for nothing.
         splits: those that the dataset has.
+        adopted: the labels came with the images.
     """
 
     classes: tuple[str, ...]
@@ -77,6 +78,7 @@ class ExportPlan:
     trusted: bool = False
     provenance: Provenance | None = None
     splits: tuple[Split, ...] = SPLITS
+    adopted: bool = False
 
     def origin(self, facts: Provenance) -> str:
         """A sentence on where the images and their labels come from."""
@@ -97,6 +99,9 @@ class ExportPlan:
     @property
     def checked(self) -> str:
         """A sentence on who checked the labels."""
+        if self.adopted:
+            also = " A person corrected those of the images that say so (corrected)." if self.corrected else ""
+            return f"The labels came with the images.{also}"
         if self.corrected:
             return "A person corrected the labels of the images that say so (corrected); nobody checked the others."
         return "No person checked the labels."

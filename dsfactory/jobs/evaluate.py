@@ -88,21 +88,25 @@ def evaluate_job(
         classes = run.manifest.classes
         sets, test = read_sets(run, real, progress, synthetic, without)
         folder = _result_folder(target)
+        parts = _parts(real, test)
         confusions: dict[str, list[Any]] = {arm: [] for arm in ARMS}
+        by_part: dict[str, dict[str, list[Any]]] = {name: {arm: [] for arm in ARMS} for name in parts}
         trained = 0
         for repeat in range(config.repeats):
             for arm in ARMS:
                 name = arm if config.repeats == 1 else f"{arm} {repeat + 1}/{config.repeats}"
-                training = Training(arm, repeat, sets[arm], test, len(classes) + 1, config, device, folder)
+                training = Training(arm, repeat, sets[arm], test, len(classes) + 1, config, device, folder, parts)
                 report, start = _Report(name, progress), time.monotonic()
-                counts, now = training.run(report)
+                tested, now = training.run(report)
                 if now:
                     log_event(
                         "training", on=arm, repeat=repeat, steps=report.steps, side=config.segment.side,
                         batch_size=config.segment.batch_size, segmenter=config.segment.checkpoint,
                         seconds=round(time.monotonic() - start, 3),
                     )  # fmt: skip
-                confusions[arm].append(counts)
+                confusions[arm].append(tested.counts)
+                for part, counts in tested.parts.items():
+                    by_part[part][arm].append(counts)
                 trained += now
         images = {arm: len(sets[arm].images) for arm in ("synthetic", "real")} | {"val": len(test.images)}
         settings = {
@@ -119,7 +123,7 @@ def evaluate_job(
             "versions": {"dsfactory": __version__, **versions()},
         }
         names = ("background", *(item.name for item in classes))
-        results = Results(names, confusions, images, settings)
+        results = Results(names, confusions, images, settings, by_part)
         for file, data in (
             ("results.json", json.dumps(results.as_json(), indent=1, ensure_ascii=False).encode()),
             ("table.md", results.to_markdown().encode()),
@@ -184,6 +188,25 @@ def read_sets(
         made = _run_set(run, without)
     real_set = _as_set(*train)
     return {"synthetic": made, "real": real_set, "both": both(made, real_set)}, _as_set(*test)
+
+
+def _parts(real: Path, test: "TrainingSet") -> dict[str, tuple[int, ...]]:
+    """By condition, the places of its images in the test: those that ``val-night.txt`` lists beside ``val.txt``.
+
+    Raises:
+        UserError: such a list has no image of the test.
+    """
+    from dsfactory.formats.voc.folder import VocFolder, VocImages
+
+    assert isinstance(test.images, VocImages)
+    items = test.images.items
+    found = {
+        name: tuple(place for place, item in enumerate(items) if item.name in names)
+        for name, names in VocFolder.open(real).parts("val").items()
+    }
+    if empty := [name for name, places in found.items() if not places]:
+        raise UserError(f"no image on the list val-{empty[0]}.txt of {real} is on val.txt, which is what is tested on")
+    return found
 
 
 class _Report:

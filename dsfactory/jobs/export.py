@@ -183,10 +183,11 @@ def plan_exports(
         "test_share": options.test_share,
         "fingerprint": found.fingerprint,
         "val_share": val_share,
-        "model": config.of(GenerateConfig).model,
+        "model": config.of(GenerateConfig).model if not found.adopted else found.kept.images.kind.name,
         "image_format": options.image_format,
         "rle": options.rle,
-        "drawn": not found.given,
+        "drawn": found.drawn,
+        "adopted": found.adopted,
         "keep_empty": options.keep_empty,
         "corrected": any(not fix.decision for fix in found.kept.corrections.entries.values()),
         "copy": options.copy,
@@ -196,9 +197,8 @@ def plan_exports(
         "provenance": provenance_of(run_path, found.given) if options.provenance else None,
     }
     targets = [(name, folder if alone else folder / name) for name in names]
-    return Exports(
-        found, targets, settings, (*standing_notes(config), *filter(None, [settings["remark"]])), choice, known
-    )
+    notes = (*(standing_notes(config) if not found.adopted else ()), *filter(None, [settings["remark"]]))
+    return Exports(found, targets, settings, notes, choice, known)
 
 
 def plan_export(

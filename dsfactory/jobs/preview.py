@@ -12,7 +12,7 @@ from dsfactory.errors import UserError
 from dsfactory.jobs.job import Request
 from dsfactory.models.adapters import lora_triggers
 from dsfactory.stages.generate.config import GenerateConfig
-from dsfactory.stages.prompts.config import ATTRIBUTES, PromptsConfig
+from dsfactory.stages.prompts.config import ATTRIBUTES, DOMAIN, PromptsConfig
 from dsfactory.stages.prompts.encoder import ModelEncoder
 from dsfactory.stages.prompts.search import Supply, supply
 from dsfactory.stages.prompts.stage import PromptsStage
@@ -66,7 +66,7 @@ def preview_prompts(out: Path | None, config_file: Path | None, flags: Mapping[s
     sources: dict[str, Counter[str]] = {item.name: Counter() for item in config.classes}
     for row in rows:
         sources[row["class_name"]][row["source"].partition(":")[0].partition("#")[0]] += 1
-    wishes = {name: Counter(row[name] for row in rows) for name in ATTRIBUTES if rows[0][name] is not None}
+    wishes = {name: Counter(row[name] for row in rows) for name in (*ATTRIBUTES, DOMAIN) if rows[0].get(name)}
     return Preview(
         asked.corpus,
         rows,

@@ -9,11 +9,13 @@ from dsfactory.core.chain import Input, Step, offers, serving
 from dsfactory.core.registry import Begun
 from dsfactory.core.run import Run
 from dsfactory.core.space import Space
+from dsfactory.core.stage import Role
 from dsfactory.dataset.labels import finished_shards, images_and_labels
 from dsfactory.dataset.own_files import FOREIGN, OwnFiles
 from dsfactory.dataset.pool import pool_fingerprint
 from dsfactory.dataset.sample import ExportSample, Media
 from dsfactory.dataset.samples import ComposedSamples, KeptSamples
+from dsfactory.dataset.split import ORIGIN, REAL, Sides
 from dsfactory.errors import UserError
 from dsfactory.jobs.settings import run_config
 from dsfactory.runner.signals import check_stop
@@ -28,7 +30,9 @@ class RunSamples:
     Attributes:
         kept: samples of the run's own space.
         composed: those of stages with a space of their own.
-        given: the images are somebody's own.
+        given: the images are somebody's own, and have files.
+        drawn: a model made all of them.
+        adopted: their labels came with them.
         files: these images' files, by sample key.
         trust: how far objects can be trusted; None where nobody can say.
         min_trust: objects of less trust become ignore (255). A sample that has no other is left out, and so is what
@@ -38,6 +42,8 @@ class RunSamples:
     kept: KeptSamples
     composed: list[ComposedSamples]
     given: bool
+    drawn: bool
+    adopted: bool
     files: Mapping[str, Path]
     trust: RunTrust | None = None
     min_trust: float = 0.0
@@ -132,7 +138,7 @@ def samples_of(
         found
         for item in begun
         if item.kind.own_space and item.kind.name not in without and not selected
-        and (found := _composed(run, item, val_share, test_share, given)) is not None
+        and (found := _composed(run, item, images, (val_share, test_share), given)) is not None
     ]  # fmt: skip
     files = images.kind.build(run_config(run.path), run.path).files() if given else {}
     only = _selected(run, begun, images, labels) if selected else None
@@ -143,7 +149,9 @@ def samples_of(
             f"{run.path}: nobody knows how far these labels can be trusted: 'dsfactory refine {run.path} --redo' makes "
             "labels of which it is known"
         )
-    return RunSamples(kept, composed, given, files, trust, min_trust)
+    drawn = not given or _all_synthetic(run, images)
+    adopted = Role.LABEL in images.kind.writes.roles
+    return RunSamples(kept, composed, given, drawn, adopted, files, trust, min_trust)
 
 
 def _selected(run: Run, begun: Sequence[Begun], images: Input, labels: Input) -> frozenset[str]:
@@ -164,12 +172,24 @@ def _selected(run: Run, begun: Sequence[Begun], images: Input, labels: Input) ->
     return frozenset(row["key"] for spec in specs for row in run.reader("select", spec).rows if row["selected"])
 
 
-def _composed(run: Run, item: Begun, val_share: float, test_share: float, given: bool) -> ComposedSamples | None:
+def _all_synthetic(run: Run, images: Input) -> bool:
+    """Whether all of somebody's own images say that a model made them."""
+    if ORIGIN not in images.kind.writes.schema.names:
+        return False
+    return all(
+        row[ORIGIN] != REAL
+        for spec in finished_shards(run, images.kind.folder)
+        for row in run.reader(images.kind.folder, spec).rows
+    )
+
+
+def _composed(run: Run, item: Begun, images: Input, shares: tuple[float, float], given: bool) -> ComposedSamples | None:
     """What a stage with a space of its own made; None when it has finished nothing.
 
     Raises:
         UserError: what it was made of has changed since, or would be on both sides of the split.
     """
+    val_share, test_share = shares
     kind, state = item.kind, item.state
     space = Space.of(run, kind)
     specs = finished_shards(space, kind.folder)
@@ -197,4 +217,4 @@ def _composed(run: Run, item: Begun, val_share: float, test_share: float, given:
         )
     captured = given and not kind.generates
     media: Media = "compositeCapture" if captured else "compositeWithTrainedAlgorithmicMedia"
-    return ComposedSamples(space, specs, state.fingerprint, val_share, media, test_share)
+    return ComposedSamples(space, specs, state.fingerprint, val_share, Sides(run, images, *shares), media)

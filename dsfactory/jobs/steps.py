@@ -10,7 +10,7 @@ from dsfactory.core.config import check_num
 from dsfactory.core.registry import names_in_words
 from dsfactory.core.run import Run, StageState
 from dsfactory.core.space import space_of
-from dsfactory.core.stage import Machines, Role, Stage
+from dsfactory.core.stage import Kind, Machines, Role, Stage
 from dsfactory.errors import UserError
 from dsfactory.stages import STAGES, RunConfig
 
@@ -75,7 +75,7 @@ def plan_steps(
         before = _before(run, kind, planned)
         needed = lacking(kind, before, STAGES)
         if needed is not None and not any(item.stage.folder == needed.folder for item in planned):
-            raise _lacks(out, kind, needed)
+            raise _lacks(out, kind, needed, before)
         state = _own_state(run, kind)
         stage = kind.build(config, out).settled(None if redo else state, machines)
         step = Step(stage, serving(kind, before))
@@ -90,8 +90,11 @@ def plan_steps(
     return planned
 
 
-def _lacks(out: Path, kind: type[Stage], needed: type[Stage]) -> UserError:
+def _lacks(out: Path, kind: type[Stage], needed: type[Stage], before: Sequence[Input]) -> UserError:
     """What to say of a stage that cannot begin before another one."""
+    source = next((item.kind for item in before if Role.LABEL in item.kind.writes.roles), None)
+    if source is not None and source.kind is Kind.SOURCE:
+        return UserError(f"{out}: what {source.name} brought has its labels and no attention maps to {kind.name}")
     what = "has no masks" if Role.LABEL in needed.writes.roles else f"has nothing to {kind.name}"
     place = f"--out {out}" if STAGES.facts(needed.name).begins else str(out)
     return UserError(f"{out} {what} yet: run 'dsfactory {needed.name} {place}' first")
@@ -114,13 +117,21 @@ def _own_state(run: Run | None, kind: type[Stage]) -> StageState | None:
         UserError: another stage has made what stands in its place.
     """
     state = run.stage_state(kind.folder) if run is not None else None
+    if run is not None and state is None and kind.kind is Kind.SOURCE and not kind.own_space:
+        there = (item.kind for item in STAGES.begun(run) if item.kind.kind is Kind.SOURCE and not item.kind.own_space)
+        other = next((one for one in there if {*one.writes.roles} & {*kind.writes.roles}), None)
+        if other is not None and run.has_finished(other.folder):
+            raise _others(run, kind, other)
     if run is not None and state is not None and not kind.made(state):
-        other = STAGES.in_folder(run, kind.folder)
-        raise UserError(
-            f"{run.path} holds images that {other.name if other else 'another stage'} made: name another --out for "
-            f"those of {kind.name}"
-        )
+        raise _others(run, kind, STAGES.in_folder(run, kind.folder))
     return state
+
+
+def _others(run: Run, kind: type[Stage], other: type[Stage] | None) -> UserError:
+    return UserError(
+        f"{run.path} holds images that {other.name if other else 'another stage'} made: name another --out for "
+        f"those of {kind.name}"
+    )
 
 
 def _is_finished(item: Planned) -> bool:
@@ -141,7 +152,7 @@ def settled_step(kind: type[Stage], config: RunConfig, run: Run, redo: bool, mac
     before = offers(run, STAGES.begun(run, before=kind))
     needed = lacking(kind, before, STAGES)
     if needed is not None:
-        raise _lacks(run.path, kind, needed)
+        raise _lacks(run.path, kind, needed, before)
     state = None if redo else _own_state(run, kind)
     return Step(kind.build(config, run.path).settled(state, machines), serving(kind, before))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from dsfactory.core.words import counted
 from dsfactory.dataset.own_files import FOREIGN
-from dsfactory.jobs.naming import standing_notes
+from dsfactory.jobs.naming import asks_model, standing_notes
 from dsfactory.models.presets import PRESETS
 from dsfactory.report.composed import Section
 from dsfactory.report.evaluation import Measured, Table
@@ -65,6 +65,8 @@ def _drawn(statistics: Statistics) -> int:
 
 def _drawn_by(source: Source) -> str:
     preset = PRESETS.get(source.model)
+    if not asks_model(member.kind for member in source.members):
+        return "Given images with their labels."
     if source.given:
         knows = f", which knows {preset.draws}" if preset is not None and preset.classes else ""
         return f"Given pictures, labelled by {source.model}{knows}."
@@ -121,7 +123,8 @@ def notices(source: Source, measured: Measured, sections: Sequence[Section]) -> 
     done = {folder: sum(len(spec) for spec in shards if spec.index in there) for folder, there in source.shards.items()}
     lines = [f"{name}: {count:,} of {total:,} samples are finished." for name, count in done.items() if count < total]
     found = [{"kind": "", "text": line} for line in lines]
-    found += [{"kind": "bad", "text": f"{line}."} for line in standing_notes(source.config)]
+    if asks_model(member.kind for member in source.members):
+        found += [{"kind": "bad", "text": f"{line}."} for line in standing_notes(source.config)]
     if foreign := _foreign(source):
         text = f"{foreign:,} of {total:,} pictures are foreign: {source.model} draws nothing like them, and its labels "
         found.append({"kind": "bad", "text": f"{text}would be nonsense. They are left out."})
@@ -161,6 +164,21 @@ def _foreign(source: Source) -> int:
     """How many given pictures lie too far from what the model draws."""
     given = [member for member in source.members if member.kind.given]
     return sum(row["reason"] == FOREIGN for member in given for row in source.rows(member))
+
+
+def domain_table(statistics: Statistics) -> Table | None:
+    """Kept samples of all, by class and domain; None for a run without domains."""
+    names = list(dict.fromkeys(domain for _, domain in statistics.domains))
+    if not names:
+        return None
+    rows = []
+    for item in statistics.classes:
+        cells = [statistics.domains.get((item, name), Counter()) for name in names]
+        said = [
+            f"{cell['kept']:,} of {cell.total():,}" if statistics.labelled else f"{cell.total():,}" for cell in cells
+        ]
+        rows.append([item, *said])
+    return Table("By class and domain", ["Class", *names], rows)
 
 
 def class_table(statistics: Statistics) -> Table:

@@ -17,7 +17,7 @@ from dsfactory.core.sample import IMAGE, MASK
 from dsfactory.dataset.corrections import digest
 from dsfactory.report.composed import read_sections
 from dsfactory.report.evaluation import read_measured
-from dsfactory.report.facts import about, class_table, describe_choice, notices, score_meanings
+from dsfactory.report.facts import about, class_table, describe_choice, domain_table, notices, score_meanings
 from dsfactory.report.pictures import COLOURS, Picture, draw_picture
 from dsfactory.report.plots import draw_plots
 from dsfactory.report.sample import STATES, Sample
@@ -86,6 +86,7 @@ def build_page(source: Source, max_samples: int, progress: Progress) -> tuple[st
         "notices": notices(source, measured, sections),
         "total": statistics.total,
         "class_table": class_table(statistics),
+        "domain_table": domain_table(statistics),
         "reasons": [
             {"state": state, "text": text, "count": count}
             for (state, text), count in sorted(statistics.reasons.items(), key=lambda item: (-item[1], item[0]))
@@ -196,7 +197,7 @@ def _as_json(
         "details": sample.details,
         "prompt": sample.prompt,
         "source": sample.source,
-        "wishes": " · ".join(value for value in (sample.style, sample.scene, sample.weather) if value),
+        "wishes": " · ".join(value for value in (sample.style, sample.scene, sample.weather, sample.domain) if value),
         "seed": str(sample.image_seed or sample.seed),  # 63 bits: JavaScript's numbers have 53
         "twin": sample.duplicate_of or "",
         "scores": scores,

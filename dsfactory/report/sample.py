@@ -57,6 +57,7 @@ class Sample(BaseModel):
     style: str | None = None
     scene: str | None = None
     weather: str | None = None
+    domain: str | None = None
     seed: int = 0
     image_seed: int | None = None
     status: Literal["ok", "rejected", "failed", "dropped"] | None = None

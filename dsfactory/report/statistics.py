@@ -1,6 +1,6 @@
 """Counts over all samples of a run, in memory that does not grow with them."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -86,6 +86,7 @@ class Statistics:
     Attributes:
         states: samples by what became of them.
         classes: per class, in label order.
+        domains: by class and domain, samples by what became of them; empty for a run without domains.
         sources: prompts by the kind of their source; none of pictures that were given.
         reasons: ``(state, reason)`` of samples that are not in the dataset.
         threshold, agreement, area: over all masks, one value per class and sample.
@@ -95,6 +96,7 @@ class Statistics:
         self._pictures_given = pictures_given
         self.states: Counter[State] = Counter()
         self.classes = {name: ClassStatistics(name) for name in classes}
+        self.domains: dict[tuple[str, str], Counter[State]] = defaultdict(Counter)
         self.sources: Counter[str] = Counter()
         self.reasons: Counter[tuple[State, str]] = Counter()
         self.threshold, self.agreement, self.area = Histogram(), Histogram(), Histogram()
@@ -112,6 +114,8 @@ class Statistics:
         state = sample.state
         self.states[state] += 1
         self.classes[sample.class_name].states[state] += 1
+        if sample.domain:
+            self.domains[sample.class_name, sample.domain][state] += 1
         if not self._pictures_given:
             self.sources[source_kind(sample.source)] += 1
         if state not in ("kept", "drawn", "planned"):

@@ -51,8 +51,8 @@ class Maker:
         stage, start = self._stage, time.monotonic()
         rows: list[dict[str, Any]] = []
         inputs = self._step.readers(run, spec)
-        writes = stage.writes
-        with ShardWriter(run.stage_folder(stage.folder), spec, writes.schema, self._step.mark, writes.added) as writer:
+        schema, added, folder = stage.writes.schema, stage.writes.added, run.stage_folder(stage.folder)
+        with ShardWriter(folder, spec, schema, self._step.mark, added) as writer:
             for record in stage.process(spec, *inputs):
                 check_stop()
                 writer.add(record)

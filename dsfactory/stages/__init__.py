@@ -18,6 +18,7 @@ STAGES = Registry(
     _own("generate", "Generate", Facts(begins=True, serving=("prompts",))),
     _own("annotate", "Annotate", Facts(begins=True, then=("refine", "export"), given=True)),
     _own("defects", "Defects", Facts(begins=True, then=("export",))),
+    _own("adopt", "Adopt", Facts(begins=True, given=True)),
     _own("refine", "Refine"),
     _own("filter", "Filter"),
     _own("select", "Select"),

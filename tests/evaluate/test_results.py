@@ -69,3 +69,12 @@ def test_the_plot_is_a_picture_with_bars_and_the_same_again():
     assert min(picture.size) > 300
     assert (0x42, 0x69, 0xD0) in {colour for _, colour in picture.getcolors(1 << 20)}
     assert draw_plot(results()) == data
+
+
+def test_conditions_have_means_of_their_own():
+    whole = results()
+    by_part = {"night": {arm: [POOR] for arm in ("synthetic", "real", "both")}}
+    found = Results(NAMES, whole.confusions, whole.images, whole.settings, by_part)
+    poor = whole.as_json()["miou_synthetic"]
+    assert found.as_json()["by_condition"] == {"night": dict.fromkeys(("synthetic", "real", "both"), poor)}
+    assert "mIoU, night" in found.to_text() and "by_condition" not in whole.as_json()

@@ -87,7 +87,7 @@ def _read_file(content: dict[str, list[Any]], expected: Expected) -> Iterator[Fi
             yield Unread(f"entry {place} of the images", "has no id or no file name")
             continue
         try:
-            yield _read_image(name, image, annotations, labels, expected)
+            yield read_image(name, image, annotations, labels, expected)
         except ValueError as error:
             yield Unread(name, str(error))
     for number, annotations in by_image.items():
@@ -95,9 +95,21 @@ def _read_file(content: dict[str, list[Any]], expected: Expected) -> Iterator[Fi
         yield Unread(f"image {_shown(number)}", f"is not listed, and annotation {_named(annotations[0])}{more} to it")
 
 
-def _read_image(
+def read_image(
     name: str, image: dict[str, Any], annotations: list[dict[str, Any]], labels: dict[Any, str], expected: Expected
 ) -> FixedLabels:
+    """An image's labels from its annotations.
+
+    Args:
+        name: the image's file name.
+        image: its entry; ``height`` and ``width`` are read.
+        annotations: those of the image.
+        labels: names of the categories by id.
+        expected: the classes.
+
+    Raises:
+        ValueError: they cannot be read; says why.
+    """
     shape = _size(image) or expected.size(name)
     if shape is None:
         raise ValueError("has no width and height, and is no sample of the run")

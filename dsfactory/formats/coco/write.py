@@ -11,7 +11,8 @@ from dsfactory.formats.coco.segmentation import encode
 from dsfactory.formats.provenance import provenance_columns
 from dsfactory.formats.writer import DatasetWriter, ExportPlan
 
-PROVENANCE = ("prompt", "source", "style", "scene", "weather", "model", "image_seed", "kind", "sources")
+PROVENANCE = ("prompt", "source", "style", "scene", "weather", "model", "image_seed", "kind", "sources",
+              "origin", "source_run", "source_key", "domain")  # fmt: skip
 """Columns that an image's entry carries on; COCO readers pass over fields they do not know."""
 
 
@@ -100,12 +101,16 @@ class SplitFile:
 def header(plan: ExportPlan, split: Split) -> dict[str, Any]:
     """What stands before the images: info, licences, categories."""
     images = f"Synthetic images ({split} split) drawn by {plan.model} and" if plan.drawn else f"Images ({split} split)"
+    labelled = f"labelled with dsfactory by {'the model' if plan.drawn else plan.model}'s attention"
+    if plan.adopted:
+        images, labelled = f"{'Synthetic images' if plan.drawn else 'Images'} ({split} split)", "adopted by dsfactory"
     description = (
-        f"{images} labelled with dsfactory by {'the model' if plan.drawn else plan.model}'s attention. "
+        f"{images} {labelled}. "
         f"{plan.checked} Pixels that the labels leave open (void) belong to no annotation."
         f"{f' {plan.remark}' if plan.remark else ''}"
     )
-    terms = f"Synthetic: the terms of the model {plan.model} apply" if plan.drawn else "The terms of the pictures apply"
+    drawn = plan.drawn and not plan.adopted
+    terms = f"Synthetic: the terms of the model {plan.model} apply" if drawn else "The terms of the pictures apply"
     return {
         "info": {"description": description, "version": "1.0", "contributor": "dsfactory", "url": ""},
         "licenses": [{"id": 1, "name": terms, "url": ""}],

@@ -113,6 +113,7 @@ class _RowFiles:
 
 def _columns(plan: ExportPlan) -> dict[str, pa.DataType]:
     own: dict[str, pa.DataType] = {} if plan.drawn else {"file": _TEXT}
+    own |= {"origin": _TEXT} if plan.adopted else {}
     if plan.trusted:
         own["objects"] = pa.struct([*_COLUMNS["objects"], ("trust", pa.list_(pa.float64()))])
     return {**_COLUMNS, **own, **({"corrected": pa.bool_()} if plan.corrected else {}),

@@ -32,10 +32,10 @@ def read_png(source: Source, expected: Expected) -> Iterator[FixedLabels | Unrea
         try:
             picture = decode(source.read(name))
             if expected.binary:
-                mask = _binary_mask(picture, expected.binary)
+                mask = binary_mask(picture, expected.binary)
                 yield FixedLabels(name, mask, None, False, image, only=expected.binary)
                 continue
-            mask = _index_mask(picture, len(expected.classes))
+            mask = index_mask(picture, len(expected.classes))
         except ValueError as error:
             yield Unread(name, str(error))
             continue
@@ -43,7 +43,12 @@ def read_png(source: Source, expected: Expected) -> Iterator[FixedLabels | Unrea
         yield FixedLabels(name, mask, None, True, image, doubt)
 
 
-def _index_mask(image: Image.Image, classes: int) -> NDArray[np.uint8]:
+def index_mask(image: Image.Image, classes: int) -> NDArray[np.uint8]:
+    """uint8 ``(height, width)`` of the ids 0 to ``classes``, and 255.
+
+    Raises:
+        ValueError: the image holds something else.
+    """
     if image.mode not in ("L", "P", "1"):
         raise ValueError(f"holds colours ({image.mode}): index masks are needed, grey or with a palette")
     mask = np.array(image.convert("L") if image.mode == "1" else image, dtype=np.uint8)
@@ -52,7 +57,12 @@ def _index_mask(image: Image.Image, classes: int) -> NDArray[np.uint8]:
     return mask
 
 
-def _binary_mask(image: Image.Image, label: int) -> NDArray[np.uint8]:
+def binary_mask(image: Image.Image, label: int) -> NDArray[np.uint8]:
+    """uint8 ``(height, width)``: ``label`` where the image is not 0.
+
+    Raises:
+        ValueError: it has more than one value beside 0.
+    """
     pixels = np.array(image if image.mode in ("L", "P") else image.convert("L"), dtype=np.uint8)
     shown = np.unique(pixels[pixels != BACKGROUND])
     if len(shown) > 1:

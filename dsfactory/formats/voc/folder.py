@@ -91,6 +91,15 @@ class VocFolder:
         """
         return VocImages(self, table, [self._item(split, name) for name in self._names(split)])
 
+    def parts(self, split: str) -> dict[str, frozenset[str]]:
+        """Names of a list's images by condition: those on ``val-night.txt`` beside ``val.txt`` are night's.
+
+        Raises:
+            UserError: such a list is empty, or names what is not within the folder.
+        """
+        lists = sorted((self.root / list_name("Segmentation", split)).parent.glob(f"{split}-*.txt"))
+        return {path.stem.removeprefix(f"{split}-"): frozenset(self._names(path.stem)) for path in lists}
+
     def _names(self, split: str) -> list[str]:
         path = self.root / list_name("Segmentation", split)
         if not path.exists():
@@ -179,11 +188,15 @@ class VocImages:
         return {voc_colour(VOID): VOID, **colours}
 
     def _decode(self, item: VocItem, image: bytes, mask: bytes) -> tuple[Image, Labels]:
-        labels = self._labels(item.mask, mask)
+        labels = self.labels_in(item.mask, mask)
         return _fitting(item, image, labels.shape), self._table[labels]
 
-    def _labels(self, path: Path, data: bytes) -> Labels:
-        """uint8 ``(height, width)``, ids of this folder."""
+    def labels_in(self, path: Path, data: bytes) -> Labels:
+        """A mask's ids, those of this folder: uint8 ``(height, width)``.
+
+        Raises:
+            UserError: it cannot be read, or has a value without a label.
+        """
         picture = _open(path, data)
         if picture.mode in ("RGB", "RGBA"):
             return self._from_colours(path, rgb_pixels(picture))

@@ -3,7 +3,7 @@
 import contextlib
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from dsfactory.core.run import Run
@@ -19,20 +19,21 @@ MAX_LISTED = 200
 """Pictures that the report page lists."""
 
 
-def list_failures(run: Run, folder: str, model: str) -> Conclusion:
+def list_failures(run: Run, folder: str, model: str, states: Collection[str] = ("failed", "rejected")) -> Conclusion:
     """Write the file, and say how many pictures it lists.
 
     Args:
         run: the run.
         folder: of the stage that read the pictures.
         model: name of the model that looked at them.
+        states: which of them could not be used.
     """
     failed: list[tuple[str, str, str]] = []
     foreign = 0
     for spec in run.finished(folder):
         with contextlib.suppress(DamagedShard):  # it is said where it was read for the work
             rows = run.reader(folder, spec).rows
-            failed += [(row["source"], _state(row), row["reason"]) for row in rows if _state(row) != "ok"]
+            failed += [(row["source"], _state(row), row["reason"]) for row in rows if _state(row) in states]
             foreign += sum(row["reason"] == FOREIGN for row in rows)
     if not failed:
         return Conclusion()

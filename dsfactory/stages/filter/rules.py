@@ -23,6 +23,11 @@ REASONS = {
 
 
 _NONE: Mapping[str, str] = {}
+LEAST = 10
+"""Samples of a class in a domain from which they have medians of their own; those of smaller cells are the class's."""
+
+Cell = tuple[str, str]
+"""A class, and a domain; empty for all domains together."""
 
 HARDLY_LEARNT = 0.3
 """Median IoU of a class with the out-of-fold predictions below which the networks have no say about it."""
@@ -55,27 +60,31 @@ class Norms:
 
     Attributes:
         learnt: median IoU of each class with the out-of-fold predictions.
-        confident_iou: median of each class that the networks have learnt.
-        evidence, quality: median of the samples that count for a class.
+        confident_iou: median of each class that the networks have learnt, and of its cells.
+        evidence, quality: median of the samples that count for a class, and of those of its cells.
         witness: median agreement of each class with each witness that was heard, by the witness's column.
     """
 
     learnt: Mapping[str, float]
-    confident_iou: Mapping[str, float]
-    evidence: Mapping[str, float]
-    quality: Mapping[str, float]
+    confident_iou: Mapping[Cell, float]
+    evidence: Mapping[Cell, float]
+    quality: Mapping[Cell, float]
     witness: Mapping[str, Mapping[str, float]]
 
     @classmethod
     def of(cls, scores: Sequence[Score]) -> "Norms":
-        iou, confident, evidence, quality = (defaultdict[str, list[float]](list) for _ in range(4))
+        iou = defaultdict[str, list[float]](list)
+        confident, evidence, quality = (defaultdict[Cell, list[float]](list) for _ in range(3))
         for score in scores:
-            evidence[score.classes[0]].append(score.evidence[0])
-            quality[score.classes[0]].append(score.quality)
-            for values, found in ((score.iou, iou), (score.confident_iou, confident)):
-                for name, value in zip(score.classes, values, strict=True):
+            for domain in {"", score.domain}:
+                evidence[score.classes[0], domain].append(score.evidence[0])
+                quality[score.classes[0], domain].append(score.quality)
+                for name, value in zip(score.classes, score.confident_iou, strict=True):
                     if value is not None:
-                        found[name].append(value)
+                        confident[name, domain].append(value)
+            for name, value in zip(score.classes, score.iou, strict=True):
+                if value is not None:
+                    iou[name].append(value)
         heard = {column: defaultdict[str, list[float]](list) for column in WITNESSES}
         for score in scores:
             for column, found in heard.items():
@@ -83,7 +92,7 @@ class Norms:
                     if value is not None:
                         found[name].append(value)
         learnt = _medians(iou)
-        confident_iou = {name: value for name, value in _medians(confident).items() if name not in _hardly(learnt)}
+        confident_iou = {cell: value for cell, value in _medians(confident).items() if cell[0] not in _hardly(learnt)}
         witness = {column: _medians(found) for column, found in heard.items()}
         return cls(learnt, confident_iou, _medians(evidence), _medians(quality), witness)
 
@@ -95,20 +104,26 @@ class Norms:
     def standing(self, score: Score) -> tuple[float, str]:
         """How well a sample's labels agree with what the others taught, 1 being usual, and the class that says so.
 
-        Per class of the sample the confident IoU over the class's median; of its classes the worst, for one wrong
-        object makes a wrong mask. A class that neither label nor network finds, or that the networks hardly learnt,
-        has no say.
+        Per class of the sample the confident IoU over the median of the class in its domain; of its classes the
+        worst, for one wrong object makes a wrong mask. A class that neither label nor network finds, or that the
+        networks hardly learnt, has no say.
         """
         known = [
-            (iou / self.confident_iou[name], name)
+            (iou / usual, name)
             for name, iou in zip(score.classes, score.confident_iou, strict=True)
-            if iou is not None and self.confident_iou.get(name, 0.0) > 0
+            if iou is not None and (usual := usual_of(self.confident_iou, name, score)) > 0
         ]
         return min(known, default=(1.0, ""))
 
 
-def _medians(values: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    return {name: float(np.median(found)) for name, found in values.items()}
+def usual_of(medians: Mapping[Cell, float], name: str, score: Score) -> float:
+    """What is usual for a class where a sample was asked for: in its domain, else in all; 0 for an unknown class."""
+    return medians.get((name, score.domain), medians.get((name, ""), 0.0))
+
+
+def _medians(values: Mapping[Cell, Sequence[float]]) -> dict[Cell, float]:
+    large = {cell: found for cell, found in values.items() if not cell[1] or len(found) >= LEAST}
+    return {cell: float(np.median(found)) for cell, found in large.items()}
 
 
 def _hardly(learnt: Mapping[str, float]) -> list[str]:
@@ -118,9 +133,9 @@ def _hardly(learnt: Mapping[str, float]) -> list[str]:
 def decide(scores: Sequence[Score], config: FilterConfig, copies: Mapping[str, str] = _NONE) -> list[Verdict]:
     """Judge every sample; depends on nothing but the arguments.
 
-    Scores are compared with the median of their class, for some classes are harder than others and some networks
-    weaker: what is normal for a class is never a reason to drop. Nor is what networks say of a class that they hardly
-    learnt, except for the share that ``config.keep`` asks for.
+    Scores are compared with the median of their class (in their domain, where a run has some), for some classes are
+    harder than others and some networks weaker: what is normal for a class, or by night, is never a reason to drop.
+    Nor is what networks say of a class that they hardly learnt, except for the share that ``config.keep`` asks for.
 
     Args:
         scores: of all samples.
@@ -154,7 +169,7 @@ def _reason(score: Score, rank: float, norms: Norms, config: FilterConfig) -> tu
     if score.labelled > config.max_area:
         return "area", f"objects cover {score.labelled:.0%}, at most {config.max_area:.0%} is asked for"
     unknown = norms.hardly_learnt
-    least = config.min_evidence * norms.evidence[first]
+    least = config.min_evidence * usual_of(norms.evidence, first, score)
     if score.evidence[0] < least and first not in unknown:
         return "unseen", f"evidence of {first} {score.evidence[0]:.2f}, limit {least:.2f}"
     if min(score.similarity, default=1.0) < config.min_similarity:
@@ -165,26 +180,26 @@ def _reason(score: Score, rank: float, norms: Norms, config: FilterConfig) -> tu
         limit = 1 - config.keep
         return ("", "") if rank > limit + 1e-9 else ("iou", f"rank {rank:.2f} within {first}, limit {limit:.2f}")
     if standing < config.min_agreement:
-        usual = norms.confident_iou[name]
+        usual = usual_of(norms.confident_iou, name, score)
         return "iou", f"confident IoU of {name} {standing * usual:.2f}, limit {config.min_agreement * usual:.2f}"
-    least = config.min_quality * norms.quality[first]
+    least = config.min_quality * usual_of(norms.quality, first, score)
     if score.quality < least and not {*score.classes} & {*unknown}:
         return "quality", f"label quality {score.quality:.2f}, limit {least:.2f}"
-    for column, usual_of in norms.witness.items():
+    for column, medians in norms.witness.items():
         for name, value in zip(score.classes, getattr(score, column), strict=False):
-            if value is not None and value < (least := config.min_witness * usual_of[name]):
+            if value is not None and value < (least := config.min_witness * medians[name]):
                 return "witness", f"{column.removeprefix('agree_')} agrees {value:.2f} on {name}, limit {least:.2f}"
     return "", ""
 
 
 def _ranks(scores: Sequence[Score], norms: Norms) -> list[float]:
-    """Place of each sample among those with its first class: the share of them that it is better than, 1 for the best.
+    """Place of each sample among those with its first class and domain: the share that it is better than, 1 at best.
 
     Equal standing (the network contradicts nothing) is told apart by the plain IoU.
     """
     members = defaultdict(list)
     for index, score in enumerate(scores):
-        members[score.classes[0]].append(index)
+        members[score.classes[0], score.domain].append(index)
     ranks = [0.0] * len(scores)
     for indices in members.values():
         order = sorted(indices, key=lambda index: (norms.standing(scores[index])[0], _mean(scores[index].iou), -index))

@@ -23,6 +23,7 @@ class Sample:
         area: share of the image that each of them covers, in that order.
         image, mask, instances: where its PNG files lie.
         asked: names of all classes that it was generated for.
+        domain: the conditions that it was asked for in; empty where the run has none.
     """
 
     key: str
@@ -33,6 +34,7 @@ class Sample:
     mask: FilePlace
     instances: FilePlace
     asked: tuple[str, ...]
+    domain: str = ""
 
 
 def read_samples(run: Run, images_in: str, labels_in: str) -> tuple[list[Sample], str]:
@@ -62,7 +64,8 @@ def read_samples(run: Run, images_in: str, labels_in: str) -> tuple[list[Sample]
         for row in kept:
             key, shown = row["key"], dict(shown_classes(row))
             places = images[key], masks[key], instances[key]
-            samples.append(Sample(key, row["number"], (*shown,), (*shown.values(),), *places, (*row["classes"],)))
+            asked, domain = (*row["classes"],), row.get("domain") or ""
+            samples.append(Sample(key, row["number"], (*shown,), (*shown.values(),), *places, asked, domain))
     return samples, hashlib.sha256(json.dumps(marks).encode()).hexdigest()[:32]
 
 

@@ -25,6 +25,7 @@ class Score:
         iou, confident_iou, evidence, quality: see :class:`dsfactory.stages.filter.judge.Judgement`.
         similarity: see :class:`dsfactory.stages.filter.similarity.ClipJudge`; empty without a CLIP model.
         hash: perceptual hash of the image.
+        domain: the conditions that it was asked for in; empty where the run has none.
         loss, pixels: per label of the run, background first; see :class:`dsfactory.stages.filter.judge.Judgement`.
         agree_flip, agree_segmenter: see :func:`dsfactory.dataset.witness.agreements`; empty where nobody was heard.
     """
@@ -45,6 +46,7 @@ class Score:
     pixels: list[int]
     agree_flip: list[float | None] = field(default_factory=list)
     agree_segmenter: list[float | None] = field(default_factory=list)
+    domain: str = ""
 
 
 _SCHEMA = pa.schema(
@@ -67,15 +69,16 @@ _SCHEMA = pa.schema(
         ("agree_segmenter", pa.list_(pa.float64())),
     ]
 )
-assert _SCHEMA.names == [one.name for one in fields(Score)]
+assert [*_SCHEMA.names, "domain"] == [one.name for one in fields(Score)]
 
 WITNESSES = ("agree_flip", "agree_segmenter")
 """Columns that are left out where no witness was heard: then the table is what it was before there were any."""
 
 
 def write_scores(path: Path, scores: list[Score]) -> None:
-    """Write the table in one visible step; equal scores give equal bytes."""
-    table = pa.Table.from_pylist([asdict(score) for score in scores], schema=_SCHEMA)
+    """Write the table in one visible step; equal scores give equal bytes. Only runs with domains have that column."""
+    schema = _SCHEMA.append(pa.field("domain", pa.string())) if any(score.domain for score in scores) else _SCHEMA
+    table = pa.Table.from_pylist([asdict(score) for score in scores], schema=schema)
     table = table.drop_columns([name for name in WITNESSES if not any(getattr(score, name) for score in scores)])
     with atomic_file(path) as file:
         pq.write_table(table, file, compression="zstd")

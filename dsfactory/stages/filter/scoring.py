@@ -100,6 +100,7 @@ def score_samples(plan: Plan, folder: Path, device: torch.device, step: Reporter
                 hash=perceptual_hash(image),
                 loss=verdict.loss.tolist(),
                 pixels=verdict.pixels.tolist(),
+                domain=sample.domain,
                 **{f"agree_{name}": _heard(witness, sample, image, mask, ids) for name, witness in witnesses.items()},
             )
             step("scores", len(scores), len(plan.samples))

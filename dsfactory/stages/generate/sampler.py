@@ -80,12 +80,14 @@ class Follower:
 
 @dataclass(frozen=True)
 class Request:
-    """An image to draw: its prompt, its seed, the classes to find in it, and where they are to be."""
+    """An image to draw: its prompt, its seed, the classes to find in it, where they are to be, and words beside the
+    negative prompt."""
 
     prompt: str
     seed: int
     classes: tuple[ClassSpec, ...]
     target: Target | None = None
+    negative: str = ""
 
 
 @dataclass(frozen=True)
@@ -230,7 +232,7 @@ class Sampler:
 
     def _draw_batch(self, batch: Sequence[Request], attempt: int) -> list[Drawing]:
         guided = self._guidance > 1 and not takes_guidance(self._pipeline)
-        negative = self._texts.negative() if guided else None
+        negative = [self._texts.negative(request.negative) for request in batch] if guided else None
         states, query, queried = self._ask(batch)
         settings: dict[str, Any] = {"affinity_steps": self._affinity_steps, "timed": self._timed}
         settings["guided"] = self._family.guided if guided else "last"

@@ -30,7 +30,8 @@ from dsfactory.stages.generate.config import GenerateConfig
 from dsfactory.stages.generate.evidence import MAX_SIDE, Evidence
 from dsfactory.stages.generate.layouts.layout import Placed
 from dsfactory.stages.generate.model import check_layouts, limits, missing_model
-from dsfactory.stages.prompts.config import ATTRIBUTES
+from dsfactory.stages.prompts.config import ATTRIBUTES, DOMAIN, PromptsConfig
+from dsfactory.stages.prompts.domains import Domains
 
 if TYPE_CHECKING:
     from dsfactory.stages.generate.layouts.colours import Colours
@@ -50,6 +51,7 @@ SCHEMA = pa.schema(
         ("prompt", pa.string()),
         ("source", pa.string()),
         *((name, pa.string()) for name in ATTRIBUTES),
+        (DOMAIN, pa.string()),
         ("seed", pa.int64()),
         ("model", pa.string()),
         ("width", pa.int32()),
@@ -71,6 +73,7 @@ class GenerateStage(Stage):
         config: what draws the images, and how.
         classes: the run's classes; the prompts stage's fingerprint holds their names and synonyms.
         counts: how many images of each class the run is to have.
+        negatives: by domain, what guidance steers away from beside the negative prompt.
     """
 
     name: ClassVar[str] = "generate"
@@ -84,20 +87,25 @@ class GenerateStage(Stage):
         {"ok": frozenset({IMAGE, EVIDENCE})},
         bytes_per_pixel=1.8,
         bytes_per_sample=20_000.0,
-        added=frozenset({"layout"}),
+        added=frozenset({"layout", DOMAIN}),
         extra=LAYOUTS,
     )
 
     def __init__(
-        self, config: GenerateConfig, classes: Sequence[ClassSpec], counts: Mapping[str, int] | None = None
+        self,
+        config: GenerateConfig,
+        classes: Sequence[ClassSpec],
+        counts: Mapping[str, int] | None = None,
+        negatives: Mapping[str, str] | None = None,
     ) -> None:
         self._config, self._counts = config, dict(counts or {})
+        self._negatives = dict(negatives or {})
         self._classes = {item.name: item for item in classes}
         self._sampler: Sampler | None = None
 
     @classmethod
     def build(cls, settings: RunSettings, run: Path) -> Self:
-        return cls(settings.of(GenerateConfig), settings.classes, settings.counts)
+        return cls(settings.of(GenerateConfig), settings.classes, settings.counts, _negatives(settings))
 
     @classmethod
     def made(cls, state: StageState) -> bool:
@@ -109,7 +117,10 @@ class GenerateStage(Stage):
 
     def settled(self, state: StageState | None, machines: Machines) -> "GenerateStage":
         config = settled_dtype(self._config, state, machines)
-        return self.served_as(GenerateStage(config, tuple(self._classes.values()), self._counts))
+        return self._with(config)
+
+    def _with(self, config: GenerateConfig) -> "GenerateStage":
+        return self.served_as(GenerateStage(config, tuple(self._classes.values()), self._counts, self._negatives))
 
     def wanted(self, run: Run | None) -> dict[str, int]:
         return self._counts
@@ -193,7 +204,7 @@ class GenerateStage(Stage):
 
     def on_device(self, device: str) -> "GenerateStage":
         config = self._config.model_copy(update={"device": device})
-        return self.served_as(GenerateStage(config, tuple(self._classes.values()), self._counts))
+        return self._with(config)
 
     def load(self) -> None:
         # Imported here so that asking what a stage is does not load PyTorch. The vocabulary is the one by which
@@ -256,10 +267,11 @@ class GenerateStage(Stage):
                 )
         requests = [
             Request(
-                row["prompt"], row["seed"], tuple(self._classes[name] for name in row["classes"]), self._to(row, layout)
+                row["prompt"], row["seed"], tuple(self._classes[name] for name in row["classes"]),
+                self._to(row, layout), self._negatives.get(row.get(DOMAIN) or "", ""),
             )
             for row, layout in zip(rows, layouts, strict=True)
-        ]
+        ]  # fmt: skip
         # Compressing a picture takes as long as a good part of drawing it on a fast GPU, so threads do it meanwhile.
         with ThreadPoolExecutor(WRITERS) as pool:
             waiting: deque[Future[Record]] = deque()
@@ -314,6 +326,16 @@ class GenerateStage(Stage):
             "reason": drawing.reason,
         }
         return Record(row["key"], {**row, **columns}, files)
+
+
+def _negatives(settings: RunSettings) -> dict[str, str]:
+    """By domain of the run, what guidance steers away from."""
+    config = settings.of(PromptsConfig)
+    if not config.domains:
+        return {}
+    from dsfactory.stages.prompts.vocabulary import class_words, run_matcher
+
+    return Domains(config, run_matcher([class_words(spec) for spec in settings.classes])).negatives()
 
 
 def reads_pictures(state: StageState) -> bool:

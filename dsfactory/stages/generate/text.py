@@ -81,10 +81,10 @@ class TextStates:
         self._clip_skip = clip_skip
         self._keep_on: torch.device = keep_on or pipeline._execution_device
         self._states: dict[str, TextState] = {}
-        self._negative: TextState | None = None
+        self._negatives: dict[str, TextState] = {}
 
     def forget(self) -> None:
-        """Drop the kept prompts, all but the negative one."""
+        """Drop the kept prompts, all but the negative ones."""
         self._states.clear()
 
     def encode(self, prompts: Sequence[str]) -> list[TextState]:
@@ -94,20 +94,21 @@ class TextStates:
             self._states |= dict(zip(new, (state.to(self._keep_on) for state in self._encode(new)), strict=True))
         return [self._states[prompt].to(self._pipeline._execution_device) for prompt in prompts]
 
-    def negative(self) -> TextState:
-        """The state that guidance steers away from."""
-        if self._negative is None:
+    def negative(self, also: str = "") -> TextState:
+        """The state that guidance steers away from; ``also`` are words beside the negative prompt."""
+        if also not in self._negatives:
+            text = ", ".join(filter(None, [self._negative_prompt, also])) if also else self._negative_prompt
             if self._family in _CLIP_FAMILIES:
-                tokens, pooled = self._encode_clip([""], guided=True)[1::2]
-                self._negative = TextState(tokens[0], None if pooled is None else pooled[0])
+                tokens, pooled = self._encode_clip([""], guided=True, negative_prompt=text)[1::2]
+                self._negatives[also] = TextState(tokens[0], None if pooled is None else pooled[0])
             else:
-                (self._negative,) = self._encode([self._negative_prompt or _NOTHING.get(self._family, "")])
-        return self._negative
+                (self._negatives[also],) = self._encode([text or _NOTHING.get(self._family, "")])
+        return self._negatives[also]
 
     @torch.no_grad()
     def _encode(self, prompts: list[str]) -> list[TextState]:
         if self._family in _CLIP_FAMILIES:
-            tokens, _, pooled, _ = self._encode_clip(prompts, guided=False)
+            tokens, _, pooled, _ = self._encode_clip(prompts, guided=False, negative_prompt=self._negative_prompt)
             return [TextState(tokens[i], None if pooled is None else pooled[i]) for i in range(len(prompts))]
         given: dict[str, Any] = {"prompt": list(prompts), "device": self._pipeline._execution_device}  # some change it
         given["max_sequence_length"] = text_tokens(self._family, denoiser(self._pipeline).config)
@@ -124,7 +125,9 @@ class TextStates:
         return [TextState(each) for each in tokens]
 
     @torch.no_grad()
-    def _encode_clip(self, prompts: list[str], guided: bool) -> tuple[Any, Any, Any, Any]:
+    def _encode_clip(
+        self, prompts: list[str], guided: bool, negative_prompt: str | None = None
+    ) -> tuple[Any, Any, Any, Any]:
         """``(tokens, negative tokens, pooled, negative pooled)`` of the pipeline's own ``encode_prompt``, of a family
         that has a CLIP."""
         family = self._family
@@ -133,7 +136,7 @@ class TextStates:
         if family in ("sd3", "flux"):
             given["max_sequence_length"] = text_tokens(family, denoiser(self._pipeline).config)
         if family != "flux":  # FLUX takes its guidance as a number, not as a second text
-            negative = None if self._negative_prompt is None else [self._negative_prompt] * len(prompts)
+            negative = None if negative_prompt is None else [negative_prompt] * len(prompts)
             given |= {"do_classifier_free_guidance": guided, "negative_prompt": negative}
         skipped = 0
         if family == "sd":
@@ -170,20 +173,20 @@ _NOTHING = {"qwen": " "}
 
 
 def pipeline_inputs(
-    pipeline: Any, states: Sequence[TextState], negative: TextState | None, steps: int, guidance: float
+    pipeline: Any, states: Sequence[TextState], negative: Sequence[TextState] | None, steps: int, guidance: float
 ) -> dict[str, Any]:
     """Keyword arguments of a pipeline's call: encoded prompts in place of text, steps and guidance as it takes them.
 
     Args:
         pipeline: what is called.
         states: one per image.
-        negative: the negative prompt; None without guidance.
+        negative: the negative prompts, one per image; None without guidance.
         steps: denoising steps.
         guidance: the scale.
     """
-    family, count = family_of(pipeline).name, len(states)
+    family = family_of(pipeline).name
     inputs: dict[str, Any] = {"num_inference_steps": steps, "guidance_scale": guidance}
-    named = [("", list(states))] + ([("negative_", [negative] * count)] if negative is not None else [])
+    named = [("", list(states))] + ([("negative_", list(negative))] if negative is not None else [])
     for name, each in named:
         tokens = [state.tokens for state in each]
         if family == "zimage":

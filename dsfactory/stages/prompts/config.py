@@ -10,6 +10,8 @@ from dsfactory.core.section import Section
 
 ATTRIBUTES = ("style", "scene", "weather")
 """What can be steered beside the classes."""
+DOMAIN = "domain"
+"""Column of the domain, in runs that ask for some."""
 MAX_POOL = 1000
 """Captions ranked per class where the settings say no number."""
 MAX_WISH = 60
@@ -34,6 +36,9 @@ def _check_wishes(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Wishes = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_check_wishes)]
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
 class PromptsConfig(Section):
@@ -80,6 +85,35 @@ class PromptsConfig(Section):
         (),
         description="Weather or light, such as [in the rain, foggy], used as style is.",
         json_schema_extra=flag(Panel.LOOK, help="Weather or light, in the same way: 'in the rain,foggy'."),
+    )
+    domains: Names = Field(
+        (),
+        description="Conditions that the images are asked for in, such as [night, rain], balanced over the classes; "
+        "night:3 comes three times as often. The bundles of prompts/domains.yaml.",
+        json_schema_extra=flag(
+            Panel.LOOK,
+            metavar="NAME[:N],…",
+            help="Conditions, balanced over the classes: 'plain,night,rain' or 'night:3,fog'. "
+            "prompts/domains.yaml lists them.",
+        ),
+    )
+    domains_file: Path | None = Field(
+        None,
+        description="A YAML file of further domains, in the form of the bundled domains.yaml.",
+        json_schema_extra=flag(
+            Panel.LOOK, help="A YAML file of domains of your own, in the form of domains.yaml.", file=True
+        ),
+    )
+    distractors: int = Field(
+        0,
+        ge=0,
+        le=3,
+        description="Other things that every prompt asks for in the background, which labels leave to it: a network "
+        "learns what is not one of the classes.",
+        json_schema_extra=flag(
+            Panel.LOOK, metavar="N", help="Things of other kinds in the background of every image, as negatives."
+        )
+        | {"before": 0},
     )
     pool: int | None = Field(
         None,

@@ -21,7 +21,7 @@ from dsfactory.models.adapters import lora_triggers
 from dsfactory.stages.generate.config import GenerateConfig
 from dsfactory.stages.generate.layouts.source import Layouts, find_layouts
 from dsfactory.stages.generate.model import missing_model
-from dsfactory.stages.prompts.config import ATTRIBUTES, PromptsConfig
+from dsfactory.stages.prompts.config import ATTRIBUTES, DOMAIN, PromptsConfig
 from dsfactory.stages.prompts.corpus import Corpus
 from dsfactory.stages.prompts.embeddings import Embeddings
 from dsfactory.stages.prompts.encoder import Encoder, ModelEncoder
@@ -38,7 +38,7 @@ from dsfactory.stages.prompts.pool import (
     save_pool,
 )
 from dsfactory.stages.prompts.resources import data_file
-from dsfactory.stages.prompts.steer import ATTRIBUTE_FILE, Steering
+from dsfactory.stages.prompts.steer import ATTRIBUTE_FILE, OTHERS, WORDING, Steering
 from dsfactory.stages.prompts.vocabulary import CLASSES_FILE, EXCLUDED_FILE, STOP_FILE, class_words, stop_matcher
 
 POOL = "pool.json"
@@ -53,6 +53,7 @@ _SCHEMA = pa.schema(
         ("prompt", pa.string()),
         ("source", pa.string()),
         *((name, pa.string()) for name in ATTRIBUTES),
+        (DOMAIN, pa.string()),
         ("seed", pa.int64()),
         ("layout", pa.string()),
     ]
@@ -83,7 +84,7 @@ class PromptsStage(Stage):
     version: ClassVar[int] = 2
     kind: ClassVar[Kind] = Kind.SOURCE
     Config: ClassVar[type[Section]] = PromptsConfig
-    writes: ClassVar[Output] = Output((Role.PROMPT,), _SCHEMA, added=frozenset({"layout"}), extra=LAYOUTS)
+    writes: ClassVar[Output] = Output((Role.PROMPT,), _SCHEMA, added=frozenset({"layout", DOMAIN}), extra=LAYOUTS)
     artifacts: ClassVar[tuple[str, ...]] = ("pool.*",)
     inline: ClassVar[bool] = True
 
@@ -156,7 +157,7 @@ class PromptsStage(Stage):
         # A file counts by its content: moving or renaming it changes nothing.
         settings = self._config.identity()
         settings["pool"] = "grows" if self._config.pool is None else self._config.pool
-        for name in ("corpus", "stop_words", "templates"):
+        for name in ("corpus", "stop_words", "templates", "domains", "domains_file"):
             del settings[name]
         steered = [name for name in ATTRIBUTES if name in self._steering]
         for name in ATTRIBUTES:
@@ -166,7 +167,9 @@ class PromptsStage(Stage):
             **settings,
             **({"triggers": list(self._triggers)} if self._triggers else {}),
             **({"layouts": self._layouts.identity} if self._layouts else {}),
-            **({"attribute_words": _sha256(data_file(ATTRIBUTE_FILE))} if steered else {}),
+            **({"attribute_words": _sha256(data_file(ATTRIBUTE_FILE))} if steered or self._steering.domains else {}),
+            **({"distractors": list(self._steering.others)} if self._steering.others else {}),
+            **({"domains": self._steering.domains.identity()} if self._steering.domains else {}),
             "column": self._corpus.column,
             "classes": [spec.model_dump(mode="json") for spec in self._specs],
             "seed": self._run_seed,
@@ -257,7 +260,7 @@ class PromptsStage(Stage):
                 "index": index,
                 "prompt": ", ".join([prompt.text, *self._triggers]),
                 "source": prompt.source,
-                **wishes,
+                **{one: value for one, value in wishes.items() if one not in (WORDING, OTHERS)},
                 "seed": sample.seed,
                 **({"layout": layout.name} if layout else {}),
             }

@@ -6,17 +6,23 @@ from functools import cache
 from pydantic import Field
 
 from dsfactory.core.reading import read_yaml
+from dsfactory.core.registry import names_in_words
 from dsfactory.core.section import Section, parse_section
 from dsfactory.core.seeds import derive_seed
 from dsfactory.errors import UserError
-from dsfactory.stages.prompts.config import ATTRIBUTES, PromptsConfig
+from dsfactory.stages.prompts.config import ATTRIBUTES, DOMAIN, PromptsConfig
+from dsfactory.stages.prompts.domains import Domains
 from dsfactory.stages.prompts.mentions import EXCLUDED, PhraseMatcher, split_words
 from dsfactory.stages.prompts.resources import data_file
-from dsfactory.stages.prompts.vocabulary import ClassWords, run_matcher
+from dsfactory.stages.prompts.vocabulary import ClassWords, entries, run_matcher
 
 ATTRIBUTE_FILE = "attribute_words.yaml"
 SLOT = "{scene}"
-_ORDER = ("scene", "weather", "style")
+WORDING = "wording"
+"""Among a sample's wishes, what its domain puts behind the caption."""
+OTHERS = "others"
+"""Among a sample's wishes, the things of other kinds in its background."""
+_ORDER = (OTHERS, "scene", "weather", WORDING, "style")
 """In which order wishes follow a caption: what belongs to the sentence first."""
 
 
@@ -55,9 +61,13 @@ class Steering:
         self._values: dict[str, tuple[str, ...]] = {
             name: values for name in ATTRIBUTES if (values := getattr(config, name))
         }
+        matcher = run_matcher(classes)
+        self.domains = Domains(config, matcher)
+        self._classes = [words.name for words in classes]
+        self._distractors = config.distractors
+        self.others = _other_nouns(matcher) if config.distractors else []
         self._seed = run_seed
         self._words = attribute_words()
-        matcher = run_matcher(classes)
         for name, values in self._values.items():
             for value in values:
                 for match in matcher.find(split_words(value)):
@@ -73,16 +83,29 @@ class Steering:
     @property
     def most_words(self) -> int:
         """Most words that the wishes add to a prompt."""
-        return sum(max(len(split_words(value)) for value in values) for values in self._values.values())
+        wordings = [text for bundle in self.domains.bundles.values() for text in bundle.wordings]
+        lists = [*self._values.values(), *([wordings] if wordings else [])]
+        others = 4 + 4 * self._distractors if self._distractors else 0  # with a … and a … in the background
+        return others + sum(max(len(split_words(value)) for value in values) for values in lists)
 
     def taken(self) -> PhraseMatcher:
         """Matcher of the words that speak of a steered attribute."""
-        phrases = {tuple(split_words(word)) for name in self._values for word in getattr(self._words, name)}
+        about = {*self._values, *(name for bundle in self.domains.bundles.values() for name in bundle.about)}
+        phrases = {tuple(split_words(word)) for name in about for word in getattr(self._words, name)}
         return PhraseMatcher(dict.fromkeys(phrases, EXCLUDED))
 
     def draw(self, class_name: str, index: int) -> dict[str, str | None]:
-        """What a class's prompt with this index is to show: a value per attribute, None where it is not steered."""
-        return {name: self._draw(name, class_name, index) for name in ATTRIBUTES}
+        """What a class's prompt with this index is to show: a value per attribute, None where it is not steered.
+
+        Runs with domains also get the sample's domain, and its wording; those with distractors, these.
+        """
+        wishes = {name: self._draw(name, class_name, index) for name in ATTRIBUTES}
+        if self.domains:
+            wishes[DOMAIN], wishes[WORDING] = self.domains.draw(self._seed, self._classes, class_name, index)
+        if self._distractors:
+            ranked = sorted(self.others, key=lambda noun: derive_seed(self._seed, OTHERS, class_name, index, noun))
+            wishes[OTHERS] = f"with {names_in_words(ranked[: self._distractors])} in the background"
+        return wishes
 
     def _draw(self, name: str, class_name: str, index: int) -> str | None:
         values = self._values.get(name)
@@ -93,7 +116,7 @@ class Steering:
 
     def extend(self, text: str, wishes: Mapping[str, str | None]) -> str:
         """A caption with its wishes behind it: the place of the class in it does not change."""
-        told = [self._attached(value) for name in _ORDER if (value := wishes[name])]
+        told = [self._attached(value) for name in _ORDER if (value := wishes.get(name))]
         return text.rstrip(" .,;!?") + "".join(told) if told else text
 
     def fill(self, text: str, wishes: Mapping[str, str | None]) -> str:
@@ -107,3 +130,11 @@ class Steering:
         words = split_words(value)
         joined = any(words[: len(parts)] == parts for phrase in self._words.joined if (parts := split_words(phrase)))
         return f" {value}" if joined else f", {value}"
+
+
+def _other_nouns(classes: PhraseMatcher) -> list[str]:
+    """Things of the word list, with their articles, that are none of the run's classes."""
+    from dsfactory.stages.prompts.expand import with_article
+
+    nouns = [entry.noun or name for name, entry in entries().items() if entry.countable and not entry.homograph]
+    return [with_article(noun) for noun in nouns if not classes.find(split_words(noun))]

@@ -114,6 +114,15 @@ def understood(spec: ClassSpec) -> ClassSpec:
     return spec.model_copy(update={"name": one}) if _key(one) in _keys() else spec
 
 
+def same_class(word: str) -> tuple[str, ...]:
+    """The word list's name of the class that a word means, and its other words; none for a word that is not there.
+
+    A name of the list means itself, even where another class has it as a synonym.
+    """
+    name = _keys().get(_key(word))
+    return (name, *entries()[name].synonyms) if name is not None else ()
+
+
 def near_word(spec: ClassSpec, among: Collection[str] = ()) -> str:
     """The word that a class's word, which is not in the list, may be a slip of; empty for none.
 

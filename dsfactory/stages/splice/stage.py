@@ -20,7 +20,7 @@ from dsfactory.core.space import Space
 from dsfactory.core.stage import Kind, Output, Role, Scope, Stage
 from dsfactory.dataset.label_faults import TOLERANCE
 from dsfactory.dataset.pool import composed_record, open_pool, pool_fingerprint
-from dsfactory.dataset.split import split_of
+from dsfactory.dataset.split import Sides
 from dsfactory.errors import UserError
 from dsfactory.stages.splice import augment
 from dsfactory.stages.splice.config import SpliceConfig, grid_of
@@ -111,7 +111,8 @@ class SpliceStage(Stage):
         """
         if self._sources is None:
             share = self._config.val_share
-            pool = open_pool(self._run_path, self.inputs, self._classes, lambda key: split_of(key, share) == "train")
+            side = Sides(Run.open(self._run_path), self.inputs[0], share)
+            pool = open_pool(self._run_path, self.inputs, self._classes, lambda key: side(key) == "train")
             self._sources = Scenes(pool)
         return self._sources
 

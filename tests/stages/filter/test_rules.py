@@ -124,3 +124,12 @@ def test_the_order_of_the_samples_changes_no_verdict():
     scores = [score(number, confident_iou=[0.3 + 0.07 * (number * 7 % 10)]) for number in range(10)]
     straight = decide(scores, FilterConfig())
     assert decide(scores[::-1], FilterConfig()) == straight[::-1]
+
+
+def test_what_is_normal_for_a_domain_is_kept_where_it_has_enough_samples():
+    night = normal(10, 10, domain="night", confident_iou=[0.5], evidence=[0.2], quality=0.1)
+    day = normal(30, 50, domain="plain")
+    assert reasons([*day, *night]) == [""] * 40
+    few = normal(5, 10, domain="night", confident_iou=[0.5], evidence=[0.2], quality=0.1)
+    assert set(reasons([*day, *few])[-5:]) == {"unseen"}
+    assert reasons([*day, *night, score(90, domain="night", confident_iou=[0.2], evidence=[0.2])])[-1] == "iou"
