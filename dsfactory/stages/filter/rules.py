@@ -91,9 +91,9 @@ class Norms:
                 for name, value in zip(score.classes, getattr(score, column), strict=False):
                     if value is not None:
                         found[name].append(value)
-        learnt = _medians(iou)
+        learnt = _plain_medians(iou)
         confident_iou = {cell: value for cell, value in _medians(confident).items() if cell[0] not in _hardly(learnt)}
-        witness = {column: _medians(found) for column, found in heard.items()}
+        witness = {column: _plain_medians(found) for column, found in heard.items()}
         return cls(learnt, confident_iou, _medians(evidence), _medians(quality), witness)
 
     @property
@@ -119,6 +119,10 @@ class Norms:
 def usual_of(medians: Mapping[Cell, float], name: str, score: Score) -> float:
     """What is usual for a class where a sample was asked for: in its domain, else in all; 0 for an unknown class."""
     return medians.get((name, score.domain), medians.get((name, ""), 0.0))
+
+
+def _plain_medians(values: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    return {name: float(np.median(found)) for name, found in values.items()}
 
 
 def _medians(values: Mapping[Cell, Sequence[float]]) -> dict[Cell, float]:
