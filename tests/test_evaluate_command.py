@@ -12,7 +12,7 @@ from PIL import Image
 from scripts.rendered_run import LabelledScene, write_run
 from tests.command import called, command, tree
 from tests.evaluate.folders import LABELMAP, write_list, write_voc
-from tests.segment.shapes import shape_pair
+from tests.segment.shapes import shape_pair, shape_pairs
 
 SMALL = ["--side", "32", "--batch-size", "4", "--device", "cpu"]
 FILES = {"results.json", "table.md", "table.csv", "plot.png"}
@@ -204,3 +204,18 @@ def test_lists_of_conditions_give_rows_of_their_own(place):
     write_list(place / "real", "val-dark", ["000"])
     wrong = evaluate(place, "a", "--real", "real", "--steps", "2")
     assert wrong.returncode == 2 and "val-dark.txt" in wrong.stderr
+
+
+def test_sets_are_compared_without_training(tmp_path):
+    make_run(tmp_path / "a", count=12)
+    write_voc(tmp_path / "few")
+    done = called("evaluate", "a", "--real", "few", "--sets", cwd=tmp_path)
+    assert done.returncode == 2 and "too few to compare" in done.stderr
+    write_voc(tmp_path / "real", shape_pairs(24), train=12)
+    done = called("evaluate", "a", "--real", "real", "--sets", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "no Fréchet distance" in done.stdout and "trainings" not in str([*(tmp_path / "a/evaluate").iterdir()])
+    found = json.loads((tmp_path / "a/evaluate/sets.json").read_text())
+    assert found["counts"] == {"synthetic": 12, "real": 24, "compared": 12}
+    assert set(found["images"]) == set(found["floor"])
+    assert (tmp_path / "a/evaluate/unlike.png").read_bytes().startswith(b"\x89PNG")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dsfactory.formats.exporter import ExportSummary
     from dsfactory.jobs.evaluate import Evaluation
     from dsfactory.jobs.plan import Plan
+    from dsfactory.jobs.sets import SetsFound
     from dsfactory.jobs.summary import JobSummary
     from dsfactory.verify import Findings
 
@@ -156,6 +157,19 @@ def print_findings(found: "Findings", as_json: bool) -> None:
     print(f"{found.path}: all is well ({checked})")
     for line in found.notes:
         print(f"  {line}")
+
+
+def print_sets(found: "SetsFound", as_json: bool, quiet: bool) -> None:
+    """What ``evaluate --sets`` found."""
+    if as_json:
+        print(json.dumps(found.as_json(), ensure_ascii=False))
+    elif not quiet:
+        counts = found.counts
+        print(f"{counts['synthetic']} synthetic and {counts['real']} real images, parts of {counts['compared']}")
+        print(found.to_markdown().rstrip())
+        for note in found.notes:
+            print(note)
+        print(f"in {found.out}: sets.json, sets.md, unlike.png")
 
 
 def print_evaluation(found: "Evaluation", as_json: bool, quiet: bool) -> None:

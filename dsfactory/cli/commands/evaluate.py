@@ -35,13 +35,17 @@ Synthetic = Annotated[
     Path | None,
     typer.Option(help="Train on the trainval list of this folder (VOC layout) in place of the run's samples."),
 ]
+Sets = Annotated[
+    bool,
+    typer.Option("--sets", help="Train nothing: say how far images and labels of the run are from the real ones."),
+]  # fmt: skip
 ResultOut = Annotated[Path | None, typer.Option(help="Where to [default: RUN/evaluate]", callback=on_disk)]
 
 
 def evaluate(
     run: o.RunPath = None, *, real: Real, steps: Steps = None, repeats: Repeats = None, segmenter: Segmenter = None,
     side: Side = None, batch_size: BatchSize = None, learning_rate: LearningRate = None, seed: Seed = None,
-    device: o.Device = None, synthetic: Synthetic = None, without: o.Without = None,
+    device: o.Device = None, synthetic: Synthetic = None, sets: Sets = False, without: o.Without = None,
     no_splice: o.NoSplice = False, out: ResultOut = None,
     dry_run: o.DryRun = False, as_json: o.Json = False, quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
@@ -54,6 +58,10 @@ def evaluate(
     The mIoU is that of PASCAL VOC: over the classes and background, void left out. Classes are matched by name or
     synonym; objects of the real set that the run has no class for count as background, and a class that no image of
     val shows counts for nothing.
+
+    With --sets nothing is trained: distances of image features (Fréchet, kernel, precision, recall, density, coverage,
+    Vendi) and of labels (classes, objects per image, size, place, outline, ignored pixels), beside those of the real
+    set to itself, and a picture of the images that are least alike (sets.json, sets.md, unlike.png).
 
     Writes results.json, table.md, table.csv and plot.png. A killed evaluation goes on with the same command, and
     finished trainings are used again wherever data and settings are the same.
@@ -76,6 +84,13 @@ def evaluate(
         **{name: value for name, value in given.items() if value is not None},
     }
     config = parse_section(EvaluateConfig, settings, "settings")
+    if sets:
+        from dsfactory.jobs.sets import sets_job
+
+        with choose_progress(as_json, quiet) as progress:
+            compared = sets_job(path, real, progress, synthetic, left_out, out, config.seed)
+        output.print_sets(compared, as_json, quiet)
+        return
     with choose_progress(as_json, quiet) as progress:
         if dry_run:
             output.print_plan(plan_evaluation(path, real, config, progress, synthetic, left_out), as_json)
