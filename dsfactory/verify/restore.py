@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dsfactory.core.chain import Step, offers, serving
 from dsfactory.core.findings import Findings
 from dsfactory.core.registry import Begun
-from dsfactory.core.run import Run
+from dsfactory.core.run import Run, StageState
 from dsfactory.core.space import space_of
 from dsfactory.core.stage import Machines
 from dsfactory.errors import DamagedShard, UserError
@@ -50,9 +50,11 @@ def _restored(run: Run, config: RunConfig, folder: str, before: Sequence[Begun],
             continue  # what reads nothing stands first, and nothing else does
         if kind.lost(run.stage_folder(folder)):
             return None
-        step = Step(kind.build(config, run.path).settled(None, machines), serving(kind, inputs))
-        if mark in (step.mark, None):
-            return step
+        older = StageState(stage=folder, version=kind.version, fingerprint="", upstream="", identity={})
+        for state in (None, older):  # rules of today, and those of runs that were begun before there was a choice
+            step = Step(kind.build(config, run.path).settled(state, machines), serving(kind, inputs))
+            if mark in (step.mark, None):
+                return step
     raise UserError(
         f"{run.path}: {folder} was not made with the settings of its config: run 'dsfactory {folder} --redo' to make "
         "it again"

@@ -58,7 +58,8 @@ def check_shard(space: Run, member: Member, spec: ShardSpec, inputs: Sequence[Ro
 
 def _row_faults(member: Member, rows: Rows, inputs: Sequence[Rows]) -> Iterator[str]:
     kind = member.kind
-    added = kind.writes.added - {*rows[0]} if rows else frozenset()
+    added = kind.writes.added.union(*(one.kind.writes.added for one in member.serving))
+    added = added - {*rows[0]} if rows else frozenset()
     expected = [name for name in kind.writes.schema.names if name not in added]
     if member.state.version < kind.version and rows:  # an older version may have had fewer columns
         expected = [name for name in expected if name in rows[0]]

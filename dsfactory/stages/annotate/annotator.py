@@ -7,6 +7,7 @@ decided in presence.py.
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +21,14 @@ from torch import Tensor
 from dsfactory.core.classes import ClassSpec
 from dsfactory.errors import UserError
 from dsfactory.stages.annotate.concepts import ConceptCapture
-from dsfactory.stages.generate.attention import AttentionCapture, ClassQuery
+from dsfactory.stages.generate.attention import AttentionCapture
 from dsfactory.stages.generate.evidence import Evidence
+from dsfactory.stages.generate.query import ClassQuery
+from dsfactory.stages.generate.recipes import MEAN, Recipe
+from dsfactory.stages.generate.recipes.content import content_spans, with_content
+from dsfactory.stages.generate.recipes.late import late_passes
 from dsfactory.stages.generate.text import TextState, TextStates
-from dsfactory.stages.generate.tokens import Spans, class_tokens
+from dsfactory.stages.generate.tokens import Spans, class_tokens, token_weights
 from dsfactory.stages.prompts.expand import with_article
 from dsfactory.stages.prompts.vocabulary import class_words
 
@@ -62,6 +67,7 @@ class Annotator:
         prompt: what the model is told, with ``{classes}`` in it.
         plain_prompt: what it is told of a picture without any of the classes.
         affinity: read self-attention too.
+        recipe: which attention is read, and how it is averaged.
     """
 
     def __init__(
@@ -75,6 +81,7 @@ class Annotator:
         prompt: str = "a photo of {classes}",
         plain_prompt: str = "a photo",
         affinity: bool = True,
+        recipe: Recipe = MEAN,
     ) -> None:
         self._pipeline = pipeline
         self._unet = pipeline.unet
@@ -84,6 +91,7 @@ class Annotator:
         self._prompt = prompt
         self._plain_prompt = plain_prompt
         self._affinity_steps = range(len(self._timesteps)) if affinity else ()
+        self._recipe = recipe
         # Samplers such as Euler's scale latents their own way; the UNet was trained on these.
         self._noise: Any = DDPMScheduler.from_config(pipeline.scheduler.config)  # type: ignore[no-untyped-call]
         self._texts = TextStates(pipeline, None)
@@ -132,17 +140,32 @@ class Annotator:
             noisy: the picture.
             classes: at least one.
         """
-        parts: list[Evidence] = []
-        for text, tokens in self._questions(classes):
-            query = self._query(tokens)
-            with AttentionCapture(self._unet, query, affinity_steps=self._affinity_steps, pooled=True) as capture:
+        return self.evidences(noisy, classes, [self._recipe])[0]
+
+    def evidences(self, noisy: Noisy, classes: Sequence[ClassSpec], recipes: Sequence[Recipe]) -> list[Evidence]:
+        """As :meth:`evidence`, by several recipes, which see the same passes."""
+        parts: list[list[Evidence]] = [[] for _ in recipes]
+        timesteps = [timestep for timestep, _, _ in noisy.steps]
+        for text, tokens, content in self._questions(classes):
+            with ExitStack() as stack:
+                captures = []
+                for recipe in recipes:
+                    late = late_passes(timesteps) if recipe.late else None
+                    query = self._query(tokens, content if recipe.content else None)
+                    capture = AttentionCapture(
+                        self._unet,
+                        query,
+                        recipe=recipe,
+                        cross_steps=late,
+                        affinity_steps=self._affinity_steps,
+                        pooled=True,
+                    )
+                    captures.append(stack.enter_context(capture))
                 for timestep, latents, _ in noisy.steps:
                     self._predict(latents, timestep, text, noisy.size)
-            parts += capture.evidence()
-        return Evidence(
-            cross={grid: np.concatenate([part.cross[grid] for part in parts]) for grid in parts[0].cross},
-            affinity={grid: np.concatenate([part.affinity[grid] for part in parts]) for grid in parts[0].affinity},
-        )
+            for found, capture in zip(parts, captures, strict=True):
+                found += capture.evidence()
+        return [_joined(found) for found in parts]
 
     @torch.no_grad()
     def concepts(self, noisy: Noisy, text: TextState, words: Tensor) -> tuple[Tensor, NDArray[np.float32]]:
@@ -213,11 +236,14 @@ class Annotator:
         )[0]
         return predicted
 
-    def _questions(self, classes: Sequence[ClassSpec]) -> list[tuple[TextState, list[list[int]]]]:
-        """Prompts that name all classes between them, encoded, each with its classes' tokens."""
+    def _questions(self, classes: Sequence[ClassSpec]) -> list[tuple[TextState, list[list[int]], list[list[int]]]]:
+        """Prompts that name all classes between them, encoded, with the tokens of their classes and content words."""
         found = [self._text(group) for group in self._groups(classes)]
         states = self._texts.encode([text for text, _ in found])
-        return [(state, self._tokens(*one)) for state, one in zip(states, found, strict=True)]
+        return [
+            (state, self._tokens(text, spans), self._tokens(text, content_spans(text)))
+            for state, (text, spans) in zip(states, found, strict=True)
+        ]
 
     def _groups(self, classes: Sequence[ClassSpec]) -> list[list[ClassSpec]]:
         groups: list[list[ClassSpec]] = [[]]
@@ -251,12 +277,22 @@ class Annotator:
     def _tokens(self, text: str, spans: list[Spans]) -> list[list[int]]:
         return class_tokens(self._pipeline.tokenizer, text, spans)
 
-    def _query(self, tokens: list[list[int]]) -> ClassQuery:
-        weights = torch.zeros(self._pipeline.tokenizer.model_max_length, len(tokens))
-        for position, indices in enumerate(tokens):
-            weights[indices, position] = 1 / max(1, len(indices))
+    def _query(self, tokens: list[list[int]], content: list[list[int]] | None) -> ClassQuery:
+        weights = token_weights([tokens], (self._pipeline.tokenizer.model_max_length, len(tokens)))
+        if content is not None:
+            weights = with_content(weights, [content])
         weights = weights.to(self._unet.device).expand(self._seeds, -1, -1)
-        return ClassQuery(classes=(len(tokens),) * self._seeds, weights=weights)
+        return ClassQuery((len(tokens),) * self._seeds, weights, content=content is not None)
+
+
+def _joined(parts: Sequence[Evidence]) -> Evidence:
+    """Evidence of one picture's classes, asked for in several prompts. Edges are those of the first."""
+    first = parts[0]
+    return Evidence(
+        cross={grid: np.concatenate([part.cross[grid] for part in parts]) for grid in first.cross},
+        affinity={grid: np.concatenate([part.affinity[grid] for part in parts]) for grid in first.affinity},
+        edges=first.edges,
+    )
 
 
 def fitted_size(width: int, height: int, native_width: int, native_height: int) -> tuple[int, int]:

@@ -35,6 +35,7 @@ from dsfactory.stages.annotate.pictures import Picture, merge_pictures, read_pic
 from dsfactory.stages.generate.config import GenerateConfig
 from dsfactory.stages.generate.evidence import Evidence
 from dsfactory.stages.generate.model import missing_model
+from dsfactory.stages.generate.recipes import Recipe
 from dsfactory.stages.generate.stage import GenerateStage, oblong_grids, reads_pictures, settled_dtype
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ class AnnotateStage(Stage):
             "classes": [spec.model_dump(mode="json") for spec in self._classes.values()],
             "seed": self._seed,
             **{name: drawing[name] for name in ("model", "width", "height", "dtype", "affinity")},
-            **{name: drawing[name] for name in ("lora", "embedding") if name in drawing},
+            **{name: drawing[name] for name in ("lora", "embedding", "recipe") if name in drawing},
             **oblong_grids(self.model.layout.family, longest),
         }
 
@@ -223,6 +224,7 @@ class AnnotateStage(Stage):
             prompt=self._config.prompt,
             plain_prompt=self._config.plain_prompt,
             affinity=settings.affinity,
+            recipe=Recipe.parse(settings.recipe),
         )
 
     @cached_property
@@ -377,6 +379,7 @@ def _without_content(evidence: Evidence) -> Evidence:
     return Evidence(
         cross={grid: np.zeros_like(maps) for grid, maps in evidence.cross.items()},
         affinity={grid: np.zeros_like(maps) for grid, maps in evidence.affinity.items()},
+        edges=evidence.edges,
     )
 
 

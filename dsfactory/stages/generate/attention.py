@@ -30,43 +30,17 @@ from dsfactory.stages.generate.probabilities import (
     add_self_attention,
     attention_grid,
     fuse_grids,
-    spread,
     token_probabilities,
 )
-
-MAX_AFFINITY_POSITIONS = 48 * 48
-"""Self-attention is captured on the largest grid of at most so many positions: 32² at 512², 48² at 768² pixels. Where
-there is none, as in Stable Diffusion 3 and FLUX above 768² pixels, whose one grid is too fine, it is not captured."""
-
-AFFINITY_POWER = 4
-"""How often a map is passed along self-attention (Dataset Diffusion, Nguyen et al. 2023, section 3.3)."""
+from dsfactory.stages.generate.query import ClassQuery
+from dsfactory.stages.generate.recipes import MEAN, Recipe
+from dsfactory.stages.generate.recipes.content import rescaled
+from dsfactory.stages.generate.recipes.edges import EdgeWatch
+from dsfactory.stages.generate.recipes.heads import head_weights
+from dsfactory.stages.generate.recipes.propagation import most_positions, propagate
 
 MIN_FUSED_SIDE = 16
 """Grids whose longer side is shorter say little about shape and stay out of the map that affinity starts from."""
-
-
-@dataclass(frozen=True)
-class ClassQuery:
-    """What to ask of the attention, for a batch of images.
-
-    Attributes:
-        classes: how many classes each image asks for; the tensors are padded to the most.
-        weights: float32 ``(images, tokens, classes)``: each class's weights over the caption's tokens, summing
-            to 1, or to 0 where the caption does not name the class.
-        prompted: int64, the images with classes that their caption does not name; None when there are none.
-        states: text encoder states of those images' class prompts, ``(prompted, tokens, features)``.
-        state_weights: as ``weights``, over the class prompts' tokens: ``(prompted, tokens, classes)``.
-        mask: bool ``(images, tokens)``, the tokens that attention sees; None for all.
-        state_mask: bool ``(prompted, tokens)``, the same of the class prompts.
-    """
-
-    classes: tuple[int, ...]
-    weights: Tensor
-    prompted: Tensor | None = None
-    states: Tensor | None = None
-    state_weights: Tensor | None = None
-    mask: Tensor | None = None
-    state_mask: Tensor | None = None
 
 
 Reader: TypeAlias = Callable[[ObservedLayer, Tensor, Tensor], None]
@@ -90,6 +64,8 @@ class AttentionCapture:
     Args:
         unet: a ``UNet2DConditionModel``, ``PixArtTransformer2DModel`` or ``SanaTransformer2DModel``.
         query: which tokens to follow; its tensors are on the UNet's device.
+        recipe: which attention is read, and how it is averaged; the plain mean by default.
+        cross_steps: numbers of the steps in which cross-attention is read; all by default.
         affinity_steps: numbers of the steps in which self-attention is read too; none by default.
         pooled: the batch holds versions of one image: give the mean of their maps, as if of one image.
         timed: measure the capture's own time in :attr:`seconds`; waits for the device around each layer.
@@ -107,6 +83,8 @@ class AttentionCapture:
         unet: nn.Module,
         query: ClassQuery,
         *,
+        recipe: Recipe = MEAN,
+        cross_steps: Collection[int] | None = None,
         affinity_steps: Collection[int] = (),
         pooled: bool = False,
         timed: bool = False,
@@ -117,6 +95,8 @@ class AttentionCapture:
         self._unet = unet
         self._query = query
         self._images = len(query.classes)
+        self._recipe = recipe
+        self._cross_steps = None if cross_steps is None else frozenset(cross_steps)
         self._affinity_steps = frozenset(affinity_steps)
         self._pooled = pooled
         self._timed = timed
@@ -130,6 +110,7 @@ class AttentionCapture:
         self._fused = FusedReads(query.weights, query.mask) if query.weights.device.type != "cpu" else None
         self._cross: dict[Grid, _Mean] = {}
         self._self: dict[Grid, Tensor] = {}
+        self._edges = EdgeWatch()
 
     def __enter__(self) -> Self:
         self._observe_steps()
@@ -164,10 +145,11 @@ class AttentionCapture:
         if self._fused is not None:
             self._fused.finish()
         cross = {grid: self._pool(mean.total) / mean.count for grid, mean in sorted(self._cross.items(), reverse=True)}
+        cross = rescaled(cross) if self._query.content else cross
         affinity = {}
         for grid, total in self._self.items():
             shapely = {other: maps for other, maps in cross.items() if max(other) >= MIN_FUSED_SIDE}
-            affinity[grid] = spread(self._pool(total), fuse_grids(shapely or cross, grid), AFFINITY_POWER)
+            affinity[grid] = propagate(self._pool(total), fuse_grids(shapely or cross, grid), self._recipe)
         return cross, affinity
 
     def _pool(self, maps: Tensor) -> Tensor:
@@ -181,17 +163,19 @@ class AttentionCapture:
         """
         start = self._clock()
         cross, affinity = self.maps()
-        parts = [*cross.items(), *affinity.items()]
-        sizes = [height * width for (height, width), _ in parts]
-        packed = torch.cat([maps for _, maps in parts], dim=1).transpose(1, 2).half().cpu()
-        planes = [
-            (grid, plane.reshape(*plane.shape[:2], *grid).numpy())
-            for (grid, _), plane in zip(parts, torch.split(packed, sizes, dim=2), strict=True)
-        ]
+        parts = [("cross", *item) for item in cross.items()] + [("affinity", *item) for item in affinity.items()]
+        if self._recipe.edges and (edges := self._edges.plane()) is not None:
+            parts.append(("edges", edges[0], edges[1][..., None]))
+        packed = torch.cat([maps.transpose(1, 2).flatten(1) for _, _, maps in parts], dim=1).half().cpu()
+        planes: dict[str, dict[Grid, Any]] = {"cross": {}, "affinity": {}, "edges": {}}
+        sizes = [maps[0].numel() for _, _, maps in parts]
+        for (kind, grid, maps), plane in zip(parts, torch.split(packed, sizes, dim=1), strict=True):
+            planes[kind][grid] = plane.view(-1, maps.shape[2], *grid).numpy()
         found = [
             Evidence(
-                cross={grid: plane[image, :count] for grid, plane in planes[: len(cross)]},
-                affinity={grid: plane[image, :count] for grid, plane in planes[len(cross) :]},
+                cross={grid: plane[image, :count] for grid, plane in planes["cross"].items()},
+                affinity={grid: plane[image, :count] for grid, plane in planes["affinity"].items()},
+                edges={grid: plane[image] for grid, plane in planes["edges"].items()},
             )
             for image, count in enumerate(self._query.classes[: len(packed)])
         ]
@@ -201,6 +185,8 @@ class AttentionCapture:
     def _observe(self, attention: Any, layer: ObservedLayer, read: Reader) -> None:
         layer.scale = attention.scale
         sources = {"query": attention.norm_q or attention.to_q, "key": attention.norm_k or attention.to_k}
+        if self._recipe.heads and read == self._read_cross:
+            self._handles.append(attention.to_out[0].register_forward_hook(layer.keep_mixed))
         self._hook(attention, layer, read, sources)
 
     def _hook(self, attention: Any, layer: ObservedLayer, read: Reader, sources: dict[str, nn.Module]) -> None:
@@ -261,22 +247,36 @@ class AttentionCapture:
 
     def _read_cross(self, layer: ObservedLayer, query: Tensor, key: Tensor) -> None:
         grid = attention_grid(self._latent, query.shape[1])
-        if not self._follows(grid):
+        if not self._wants_cross(grid):
             return
         ask = self._query
-        mean = self._cross.get(grid)
-        if mean is None:
-            total = torch.zeros(self._images, query.shape[1], ask.weights.shape[2], device=query.device)
-            mean = self._cross[grid] = _Mean(total)
+        shares = None
+        if layer.mixed is not None:
+            shares = head_weights(layer.mixed, layer.attention.to_out[0].weight, layer.heads)
+            layer.mixed = None
+        mean = self._mean_of(grid)
         mean.count += 1
-        if self._fused is None or query.dtype == torch.float32:
-            mean.total += token_probabilities(query, key, ask.weights, layer.heads, layer.scale, ask.mask)
+        if self._fused is None or query.dtype == torch.float32 or shares is not None:
+            mean.total += token_probabilities(query, key, ask.weights, layer.heads, layer.scale, ask.mask, shares)
         else:
             self._fused.add(mean.total, query, key, layer.heads, layer.scale)
         if ask.states is not None and ask.prompted is not None and ask.state_weights is not None:
             queries, keys = query.index_select(0, ask.prompted), self._class_keys(layer, ask.states)
-            more = token_probabilities(queries, keys, ask.state_weights, layer.heads, layer.scale, ask.state_mask)
+            shares = None if shares is None else shares.index_select(0, ask.prompted)
+            weights, mask = ask.state_weights, ask.state_mask
+            more = token_probabilities(queries, keys, weights, layer.heads, layer.scale, mask, shares)
             mean.total.index_add_(0, ask.prompted, more)
+
+    def _wants_cross(self, grid: Grid) -> bool:
+        early = self._cross_steps is not None and self._steps - 1 not in self._cross_steps
+        return not early and self._follows(grid)
+
+    def _mean_of(self, grid: Grid) -> _Mean:
+        if grid not in self._cross:
+            weights = self._query.weights
+            total = torch.zeros(self._images, math.prod(grid), weights.shape[2], device=weights.device)
+            self._cross[grid] = _Mean(total)
+        return self._cross[grid]
 
     @torch.no_grad()
     def _class_keys(self, layer: ObservedLayer, states: Tensor) -> Tensor:
@@ -305,7 +305,7 @@ class AttentionCapture:
 
     def _read_self(self, layer: ObservedLayer, query: Tensor, key: Tensor) -> None:
         positions = query.shape[1]
-        if layer.self_reads >= self._self_due or positions > MAX_AFFINITY_POSITIONS:
+        if layer.self_reads >= self._self_due or positions > most_positions(self._recipe):
             return
         layer.self_reads = self._self_due
         grid = attention_grid(self._latent, positions)
@@ -313,7 +313,16 @@ class AttentionCapture:
             # The largest grid so far. It may come late: some UNets attend to their finest grid on the way up only.
             self._self = {grid: torch.zeros(self._images, positions, positions, device=query.device)}
         if grid in self._self:
+            self._add_self(grid, query, key, layer)
+
+    def _add_self(self, grid: Grid, query: Tensor, key: Tensor, layer: ObservedLayer) -> None:
+        if not self._recipe.edges:
             add_self_attention(self._self[grid], query, key, layer.heads, layer.scale)
+            return
+        one = torch.zeros_like(self._self[grid])
+        add_self_attention(one, query, key, layer.heads, layer.scale)
+        self._self[grid] += one
+        self._edges.add(self._steps, grid, self._pool(one))
 
 
 def spaced_steps(steps: int, count: int) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from dsfactory.core.section import Section
 from dsfactory.models.adapters import split_embedding, split_lora
 from dsfactory.models.presets import PRESETS
 from dsfactory.stages.generate.layouts.config import LayoutConfig
+from dsfactory.stages.generate.recipes import PARTS, Recipe
 
 _NO_EFFECT: dict[str, JsonValue] = {"affects_output": False}
 
@@ -130,6 +131,13 @@ class GenerateConfig(Section):
         description="Keep self-attention too, which refine uses by default. To have it later, all images have to be "
         "generated again. Models with joint attention (SD3, FLUX …) have it up to 768² pixels.",
     )
+    recipe: str = Field(
+        "mean",
+        description="How attention is read and averaged: mean, or parts joined by '+': "
+        + "; ".join(f"{name} ({what})" for name, what in PARTS.items())
+        + ".",
+        json_schema_extra={"before": "mean"},
+    )
     device: str = Field(
         "auto",
         description="Where the model runs: auto, cpu, cuda or cuda:1; mps and xpu are untested.",
@@ -183,6 +191,12 @@ class GenerateConfig(Section):
     xformers: bool = Field(
         False, description="Use xformers for self-attention (CUDA only).", json_schema_extra=_NO_EFFECT
     )
+
+    @field_validator("recipe")
+    @classmethod
+    def _check_recipe(cls, text: str) -> str:
+        Recipe.parse(text)
+        return text
 
     @field_validator("lora", "embedding")
     @classmethod

@@ -14,6 +14,10 @@ MAX_SIDE = 64
 """Square grids are captured up to so many positions a side (DiffuMask uses 16, 32 and 64)."""
 
 
+KINDS = ("cross", "affinity", "edges")
+"""Of maps."""
+
+
 def within_limit(grid: Grid) -> bool:
     """Whether a grid is no finer than evidence is to be: its shorter side as of a square, its area at most of two.
 
@@ -33,20 +37,24 @@ class Evidence:
 
     Attributes:
         cross: per captured grid ``(h, w)``, float16 of shape ``(classes, h, w)``: the softmax probability of the
-            class's tokens, averaged over tokens, heads, layers and steps; in [0, 1] and not normalised.
+            class's tokens, averaged over tokens, heads, layers and steps, or as ``generate.recipe`` says; not
+            normalised.
         affinity: the class's maps spread along self-attention at one grid, float16 of shape ``(classes, h, w)``,
             each stretched to [0, 1]; empty when self-attention was not captured.
+        edges: at one grid, how much self-attention changes from position to position, float16 ``(1, h, w)``, up to 1;
+            empty unless asked for.
     """
 
     cross: dict[Grid, NDArray[np.float16]]
     affinity: dict[Grid, NDArray[np.float16]] = field(default_factory=dict)
+    edges: dict[Grid, NDArray[np.float16]] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
-        """A safetensors file with tensors ``cross/{h}x{w}`` and ``affinity/{h}x{w}``; equal maps give equal bytes."""
+        """A safetensors file with tensors ``cross/{h}x{w}``, ``affinity/{h}x{w}`` …; equal maps give equal bytes."""
         tensors = {
             f"{kind}/{height}x{width}": np.ascontiguousarray(maps)
-            for kind, grids in (("cross", self.cross), ("affinity", self.affinity))
-            for (height, width), maps in sorted(grids.items(), reverse=True)
+            for kind in KINDS
+            for (height, width), maps in sorted(getattr(self, kind).items(), reverse=True)
         }
         return save(tensors)
 
@@ -57,7 +65,7 @@ class Evidence:
         Raises:
             safetensors.SafetensorError: the bytes are not a safetensors file.
         """
-        kinds: dict[str, dict[Grid, NDArray[np.float16]]] = {"cross": {}, "affinity": {}}
+        kinds: dict[str, dict[Grid, NDArray[np.float16]]] = {kind: {} for kind in KINDS}
         for name, maps in load(data).items():
             kind, _, grid = name.partition("/")
             height, _, width = grid.partition("x")

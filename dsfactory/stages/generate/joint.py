@@ -12,6 +12,7 @@ FLUX). Those of one stream project them in one sequence: text first in FLUX, ima
 
 import math
 from collections.abc import Collection
+from functools import partial
 from typing import Any, Literal, Self
 
 import torch
@@ -19,10 +20,15 @@ from diffusers.models.embeddings import apply_rotary_emb
 from diffusers.models.transformers.transformer_z_image import SEQ_MULTI_OF
 from torch import Tensor, nn
 
-from dsfactory.stages.generate.attention import MAX_AFFINITY_POSITIONS, AttentionCapture, ClassQuery
+from dsfactory.stages.generate.attention import AttentionCapture
 from dsfactory.stages.generate.evidence import Grid
 from dsfactory.stages.generate.observed import ObservedLayer
-from dsfactory.stages.generate.probabilities import add_self_attention, attention_grid
+from dsfactory.stages.generate.probabilities import attention_grid
+from dsfactory.stages.generate.query import ClassQuery
+from dsfactory.stages.generate.recipes import MEAN, Recipe
+from dsfactory.stages.generate.recipes.blocks import full_query, reader_blocks
+from dsfactory.stages.generate.recipes.concepts import ConceptStream
+from dsfactory.stages.generate.recipes.propagation import most_positions
 
 PATCH = 16
 """Pixels a side of an image position: the autoencoder's factor of 8 times the transformer's patch of 2."""
@@ -94,8 +100,10 @@ class JointAttentionCapture(AttentionCapture):
         query: which positions of the text sequence to follow. Classes that the text does not name cannot be asked for:
             text states change from layer to layer, so there are no class-prompt keys.
         grid: height and width of the image in positions.
+        recipe: as for :class:`AttentionCapture`; its ``heads`` have no effect.
+        cross_steps: as for :class:`AttentionCapture`.
         affinity_steps: as for :class:`AttentionCapture`; without effect on a grid of more than
-            :data:`~dsfactory.stages.generate.attention.MAX_AFFINITY_POSITIONS`, such as that of 1024² pixels.
+            :func:`~dsfactory.stages.generate.recipes.propagation.most_positions`, such as that of 1024² pixels.
         timed: as for :class:`AttentionCapture`.
         guided: as for :class:`AttentionCapture`.
     """
@@ -106,16 +114,37 @@ class JointAttentionCapture(AttentionCapture):
         query: ClassQuery,
         *,
         grid: Grid,
+        recipe: Recipe = MEAN,
+        cross_steps: Collection[int] | None = None,
         affinity_steps: Collection[int] = (),
+        pooled: bool = False,
         timed: bool = False,
         guided: Literal["last", "first", "turns"] = "last",
     ) -> None:
         positions = math.prod(grid)
-        if positions > MAX_AFFINITY_POSITIONS:
+        if positions > most_positions(recipe):
             affinity_steps = ()  # not even asked for: the image's keys would be turned and thrown away
-        super().__init__(transformer, query, affinity_steps=affinity_steps, timed=timed, guided=guided)
-        self._latent = grid
         self._text = query.weights.shape[1]
+        self._named: tuple[str, ...] = ()
+        if recipe.block:
+            kind = type(transformer).__name__
+            self._named = reader_blocks(kind, len(transformer.transformer_blocks))  # type: ignore[arg-type]
+            query = full_query(query, positions, clip_only=kind == "SD3Transformer2DModel")
+        super().__init__(
+            transformer,
+            query,
+            recipe=recipe,
+            cross_steps=cross_steps,
+            affinity_steps=affinity_steps,
+            pooled=pooled,
+            timed=timed,
+            guided=guided,
+        )
+        self._latent = grid
+        self._stream: ConceptStream | None = None
+        if recipe.concepts:
+            assert query.states is not None and query.state_mask is not None
+            self._stream = ConceptStream(transformer, query.states, query.state_mask, self._rows)
         if type(transformer).__name__ == "ZImageTransformer2DModel":
             self._ending = ".attention"
             start = -(-positions // SEQ_MULTI_OF) * SEQ_MULTI_OF
@@ -126,15 +155,23 @@ class JointAttentionCapture(AttentionCapture):
 
     def __enter__(self) -> Self:
         self._observe_steps()
+        if self._stream is not None:
+            blocks: Any = self._unet.transformer_blocks
+            for number, block in enumerate(blocks):
+                enter = partial(self._stream.enter, number)
+                self._handles.append(block.register_forward_pre_hook(enter, with_kwargs=True))
         for name, module in self._unet.named_modules():
             # Z-Image's refiners let text and image attend to themselves only.
-            if name.endswith(self._ending) and "refiner" not in name:
+            if name.endswith(self._ending) and "refiner" not in name and name in (self._named or (name,)):
                 self._observe_joint(module, _JointLayer(name, module, *self._places))
         return self
 
     def _observe_joint(self, attention: Any, layer: _JointLayer) -> None:
         norms = {"query": attention.norm_q, "key": attention.norm_k}
         sources = {part: norm or getattr(attention, f"to_{part[0]}") for part, norm in norms.items()}
+        if layer.two_streams and self._stream is not None:
+            sources["value"] = attention.to_v
+            self._handles.append(attention.to_out[0].register_forward_hook(layer.keep_mixed))
         if layer.two_streams:
             sources["text_key"] = attention.norm_added_k or attention.add_k_proj
         self._handles.append(attention.register_forward_pre_hook(layer.keep_rotary, with_kwargs=True))
@@ -143,17 +180,31 @@ class JointAttentionCapture(AttentionCapture):
     def _start_step(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._count_step(len(args[0] if args else kwargs["hidden_states"]))
         for layer in self._layers:
-            layer.image_keys = layer.self_reads < self._self_due
+            layer.image_keys = bool(self._named) or self._stream is not None or layer.self_reads < self._self_due
 
     def _read_joint(self, layer: ObservedLayer, query: Tensor, key: Tensor) -> None:
         depth = query.shape[2] // layer.heads
         layer.scale = depth**-0.5
-        self._read_cross(layer, query, key[:, : self._text].contiguous())  # it may wait, and keep the rest
-        if key.shape[1] > self._text:
+        if self._stream is not None:
+            self._read_concepts(self._stream, layer, key[:, self._text :])
+        elif self._named:
+            self._read_cross(layer, query, key)
+        else:
+            self._read_cross(layer, query, key[:, : self._text].contiguous())  # it may wait, and keep the rest
+        if layer.self_reads < self._self_due:
             positions = query.shape[1]
             layer.self_reads = self._self_due
-            total = self._self.setdefault(
-                attention_grid(self._latent, positions),
-                torch.zeros(self._images, positions, positions, device=query.device),
-            )
-            add_self_attention(total, query, key[:, self._text :].contiguous(), layer.heads, layer.scale)
+            grid = attention_grid(self._latent, positions)
+            self._self.setdefault(grid, torch.zeros(self._images, positions, positions, device=query.device))
+            self._add_self(grid, query, key[:, self._text :].contiguous(), layer)
+
+    def _read_concepts(self, stream: ConceptStream, layer: ObservedLayer, key: Tensor) -> None:
+        if layer.value is None or layer.mixed is None:  # a layer of one stream
+            return
+        shares = stream.pass_block(layer.attention, key, layer.value, layer.mixed)
+        layer.value = layer.mixed = None
+        grid = attention_grid(self._latent, key.shape[1])
+        if shares is not None and self._wants_cross(grid):
+            mean = self._mean_of(grid)
+            mean.count += 1
+            mean.total += shares[..., : mean.total.shape[2]]

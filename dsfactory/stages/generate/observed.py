@@ -12,6 +12,10 @@ class ObservedLayer:
     image_keys = False
     """Of joint attention: whether the image's own keys are asked for too, as self-attention wants them."""
     scale: float
+    mixed: Tensor | None = None
+    """What the output projection was given, for the rows that are read; None where nobody asks."""
+    value: Tensor | None = None
+    """The image's values, for these rows; None where nobody asks."""
 
     def __init__(self, name: str, attention: Any) -> None:
         self.name = name
@@ -25,12 +29,18 @@ class ObservedLayer:
     def keep(self, part: str, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         self.parts[part] = output
 
+    def keep_mixed(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        self.parts["mixed"] = args[0]
+
     def take(self, rows: slice) -> tuple[Tensor, Tensor] | None:
         """Query and key of some rows of the batch, given up here; None where the layer did not compute them."""
         parts, self.parts = self.parts, {}
         if "query" not in parts or "key" not in parts:
             return None
         self.reads += 1
+        self.mixed, self.value = (
+            None if part is None else part[rows] for part in (parts.pop("mixed", None), parts.pop("value", None))
+        )
         return self.of_image({name: part[rows] for name, part in parts.items()}, rows)
 
     def of_image(self, parts: dict[str, Tensor], rows: slice) -> tuple[Tensor, Tensor]:

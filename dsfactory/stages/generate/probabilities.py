@@ -14,7 +14,13 @@ _CHUNK_ACCELERATOR = 2**22
 
 
 def token_probabilities(
-    query: Tensor, key: Tensor, weights: Tensor, heads: int, scale: float, mask: Tensor | None = None
+    query: Tensor,
+    key: Tensor,
+    weights: Tensor,
+    heads: int,
+    scale: float,
+    mask: Tensor | None = None,
+    shares: Tensor | None = None,
 ) -> Tensor:
     """Softmax over all keys, averaged over heads and summed over tokens with weights.
 
@@ -27,17 +33,23 @@ def token_probabilities(
         heads: number of attention heads.
         scale: factor on the scores, usually ``depth ** -0.5``.
         mask: bool ``(images, tokens)``, the keys that are attended to; None for all.
+        shares: float32 ``(images, heads, positions)``, each head's weight, summing to 1; None for the mean.
 
     Returns:
         float32 ``(images, positions, classes)``, in [0, 1] for weights that sum to 1.
     """
     keys = _scaled_keys(key, heads, scale)
     found = []
+    start = 0
     for part in _chunks(query, heads, key.shape[1]):
         scores = part.float() @ keys
         if mask is not None:
             scores.masked_fill_(~mask[:, None, None], -torch.inf)
-        found.append(torch.softmax(scores, dim=-1).mean(1) @ weights)
+        chances = torch.softmax(scores, dim=-1)
+        stop = start + part.shape[2]
+        mean = chances.mean(1) if shares is None else (chances * shares[:, :, start:stop, None]).sum(1)
+        found.append(mean @ weights)
+        start = stop
     return torch.cat(found, dim=1)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from dsfactory.core.classes import ClassSpec
 from dsfactory.core.seeds import derive_seed
 from dsfactory.errors import UserError
-from dsfactory.stages.generate.attention import AttentionCapture, ClassQuery, spaced_steps
+from dsfactory.stages.generate.attention import AttentionCapture, spaced_steps
 from dsfactory.stages.generate.evidence import Evidence
 from dsfactory.stages.generate.joint import PATCH, JointAttentionCapture
 from dsfactory.stages.generate.joint_text import joint_query
@@ -23,6 +23,10 @@ from dsfactory.stages.generate.layouts.config import LayoutConfig
 from dsfactory.stages.generate.layouts.control import LayoutControl
 from dsfactory.stages.generate.layouts.layout import Placed
 from dsfactory.stages.generate.positions import as_read, sequence_tokens
+from dsfactory.stages.generate.query import ClassQuery
+from dsfactory.stages.generate.recipes import MEAN, Recipe
+from dsfactory.stages.generate.recipes.content import content_spans, with_content
+from dsfactory.stages.generate.recipes.late import late_steps
 from dsfactory.stages.generate.text import (
     TextState,
     TextStates,
@@ -100,7 +104,8 @@ class Drawing:
         seed: the seed of the last attempt.
         attempts: how often the image was drawn.
         queried: per class, ``"caption"``; when the caption does not name it, ``"class-prompt"``, or ``"added"`` where
-            attention is joint: such models draw with the class's name in front of the caption.
+            attention is joint: such models draw with the class's name in front of the caption. ``"concept"`` for all by
+            a recipe of concepts.
         reason: why drawing failed; empty otherwise.
     """
 
@@ -129,7 +134,8 @@ class Sampler:
         negative_prompt: what guidance steers away from; None for the family's default.
         batch_size: images drawn together; halved for good when memory runs out.
         affinity: read self-attention too, on the grids where it can be: see
-            :data:`~dsfactory.stages.generate.attention.MAX_AFFINITY_POSITIONS`.
+            :data:`~dsfactory.stages.generate.recipes.propagation.MAX_AFFINITY_POSITIONS`.
+        recipe: which attention is read, and how it is averaged.
         timed: add up the capture's own time in :attr:`capture_seconds`; slows drawing on a GPU.
         clip_skip: how many of CLIP's last layers are left out; None for the family's own choice.
         tiling: decode large images in tiles.
@@ -137,7 +143,7 @@ class Sampler:
         strengths: of that.
 
     Raises:
-        UserError: a size that the pipeline cannot draw.
+        UserError: a size that the pipeline cannot draw, or a recipe that needs weights which are offloaded.
     """
 
     def __init__(
@@ -157,6 +163,7 @@ class Sampler:
         tiling: bool = False,
         control: "str | Follower | None" = None,
         strengths: LayoutConfig | None = None,
+        recipe: Recipe = MEAN,
     ) -> None:
         self.batch_size = batch_size
         self.capture_seconds = 0.0
@@ -171,6 +178,12 @@ class Sampler:
         self._family = family_of(pipeline)
         readable = affinity and not self._family.unreadable
         self._affinity_steps = spaced_steps(steps, max(1, round(steps / AFFINITY_STRIDE))) if readable else ()
+        if recipe.heads and any(weight.is_meta for weight in denoiser(pipeline).parameters()):
+            raise UserError("generate.recipe: 'heads' needs the weights in one place: use --offload model or none")
+        self._recipe = recipe
+        self._cross_steps = late_steps(steps) if recipe.late else None
+        if recipe.late:
+            self._affinity_steps = tuple(step for step in self._affinity_steps if step in late_steps(steps))
         self._offloaded = any(hasattr(part, "_hf_hook") for part in (pipeline.vae, denoiser(pipeline)))
         # Encoded prompts wait in the machine's memory: a shard's are many, and the GPU is small.
         self._texts = TextStates(pipeline, negative_prompt, clip_skip, torch.device("cpu") if self._offloaded else None)
@@ -234,7 +247,8 @@ class Sampler:
         guided = self._guidance > 1 and not takes_guidance(self._pipeline)
         negative = [self._texts.negative(request.negative) for request in batch] if guided else None
         states, query, queried = self._ask(batch)
-        settings: dict[str, Any] = {"affinity_steps": self._affinity_steps, "timed": self._timed}
+        settings: dict[str, Any] = {"recipe": self._recipe, "cross_steps": self._cross_steps}
+        settings |= {"affinity_steps": self._affinity_steps, "timed": self._timed}
         settings["guided"] = self._family.guided if guided else "last"
         network = denoiser(self._pipeline)
         capture: AttentionCapture
@@ -285,7 +299,7 @@ class Sampler:
         """The text to draw with, the tokens to follow, and per image and class where they come from."""
         if self._family.joint:
             captions = [(request.prompt, request.classes) for request in batch]
-            return joint_query(self._pipeline, self._texts, captions, self._find_mentions)
+            return joint_query(self._pipeline, self._texts, captions, self._find_mentions, self._recipe)
         states = self._texts.encode([request.prompt for request in batch])
         texts = [as_read(self._pipeline, request.prompt) for request in batch]
         found = [
@@ -302,12 +316,18 @@ class Sampler:
         more = self._texts.encode(prompts)
         device = self._pipeline._execution_device
         shape = (len(states[0].tokens), max(len(request.classes) for request in batch))
+        weights, state_weights = token_weights(found, shape), token_weights(prompt_tokens, shape)
+        if self._recipe.content:
+            content = [sequence_tokens(self._pipeline, text, content_spans(text)) for text in texts]
+            # What a class prompt says of a class is divided by what the caption's words have there.
+            weights, state_weights = with_content(weights, content), with_content(state_weights, [()] * len(prompts))
         query = ClassQuery(
             classes=tuple(len(request.classes) for request in batch),
-            weights=token_weights(found, shape).to(device),
+            weights=weights.to(device),
             prompted=torch.tensor(prompted, device=device) if prompts else None,
             states=torch.stack([state.tokens for state in more]) if prompts else None,
-            state_weights=token_weights(prompt_tokens, shape).to(device) if prompts else None,
+            state_weights=state_weights.to(device) if prompts else None,
+            content=self._recipe.content,
             mask=_masks(states),
             state_mask=_masks(more),
         )

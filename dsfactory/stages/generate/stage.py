@@ -20,7 +20,7 @@ from dsfactory.core.stage import Download, Kind, Machines, Output, Role, Stage
 from dsfactory.errors import DamagedShard, UserError
 from dsfactory.models.adapters import Adapter, find_embeddings, find_loras
 from dsfactory.models.controlnet import controlnet_digest, locate_controlnet
-from dsfactory.models.families import text_tokens
+from dsfactory.models.families import FAMILIES, text_tokens
 from dsfactory.models.folder import read_config
 from dsfactory.models.locate import Model, locate_model
 from dsfactory.models.lora import changes
@@ -30,6 +30,7 @@ from dsfactory.stages.generate.config import GenerateConfig
 from dsfactory.stages.generate.evidence import MAX_SIDE, Evidence
 from dsfactory.stages.generate.layouts.layout import Placed
 from dsfactory.stages.generate.model import check_layouts, limits, missing_model
+from dsfactory.stages.generate.recipes import Recipe
 from dsfactory.stages.prompts.config import ATTRIBUTES, DOMAIN, PromptsConfig
 from dsfactory.stages.prompts.domains import Domains
 
@@ -170,6 +171,12 @@ class GenerateStage(Stage):
         family = self.model.layout.family
         if "clip_skip" in settings and family not in ("sd", "sdxl", "sd3"):
             raise UserError(f"generate.clip_skip does not suit {self.model.name}, which reads no CLIP: leave it out")
+        parts = Recipe.parse(self._config.recipe)
+        for name in ("block", "concepts"):
+            if getattr(parts, name) and family not in ("sd3", "flux"):
+                raise UserError(f"generate.recipe: '{name}' reads Stable Diffusion 3 and FLUX.1, not {self.model.name}")
+        if parts.heads and FAMILIES[family].joint:
+            raise UserError(f"generate.recipe: 'heads' reads cross-attention, which {self.model.name} has not")
         if "vae" in settings:
             settings["vae"] = vae_digest(locate_vae(settings["vae"]))
         # What was set right since the version began is named where it changes something: all other runs go on.
@@ -248,6 +255,7 @@ class GenerateStage(Stage):
             tiling=config.vae_tiling,
             control=follower or (config.control if config.layouts else None),
             strengths=config.layout,
+            recipe=Recipe.parse(config.recipe),
         )
 
     def process(self, shard: ShardSpec, *inputs: ShardReader) -> Iterator[Record]:

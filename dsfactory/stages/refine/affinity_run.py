@@ -41,6 +41,7 @@ _WITHOUT_EFFECT = {
     "require",
     "min_box",
     "max_hole",
+    "instances",
 }
 """Settings of refine that come after the network."""
 

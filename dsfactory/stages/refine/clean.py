@@ -1,5 +1,7 @@
 """Tidying label images: small parts, holes, uncertain pixels, instances."""
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -72,31 +74,37 @@ def ids_in(labels: Labels) -> list[int]:
     return [int(value) for value in np.flatnonzero(counts) if value not in (BACKGROUND, VOID)]
 
 
-def label_instances(labels: Labels) -> tuple[Labels, dict[int, int]]:
-    """Number the connected parts of all classes.
+Parting = Callable[[int, NDArray[np.bool_]], NDArray[np.int32]]
+"""From a class and its pixels to the numbers of its objects from 1, int32 ``(height, width)``, 0 outside."""
+
+
+def label_instances(labels: Labels, parting: Parting | None = None) -> tuple[Labels, dict[int, int]]:
+    """Number the objects of all classes.
 
     Args:
         labels: label image.
+        parting: what the objects of a class are; its connected parts by default.
 
     Returns:
-        ``(instances, counts)``: a uint8 image with ids 1, 2 … in row-major order of each part's first pixel, 0
-        background and 255 void; and the number of parts of each class present.
+        ``(instances, counts)``: a uint8 image with ids 1, 2 … in row-major order of each object's first pixel, 0
+        background and 255 void; and the number of objects of each class present.
 
     Raises:
-        ValueError: there are more than 254 parts.
+        ValueError: there are more than 254 objects.
     """
-    found: list[tuple[int, int, int, int]] = []
+    found: list[tuple[int, int, int]] = []
     parts_of: dict[int, NDArray[np.int32]] = {}
     for class_id in ids_in(labels):
-        parts_of[class_id], stats = components(labels == class_id)
-        for part in range(1, len(stats)):
-            top, left = stats[part, cv2.CC_STAT_TOP], stats[part, cv2.CC_STAT_LEFT]
-            first = left + np.argmax(parts_of[class_id][top, left:] == part)
-            found.append((int(top), int(first), class_id, part))
+        mask = labels == class_id
+        parts = parts_of[class_id] = components(mask)[0] if parting is None else parting(class_id, mask)
+        inside = np.flatnonzero(parts)
+        first = np.zeros(parts.max() + 1, np.int64)
+        first[parts.ravel()[inside[::-1]]] = inside[::-1]  # of several the last one written stays
+        found += [(int(first[part]), class_id, part) for part in range(1, len(first))]
     if len(found) >= VOID:
         raise ValueError(f"the mask falls into {len(found)} parts, an instance image holds {VOID - 1}")
     tables = {class_id: np.zeros(parts.max() + 1, dtype=np.uint8) for class_id, parts in parts_of.items()}
-    for number, (_, _, class_id, part) in enumerate(sorted(found), start=1):
+    for number, (_, class_id, part) in enumerate(sorted(found), start=1):
         tables[class_id][part] = number
     instances = np.where(labels == VOID, np.uint8(VOID), np.uint8(0))
     for class_id, parts in parts_of.items():

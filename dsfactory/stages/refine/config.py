@@ -1,13 +1,18 @@
 """Settings of the refine stage."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from dsfactory.core.flags import Panel, flag
 from dsfactory.core.section import Section
 
+RecipeName = Literal["auto", "family", "mean", "levels"]
+InstanceRule = Literal["auto", "components", "counted", "shape", "edges"]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+EQUAL_WEIGHTS = {16: 1.0, 32: 1.0, 64: 1.0}
+_UNSETTLED = (("recipe", "auto"), ("instances", "auto"))
 
 
 class RefineConfig(Section):
@@ -25,9 +30,16 @@ class RefineConfig(Section):
     )
     threshold_low: Fraction = Field(0.35, description="The lowest threshold that auto tries.")
     threshold_high: Fraction = Field(0.54, description="The highest threshold that auto tries.")
+    recipe: RecipeName = Field(
+        "auto",
+        description="What attention's resolutions weigh. family: for Stable Diffusion 1 and 2 what is published for "
+        "them (levels), else resolution_weights (mean). auto: family, or what the run was begun with.",
+        json_schema_extra={"before": "mean"},
+    )
     resolution_weights: dict[int, Annotated[float, Field(ge=0.0)]] = Field(
-        {16: 1.0, 32: 1.0, 64: 1.0},
-        description="Weight of each attention resolution, by the side of its grid. Others are left out.",
+        EQUAL_WEIGHTS,
+        description="Weight of each attention resolution, by the side of its grid. Others are left out. Other weights "
+        "than the default ones go before recipe.",
     )
     affinity: Literal["net", "self", "none"] = Field(
         "self",
@@ -125,6 +137,19 @@ class RefineConfig(Section):
         "itself agrees less than this (IoU) with the layout: it was not drawn there.",
         json_schema_extra={"before": 0.3},
     )
+    instances: InstanceRule = Field(
+        "auto",
+        description="What parts objects of one class. components: only what does not touch. counted: necks too, where "
+        "the prompt asks for more than one ('two dogs'). shape: necks, always. edges: necks, and edges of "
+        "self-attention (generate.recipe=edges). auto: counted, or what the run was begun with.",
+        json_schema_extra=flag(
+            Panel.LABELS,
+            metavar="RULE",
+            help="What parts touching objects of a class: nothing (components), their shape where the prompt counts "
+            "them (counted), always (shape), or self-attention too (edges).",
+        )
+        | {"before": "components"},
+    )
     require: Literal["any", "all"] = Field(
         "any",
         description="Which of the classes that were asked for must have a mask for the sample to be kept: any of "
@@ -135,6 +160,10 @@ class RefineConfig(Section):
     )
     min_box: float = Field(1500.0, ge=0.0, description="Parts whose bounding box has fewer pixels are dropped.")
     max_hole: float = Field(1500.0, ge=0.0, description="Enclosed background of up to this many pixels is filled.")
+
+    def identity(self) -> dict[str, Any]:
+        """As of any section; what a run that is begun settles is no part of it before."""
+        return {name: value for name, value in super().identity().items() if (name, value) not in _UNSETTLED}
 
     @model_validator(mode="after")
     def _check_range(self) -> "RefineConfig":

@@ -11,10 +11,13 @@ from dsfactory.crf.thumbnail import Thumbnail
 from dsfactory.dataset.witness import Witness
 from dsfactory.stages.refine.affinity import Walk, walked_maps
 from dsfactory.stages.refine.affinity_net import AffinityNet
-from dsfactory.stages.refine.clean import Labels, ids_in, label_instances, set_void
+from dsfactory.stages.refine.clean import Labels, Parting, components, ids_in, label_instances, set_void
 from dsfactory.stages.refine.config import RefineConfig
 from dsfactory.stages.refine.contest import contest, cut_at, scaled_kernels
+from dsfactory.stages.refine.counted import SEVERAL
 from dsfactory.stages.refine.fuse import Maps, average_maps, contrasts, fuse_maps, peaks, resize_maps, stretch
+from dsfactory.stages.refine.instances import split_mask
+from dsfactory.stages.refine.levels import grid_weights
 from dsfactory.stages.refine.prior import Prior
 from dsfactory.stages.refine.snap import Snapped, snap
 from dsfactory.stages.refine.threshold import (
@@ -78,6 +81,9 @@ def refine_mask(
     config: RefineConfig,
     net: AffinityNet | None = None,
     prior: Prior | None = None,
+    *,
+    edges: Maps | None = None,
+    asked: Sequence[int | None] = (),
 ) -> RefinedMask:
     """Turn attention into a mask.
 
@@ -89,6 +95,8 @@ def refine_mask(
         config: settings.
         net: the run's affinity network, for ``config.affinity`` ``"net"``.
         prior: the layout that the image was drawn to. A class has no mask where attention alone does not find it there.
+        edges: of self-attention by grid, ``(1, h, w)`` in [0, 1], for ``config.instances`` ``"edges"``.
+        asked: how many objects of each class the prompt asks for, see :mod:`.counted`; empty when nobody said.
 
     Returns:
         The mask; a class without evidence, whose parts were all too small or that is not to be seen (see
@@ -120,9 +128,13 @@ def refine_mask(
         fused, whole = (maps * prior.reach * kept[:, None, None] for maps in (fused, whole))
         coarse = coarse_masks(whole)
     thresholds = _thresholds(thumbnail, fused, coarse, config)
-    contrast = contrasts(average_maps(cross, max(cross), config.resolution_weights))
+    contrast = contrasts(average_maps(cross, max(cross), grid_weights(cross, config)))
     shared = contest(image, thumbnail, fused, contrast, thresholds, class_ids, config)
-    parts = label_instances(shared.labels)[0] if prior is None else prior.instances(shared.labels)
+    if prior is None:
+        parting = _parting(config, class_ids, asked, edges, (height, width))
+        parts = label_instances(shared.labels, parting)[0]
+    else:
+        parts = prior.instances(shared.labels)
     labels, instances = set_void(shared.labels, parts, shared.open)
     area = tuple(float(np.mean(labels == c)) for c in class_ids)
     return RefinedMask(
@@ -180,11 +192,36 @@ def fused_maps(cross: Maps, affinity: Maps, size: tuple[int, int], config: Refin
         The fused map, with self-attention in it unless that is missing or ``config.affinity`` is ``"none"``, and what
         of it is to judge thresholds by: float32 of shape ``(classes, height, width)`` in [0, 1].
     """
-    fused = fuse_maps(cross, size, config.resolution_weights)
+    fused = fuse_maps(cross, size, grid_weights(cross, config))
     if config.affinity == "none" or not affinity:
         return fused, fused
     whole = stretch(resize_maps(affinity[max(affinity)], size))
     return stretch((1 - config.affinity_weight) * fused + config.affinity_weight * whole), whole
+
+
+def _parting(
+    config: RefineConfig,
+    class_ids: Sequence[int],
+    asked: Sequence[int | None],
+    edges: Maps | None,
+    size: tuple[int, int],
+) -> Parting | None:
+    """What parts objects of one class; None for what does not touch."""
+    if config.instances == "components":
+        return None
+    if config.instances in ("shape", "edges"):
+        use = edges if config.instances == "edges" else None
+        plane = resize_maps(use[max(use)], size)[0] if use else None
+        return lambda class_id, mask: split_mask(mask, plane)
+    numbers = dict(zip(class_ids, asked, strict=False))
+
+    def counted(class_id: int, mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+        number = numbers.get(class_id)
+        if number is None or number == 1:
+            return components(mask)[0]
+        return split_mask(mask, most=None if number == SEVERAL else number)
+
+    return counted
 
 
 def coarse_masks(maps: Float) -> NDArray[np.bool_]:

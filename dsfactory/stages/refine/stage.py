@@ -13,13 +13,13 @@ from safetensors import SafetensorError
 from dsfactory.core.classes import ClassSpec
 from dsfactory.core.config import RunSettings
 from dsfactory.core.png import decode_index_png, decode_rgb_png, encode_index_png
-from dsfactory.core.run import Run
+from dsfactory.core.run import Run, StageState
 from dsfactory.core.sample import EVIDENCE, IMAGE, INSTANCES, LAYOUT, MASK, MASKS, Record
 from dsfactory.core.section import Section
 from dsfactory.core.shard import ShardReader, ShardSpec
-from dsfactory.core.stage import Conclusion, Download, Kind, Output, Reporter, Role, Scope, Stage
+from dsfactory.core.stage import Conclusion, Download, Kind, Machines, Output, Reporter, Role, Scope, Stage
 from dsfactory.dataset.label_faults import score_faults
-from dsfactory.dataset.own_files import FOREIGN
+from dsfactory.dataset.own_files import FILE_SHA256, FOREIGN
 from dsfactory.errors import UserError
 from dsfactory.stages.generate.config import GenerateConfig
 from dsfactory.stages.generate.evidence import Evidence
@@ -44,6 +44,8 @@ SCORES = pa.schema(
         ("snap_iou", pa.list_(pa.float32())),
         ("snap_score", pa.list_(pa.float32())),
         ("layout_iou", pa.list_(pa.float32())),
+        ("asked", pa.list_(pa.int32())),
+        ("count_off", pa.list_(pa.int32())),
     ]
 )
 """One value per class, in the order of ``classes``; see :class:`dsfactory.stages.refine.mask.RefinedMask`. What a
@@ -82,7 +84,7 @@ class RefineStage(Stage):
         {"ok": MASKS, "rejected": MASKS},
         bytes_per_pixel=0.06,
         bytes_per_sample=3_000.0,
-        added=GenerateStage.writes.added | {"layout_iou"},
+        added=GenerateStage.writes.added | {"layout_iou", "asked", "count_off"},
     )
     artifacts: ClassVar[tuple[str, ...]] = ("net.*",)
     needed: ClassVar[tuple[str, ...]] = (FILE,)
@@ -97,6 +99,8 @@ class RefineStage(Stage):
         "for it.",
         "area": "Share of the image that the class covers.",
         "void": "Share of the image that is in doubt and ignored (255; VOC calls it void).",
+        "count_off": "Objects found less objects that the prompt asks for, where it says a number. Other than 0: the "
+        "image or its label shows another number.",
         "snap_iou": "Of each object: IoU of the promptable segmenter's mask with ours. Low: one of them is wrong.",
         "snap_score": "Of each object: the IoU that the promptable segmenter expects of its own mask.",
     }
@@ -121,6 +125,16 @@ class RefineStage(Stage):
         from dsfactory.segment.promptable import find_promptable
 
         return Download(name, None) if find_promptable(name) is None else None
+
+    def settled(self, state: StageState | None, machines: Machines) -> "RefineStage":
+        """Rules that are ``auto`` settled: a run that goes on keeps those that it was begun with."""
+        rules: dict[str, Any] = {"recipe": ("family", "mean"), "instances": ("counted", "components")}
+        settled = {
+            name: new if state is None else state.identity.get(name, old)
+            for name, (new, old) in rules.items()
+            if getattr(self.config, name) == "auto"
+        }
+        return self.served_as(RefineStage(self.config.model_copy(update=settled), self.classes, self.net))
 
     @property
     def device(self) -> str | None:
@@ -221,7 +235,11 @@ class RefineStage(Stage):
         prior = None
         if LAYOUT in record.files:
             prior = Prior.of(Placed.of(record.files, image.shape[1], image.shape[0]), class_ids)
-        mask = refine_mask(image, evidence.cross, evidence.affinity, class_ids, self.config, self._loaded, prior)
+        asked = self._asked(record.row)
+        mask = refine_mask(
+            image, evidence.cross, evidence.affinity, class_ids, self.config, self._loaded, prior,
+            edges=evidence.edges, asked=asked,
+        )  # fmt: skip
         if prior is not None and self.config.label == "layout":
             mask = as_layout(mask, prior)
         heard: dict[str, Any] = {"snap_iou": None, "snap_score": None}
@@ -242,6 +260,10 @@ class RefineStage(Stage):
             "components": mask.components,
             "missing": mask.missing,
             "void": mask.void,
+            "asked": [number or None for number in asked],
+            "count_off": [
+                found - number if number else None for found, number in zip(mask.components, asked, strict=True)
+            ],
             **heard,
             **({"layout_iou": mask.layout_iou} if prior else {}),
             "status": "ok" if found else "rejected",
@@ -249,6 +271,15 @@ class RefineStage(Stage):
         }
         files = {MASK: encode_index_png(mask.labels), INSTANCES: encode_index_png(mask.instances)}
         return Record(record.key, row, files)
+
+    def _asked(self, row: Mapping[str, Any]) -> list[int | None]:
+        """How many objects of each class were asked for; nobody has asked for what a given picture shows."""
+        from dsfactory.stages.refine.counted import asked_numbers
+
+        if FILE_SHA256 in row:
+            return [None] * len(row["classes"])
+        specs = {spec.name: spec for spec in self.classes}
+        return asked_numbers(row["prompt"], [specs[name] for name in row["classes"]])
 
     def conclude(self, run: Run) -> Conclusion:
         """How many images show how many classes, where several were asked for."""

@@ -7,9 +7,11 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor2_0
 
 from dsfactory.models.loading import load_pipeline
-from dsfactory.stages.generate.attention import AFFINITY_POWER, AttentionCapture, ClassQuery, spaced_steps
+from dsfactory.stages.generate.attention import AttentionCapture, spaced_steps
 from dsfactory.stages.generate.fused import FusedReads
 from dsfactory.stages.generate.probabilities import fuse_grids, spread
+from dsfactory.stages.generate.query import ClassQuery
+from dsfactory.stages.generate.recipes.propagation import AFFINITY_POWER
 from tests.stages.generate.conftest import FAMILIES
 
 PROMPTS = ["a photo of a dog", "the bird and the cat", "a hot traffic light"]

@@ -17,8 +17,9 @@ from dsfactory.errors import UserError
 from dsfactory.models.families import FAMILIES, PIPELINES
 from dsfactory.models.folder import default_size, read_folder
 from dsfactory.models.loading import load_pipeline, load_text_embedder
-from dsfactory.stages.generate.attention import AttentionCapture, ClassQuery
+from dsfactory.stages.generate.attention import AttentionCapture
 from dsfactory.stages.generate.fused import FusedReads
+from dsfactory.stages.generate.query import ClassQuery
 from dsfactory.stages.generate.sampler import Request, Sampler
 from dsfactory.stages.prompts.vocabulary import find_mentions
 from tests import tiny_families as tiny

@@ -5,9 +5,10 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dsfactory.stages.generate.attention import AttentionCapture, ClassQuery
+from dsfactory.stages.generate.attention import AttentionCapture
 from dsfactory.stages.generate.fused import MOST_LAYERS, VALUE, FusedReads, fused_token_probabilities, weights_as_values
 from dsfactory.stages.generate.probabilities import token_probabilities
+from dsfactory.stages.generate.query import ClassQuery
 
 
 def make_layer(number, positions, width, dtype, images=2):

@@ -13,9 +13,9 @@ from diffusers.models.transformers import transformer_flux
 from dsfactory.core.classes import ClassSpec
 from dsfactory.errors import UserError
 from dsfactory.models.loading import load_pipeline
-from dsfactory.stages.generate.attention import ClassQuery
 from dsfactory.stages.generate.fused import FusedReads
 from dsfactory.stages.generate.joint import JointAttentionCapture
+from dsfactory.stages.generate.query import ClassQuery
 from dsfactory.stages.generate.sampler import Request, Sampler
 from dsfactory.stages.prompts.vocabulary import find_mentions
 from tests.tiny_models import tiny_flux, tiny_sd3
@@ -192,7 +192,7 @@ def test_self_attention_of_too_many_positions_is_not_even_asked_for(
 
     monkeypatch.setattr(JointAttentionCapture, "_read_joint", spy)
     for most, positions in ((16, TEXT[name] + 16), (15, TEXT[name])):
-        monkeypatch.setattr("dsfactory.stages.generate.joint.MAX_AFFINITY_POSITIONS", most)
+        monkeypatch.setattr("dsfactory.stages.generate.recipes.propagation.MAX_AFFINITY_POSITIONS", most)
         keys.clear()
         (drawn,) = sampler(folder, steps=1).draw([Request("a photo of a dog", 7, (DOG,))])
         assert set(keys) == {positions}

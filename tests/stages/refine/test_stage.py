@@ -3,6 +3,7 @@ import pytest
 
 from dsfactory.core.classes import ClassSpec
 from dsfactory.core.png import decode_index_png, encode_rgb_png
+from dsfactory.core.run import StageState
 from dsfactory.core.sample import Record, sample_key
 from dsfactory.core.shard import ShardReader, ShardSpec, ShardWriter
 from dsfactory.errors import UserError
@@ -204,3 +205,29 @@ def test_a_promptable_segmenter_is_heard_about_every_object(tmp_path, scenes):
     assert "snap" not in RefineStage(RefineConfig(), CLASSES).identity() and len(identity["snap"]) == 32
     with pytest.raises(UserError, match="not the folder of a promptable segmenter"):
         RefineStage(RefineConfig(snap=str(tmp_path / "plain")), CLASSES).identity()
+
+
+def test_a_run_that_goes_on_keeps_its_rules_and_a_new_one_has_those_of_today():
+    def rules(config, identity=None):
+        facts = {"stage": "refine", "version": 7, "fingerprint": "", "upstream": "", "identity": identity}
+        state = None if identity is None else StageState(**facts)
+        settled = RefineStage(config, CLASSES).settled(state, None)
+        return settled.config.recipe, settled.config.instances, settled.identity()
+
+    base = RefineStage(RefineConfig(), CLASSES).identity()
+    *new, identity = rules(RefineConfig())
+    assert new == ["family", "counted"] and identity == {**base, "recipe": "family", "instances": "counted"}
+    assert rules(RefineConfig(), base) == ("mean", "components", base)
+    assert rules(RefineConfig(), identity) == ("family", "counted", identity)
+    assert rules(RefineConfig(recipe="levels", instances="shape"), base)[:2] == ("levels", "shape")
+
+
+def test_objects_are_counted_against_the_prompt(tmp_path, scenes):
+    two = drawn(0, ("dog", "bird"), scenes[1])
+    two.row["prompt"] = "two dogs and a bird"
+    some = drawn(1, ("dog",), scenes[0])
+    some.row["prompt"] = "the dog"
+    two, some = refine(tmp_path, [two, some])
+    assert two.row["asked"] == [2, 1]
+    assert two.row["count_off"] == [two.row["components"][0] - 2, 0] and two.row["components"][1] == 1
+    assert some.row["asked"] == some.row["count_off"] == [None]
