@@ -107,14 +107,13 @@ def main() -> None:
         for scene in (product(stickers, seed, 100_000 + number) for number in range(args.tests)):
             made = hidden(scene.image, scene.labels > 0, rng)
             tests.append(made if rng.random() < 0.5 else (scene.image, np.zeros(scene.labels.shape, bool)))
-        for source in ("texture", "noise", "both"):
+        for source in ("noise", "texture"):
             painted, seconds = [], 0.0
             for number in range(4 * len(clean)):
                 image = clean[number % len(clean)].image
                 start = time.perf_counter()
                 inside, _ = region_of(image, "auto", "")
-                one = "texture" if source == "both" and number % 2 else "noise" if source == "both" else source
-                config, draws = DefectsConfig(source=one), np.random.default_rng([seed, number])
+                config, draws = DefectsConfig(source=source), np.random.default_rng([seed, number])
                 mask = np.zeros(inside.shape, np.uint8)
                 if draws.random() >= 0.5:
                     found = paint(image, KINDS[number % 4], inside, config, draws, clean[number % 7].image)
