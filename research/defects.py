@@ -1,6 +1,7 @@
 """Are painted flaws worth learning from? A network learns them, and is tested on flaws of another generator.
 
-Clean pictures are rendered scenes. The hidden flaws are drawn by other code than dsfactory's: strokes, chips of the
+Clean pictures show one thing, as an inspection does: one sticker, turned, scaled and on other grounds, another one for
+each seed. The hidden flaws are drawn by other code than dsfactory's: strokes, chips of the
 background, spots and smears. For each source of `dsfactory defects` a network (EfficientNet-Lite0, two labels) learns
 from painted pictures; pixel AP and AUROC are those of all pixels of the test.
 
@@ -23,8 +24,8 @@ from dsfactory.segment.train import train_segmenter
 from dsfactory.stages.defects.clean import region_of
 from dsfactory.stages.defects.config import DefectsConfig
 from dsfactory.stages.defects.paint import paint
-from scripts.pocket.measure import rendered_scenes
-from scripts.pocket.stickers import TRAIN_STYLES, load_stickers
+from scripts.pocket.scenes import Scene, compose_scene
+from scripts.pocket.stickers import TRAIN_STYLES, Sticker, load_stickers
 
 KINDS = ("scratch", "stain", "crack", "dent")
 Pixels = NDArray[np.uint8]
@@ -73,6 +74,13 @@ def hidden(image: Pixels, inside: NDArray[np.bool_], rng: np.random.Generator) -
     return flawed, (np.abs(flawed.astype(int) - image).max(axis=2) > 8) & (shape > 0)
 
 
+def product(stickers: list[Sticker], seed: int, number: int) -> Scene:
+    """A picture of the thing that is inspected."""
+    one = stickers[(37 * seed + 11) % len(stickers)]
+    rng = np.random.default_rng([seed, number])
+    return compose_scene({one.class_name: [one]}, (one.class_name,), ("wall", "road", "snow")[number % 3], rng, 128)
+
+
 def scores(truth: NDArray[np.bool_], values: NDArray[np.float32]) -> tuple[float, float]:
     """Average precision and area under the ROC curve, of all pixels."""
     order = np.argsort(-values, kind="stable")
@@ -93,20 +101,19 @@ def main() -> None:
     args = parser.parse_args()
     stickers = load_stickers(args.art, TRAIN_STYLES)
     for seed in range(args.seeds):
-        clean = [scene for scene in rendered_scenes(stickers, args.pictures, 300 + seed)]
+        clean = [product(stickers, seed, number) for number in range(args.pictures)]
         rng = np.random.default_rng(seed)
         tests = []
-        for scene in rendered_scenes(stickers, args.tests, 400 + seed):
+        for scene in (product(stickers, seed, 100_000 + number) for number in range(args.tests)):
             made = hidden(scene.image, scene.labels > 0, rng)
             tests.append(made if rng.random() < 0.5 else (scene.image, np.zeros(scene.labels.shape, bool)))
-        for source in ("texture", "noise", "both"):
+        for source in ("noise", "texture"):
             painted, seconds = [], 0.0
             for number in range(4 * len(clean)):
                 image = clean[number % len(clean)].image
                 start = time.perf_counter()
                 inside, _ = region_of(image, "auto", "")
-                one = "texture" if source == "both" and number % 2 else "noise" if source == "both" else source
-                config, draws = DefectsConfig(source=one), np.random.default_rng([seed, number])
+                config, draws = DefectsConfig(source=source), np.random.default_rng([seed, number])
                 mask = np.zeros(inside.shape, np.uint8)
                 if draws.random() >= 0.5:
                     found = paint(image, KINDS[number % 4], inside, config, draws, clean[number % 7].image)

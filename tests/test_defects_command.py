@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
     cv2.imwrite(str(folder / "clean/xray.png"), part(np.uint16))
     (folder / "clean/broken.png").write_bytes(b"no image")
     done = called(
-        "defects", "clean", *KINDS, "--out", "a", "--format", "mvtec,coco,voc", "--val-share", "0.4", cwd=folder
+        "defects", "clean", *KINDS, "--out", "a", "--format", "mvtec,coco,voc", "--val-share", "0.6", cwd=folder
     )
     assert done.returncode == 3, done.stderr
     assert "broken.png cannot be used" in done.stderr

@@ -20,6 +20,8 @@ NEAREST = 5
 """References that an image is laid over."""
 STEPS = (1.0, 0.95, 0.9, 0.84, 0.77, 0.7)
 """Shares of a side that a cut is looked for at."""
+FLAT = 2.0
+"""Standard deviation in levels of 255 below which an image shows nothing that could be compared."""
 LIKENESS = 0.9
 """Correlation of an image with its place in a reference from which it is a copy. See docs/measured.md."""
 
@@ -96,6 +98,8 @@ def overlaid(image: NDArray[np.uint8], reference: NDArray[np.uint8]) -> float:
         In [−1, 1]: the lower of the correlations of the pixels and of the edges, at the best place.
     """
     best = -1.0
+    if min(float(image.std()), float(reference.std())) < FLAT:
+        return best
     plain, edges = _plain(reference), _edges(reference)
     for wide in STEPS:
         for high in STEPS:

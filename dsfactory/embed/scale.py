@@ -21,4 +21,4 @@ class Scale:
     def __call__(self, vectors: Vectors) -> Vectors:
         scaled = (vectors - self._mean) * self._factor
         lengths = np.linalg.norm(scaled, axis=1, keepdims=True)
-        return (scaled / np.maximum(lengths, 1e-9)).astype(np.float32)
+        return np.asarray(scaled / np.maximum(lengths, 1e-9), dtype=np.float32)

@@ -108,11 +108,12 @@ def judge_answers(answers: Sequence[Answer], seed: int = 0) -> Verdict:
     again = np.array([_fitted(wins[rng.integers(0, len(images), len(images))].sum(axis=0)) for _ in range(RESAMPLES)])
     low, high = np.quantile(again, (0.025, 0.975), axis=0)
     seen = wins.sum(axis=0)
-    scores = [
-        Score(name, *(round(float(one), 1) for one in (points[place], low[place], high[place])),
-              round(float(seen[place].sum() + seen[:, place].sum())))
-        for place, name in enumerate(names)
-    ]  # fmt: skip
+
+    def score(place: int) -> Score:
+        said, least, most = (round(float(one[place]), 1) for one in (points, low, high))
+        return Score(names[place], said, least, most, round(float(seen[place].sum() + seen[:, place].sum())))
+
+    scores = [score(place) for place in range(len(names))]
     scores.sort(key=lambda one: (-one.points, one.name))
     clear = tuple(one.low > other.high for one, other in pairwise(scores))
     decided = [one.answer == "left" for one in answers if one.answer != "equal"]
@@ -136,7 +137,7 @@ def _fitted(wins: NDArray[np.float64], rounds: int = 100) -> NDArray[np.float64]
         strengths += np.clip(step, -2, 2)
         if np.abs(step).max() < 1e-9:
             break
-    return (strengths - strengths.mean()) * POINTS
+    return np.asarray((strengths - strengths.mean()) * POINTS, dtype=np.float64)
 
 
 def _inconsistent(answers: Sequence[Answer]) -> float | None:
@@ -144,7 +145,7 @@ def _inconsistent(answers: Sequence[Answer]) -> float | None:
     said: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     orders: dict[tuple[str, str, str], set[str]] = defaultdict(set)
     for one in answers:
-        pair = (one.image, *sorted((one.left, one.right)))
+        pair = (one.image, min(one.left, one.right), max(one.left, one.right))
         winner = {"left": one.left, "right": one.right, "equal": ""}[one.answer]
         said[pair].append(winner)
         orders[pair].add(one.left)

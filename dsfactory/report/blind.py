@@ -6,6 +6,7 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsfactory.core.seeds import derive_seed
 from dsfactory.errors import UserError
@@ -45,7 +46,7 @@ def write_pairs(found: list[Labelling], num: int, seed: int, page: Path) -> int:
             break
     if not differ:
         raise UserError("they do not differ on any image: there is nothing to judge")
-    images = {}
+    images: dict[str, NDArray[np.uint8]] = {}
     for one in found:
         if missing := [name for name, _ in differ if name not in images]:
             images |= one.pictures(missing)

@@ -76,7 +76,7 @@ def _line(inside: Region, area: float, rng: np.random.Generator, branches: int =
             wide = max(1, round(width_here * (0.4 + 0.6 * taper)))
             ends = [tuple(round(16 * value) for value in point) for point in (one, other)]
             cv2.line(canvas, ends[0], ends[1], 255, wide, cv2.LINE_AA, shift=4)
-    return canvas.astype(np.float32) / 255
+    return np.asarray(canvas / 255, dtype=np.float32)
 
 
 def _walk(

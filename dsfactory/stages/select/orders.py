@@ -1,7 +1,6 @@
 """Orders of choice: the first n of each are its choice for n."""
 
 from collections.abc import Sequence
-from itertools import zip_longest
 from typing import TypeVar
 
 import numpy as np
@@ -104,9 +103,8 @@ def turns(sizes: Sequence[int], num: int) -> list[int]:
 
 def in_turn(orders: Sequence[Sequence[Item]], num: int) -> list[Item]:
     """One of each order in turn, at most ``num``; those that have no more are passed over."""
-    missing = object()
-    rounds = zip_longest(*orders, fillvalue=missing)
-    return [item for turn in rounds for item in turn if item is not missing][:num]  # type: ignore[misc]
+    longest = max(map(len, orders), default=0)
+    return [order[place] for place in range(longest) for order in orders if place < len(order)][:num]
 
 
 def _middle(vectors: Vectors, members: NDArray[np.int64]) -> int:
