@@ -15,8 +15,11 @@ MANIFEST = "dsfactory.json"
 
 
 class _Splits(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
     train: int
     val: int
+    test: int = 0
 
 
 class _Counts(BaseModel):

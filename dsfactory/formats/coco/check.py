@@ -33,8 +33,8 @@ class CocoCheck(ContentCheck):
             if categories != list(enumerate(self.classes, start=1)):
                 yield place, "its categories are not the classes of the export"
             for name, found in (("images", images), ("instances", annotations)):
-                if len(found) != self.counts[name][split]:
-                    yield place, f"has {len(found)} {name} instead of {self.counts[name][split]}"
+                if len(found) != self.counts[name].get(split, 0):
+                    yield place, f"has {len(found)} {name} instead of {self.counts[name].get(split, 0)}"
             yield from self._image_faults(place, split, images)
             yield from self._annotation_faults(place, annotations)
 
