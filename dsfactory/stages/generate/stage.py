@@ -245,7 +245,8 @@ class GenerateStage(Stage):
         assert self._sampler is not None
         (prompts,) = inputs
         drawn_to = self._config.layouts is not None
-        rows, layouts = prompts.rows, [None] * len(prompts.rows)
+        rows = prompts.rows
+        layouts: list[Placed | None] = [None] * len(rows)
         if drawn_to:
             layouts = [self._placed(record) for record in prompts.records()]
         for row in rows:

@@ -229,8 +229,9 @@ def _attend(control: LayoutControl, attn: Any, hidden: Tensor, context: Tensor, 
     images = len(control.layouts)
     parts = []
     if len(query) > images:
-        free = [split_heads(part[:-images], attn.heads) for part in (query, key, value)]
-        parts.append(functional.scaled_dot_product_attention(*free, scale=attn.scale).transpose(1, 2).flatten(2))
+        free_query, free_key, free_value = (split_heads(part[:-images], attn.heads) for part in (query, key, value))
+        plain = functional.scaled_dot_product_attention(free_query, free_key, free_value, scale=attn.scale)
+        parts.append(plain.transpose(1, 2).flatten(2))
     rows = slice(-images, None)
     parts.append(control.lifted(attn.heads, query[rows], key[rows], value[rows], attn.scale, cross))
     found: Tensor = attn.to_out[0](torch.cat(parts).to(query.dtype))

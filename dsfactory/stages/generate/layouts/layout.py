@@ -109,7 +109,7 @@ def segments(objects: Tensor, grid: tuple[int, int]) -> Tensor:
     ids = torch.unique(objects)
     planes = (objects[None] == ids[:, None, None]).float()
     cover = functional.adaptive_avg_pool2d(planes[None], grid)[0].flatten(1)
-    found = ids.long()[cover.argmax(0)]
+    found: Tensor = ids.long()[cover.argmax(0)]
     for number, plane in zip(ids.tolist(), cover, strict=True):
         if number not in (BACKGROUND, VOID) and not (found == number).any():
             found[plane.argmax()] = number
