@@ -28,12 +28,12 @@ from dsfactory.models.textual_inversion import vectors
 from dsfactory.models.vae import locate_vae, vae_digest
 from dsfactory.stages.generate.config import GenerateConfig
 from dsfactory.stages.generate.evidence import MAX_SIDE, Evidence
-from dsfactory.stages.generate.layouts.layout import Placed
 from dsfactory.stages.generate.model import check_layouts, limits, missing_model
 from dsfactory.stages.prompts.config import ATTRIBUTES
 
 if TYPE_CHECKING:
     from dsfactory.stages.generate.layouts.colours import Colours
+    from dsfactory.stages.generate.layouts.layout import Placed
     from dsfactory.stages.generate.sampler import Drawing, Sampler, Target
 
 WRITERS = 4
@@ -281,8 +281,10 @@ class GenerateStage(Stage):
             if len(maps) != named:
                 yield f"the evidence is about {len(maps)} classes, the row about {named}"
 
-    def _placed(self, prompt: Record) -> Placed:
+    def _placed(self, prompt: Record) -> "Placed":
         """The layout of a prompt in the size of the image."""
+        from dsfactory.stages.generate.layouts.layout import Placed
+
         config = self.resolved
         assert config.width and config.height
         try:
@@ -290,7 +292,7 @@ class GenerateStage(Stage):
         except ValueError as error:
             raise DamagedShard(f"prompts: sample {prompt.key}: {error}") from error
 
-    def _to(self, row: dict[str, Any], layout: Placed | None) -> "Target | None":
+    def _to(self, row: dict[str, Any], layout: "Placed | None") -> "Target | None":
         """What a row's image is drawn to."""
         if layout is None:
             return None
@@ -299,7 +301,7 @@ class GenerateStage(Stage):
         ids = {name: number for number, name in enumerate(self._classes, start=1)}
         return Target(layout, tuple(ids[name] for name in row["classes"]))
 
-    def _record(self, row: dict[str, Any], layout: Placed | None, drawing: "Drawing") -> Record:
+    def _record(self, row: dict[str, Any], layout: "Placed | None", drawing: "Drawing") -> Record:
         files: dict[str, bytes] = {}
         if drawing.image is not None and drawing.evidence is not None:
             files = {IMAGE: encode_rgb_png(drawing.image), EVIDENCE: drawing.evidence.to_bytes()}

@@ -19,7 +19,7 @@ from torch.utils.hooks import RemovableHandle
 
 from dsfactory.core.sample import BACKGROUND, VOID
 from dsfactory.stages.generate.layouts.config import LayoutConfig
-from dsfactory.stages.generate.layouts.layout import Placed, segments
+from dsfactory.stages.generate.layouts.layout import Placed
 from dsfactory.stages.generate.probabilities import Grid, attention_grid, split_heads
 
 MAX_POSITIONS = 64 * 64
@@ -29,6 +29,28 @@ _CHUNK = 2**24
 """Scores computed at a time."""
 
 Processor = Callable[..., Tensor]
+
+
+def segments(objects: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Which object each position of an attention grid belongs to: the one that covers most of it.
+
+    An object that covers most of no position gets the one of which it covers most, so that none is lost.
+
+    Args:
+        objects: uint8 ``(height, width)``, object ids, 0 background, 255 void.
+        grid: height and width.
+
+    Returns:
+        int64 ``(grid height * grid width,)``.
+    """
+    ids = torch.unique(objects)
+    planes = (objects[None] == ids[:, None, None]).float()
+    cover = functional.adaptive_avg_pool2d(planes[None], grid)[0].flatten(1)
+    found: Tensor = ids.long()[cover.argmax(0)]
+    for number, plane in zip(ids.tolist(), cover, strict=True):
+        if number not in (BACKGROUND, VOID) and not (found == number).any():
+            found[plane.argmax()] = number
+    return found
 
 
 @dataclass
