@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dsfactory.core.classes import ClassSpec, slug
+from dsfactory.core.classes import ClassSpec
 from dsfactory.core.sample import BACKGROUND, VOID
 from dsfactory.errors import UserError
+from dsfactory.formats.reading.labelled import plain_name
 from dsfactory.formats.voc.layout import VOID_NAMES
 
 
@@ -30,7 +31,7 @@ def match_classes(classes: Sequence[ClassSpec], names: Sequence[str], where: str
     Raises:
         UserError: a class is not in the set, or two are the same one there.
     """
-    ids = {_plain(name): number for number, name in reversed(list(enumerate(names))) if number != BACKGROUND}
+    ids = {plain_name(name): number for number, name in reversed(list(enumerate(names))) if number != BACKGROUND}
     table = np.zeros(256, np.uint8)
     for number, name in enumerate(names):
         if name.lower() in VOID_NAMES:
@@ -38,7 +39,7 @@ def match_classes(classes: Sequence[ClassSpec], names: Sequence[str], where: str
     table[VOID] = VOID
     taken: dict[int, str] = {}
     for position, spec in enumerate(classes, start=1):
-        place = next((ids[_plain(word)] for word in (spec.name, *spec.synonyms) if _plain(word) in ids), None)
+        place = next((ids[plain_name(word)] for word in (spec.name, *spec.synonyms) if plain_name(word) in ids), None)
         if place is None:
             raise UserError(_missing(spec.name, [name for name in names[1:] if name.lower() not in VOID_NAMES], where))
         if place in taken:
@@ -46,10 +47,6 @@ def match_classes(classes: Sequence[ClassSpec], names: Sequence[str], where: str
         taken[place] = spec.name
         table[place] = position
     return table
-
-
-def _plain(name: str) -> str:
-    return slug(name).replace("-", "") or name.casefold()
 
 
 def _missing(name: str, names: list[str], where: str) -> str:

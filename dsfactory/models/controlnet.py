@@ -44,9 +44,8 @@ def load_controlnet(folder: Path, unet: Any) -> Any:
     from safetensors import SafetensorError
 
     try:
-        found: Any = ControlNetModel.from_pretrained(
-            str(folder), torch_dtype=unet.dtype, use_safetensors=True, local_files_only=True
-        )
+        kind: Any = ControlNetModel
+        found = kind.from_pretrained(str(folder), torch_dtype=unet.dtype, use_safetensors=True, local_files_only=True)
     except (OSError, ValueError, LookupError, RuntimeError, SafetensorError) as error:
         first = str(error).strip().split("\n")[0][:200]
         raise UserError(f"--control-model {folder} cannot be loaded as a ControlNet: {first}") from error

@@ -83,16 +83,17 @@ def class_table(names: Sequence[str], classes: Sequence[ClassSpec]) -> Labels:
 
     Names are compared without case, spaces and hyphens, the run's synonyms after all names.
     """
-    ours = {_plain(word): number for number, spec in enumerate(classes, start=1) for word in spec.synonyms}
-    ours |= {_plain(spec.name): number for number, spec in enumerate(classes, start=1)}
+    ours = {plain_name(word): number for number, spec in enumerate(classes, start=1) for word in spec.synonyms}
+    ours |= {plain_name(spec.name): number for number, spec in enumerate(classes, start=1)}
     table = np.zeros(256, np.uint8)
     table[VOID] = VOID
     for number, name in enumerate(names[: VOID - 1], start=1):
-        table[number] = ours.get(_plain(name), 0)
+        table[number] = ours.get(plain_name(name), 0)
     return table
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """A class name without case, spaces and hyphens, for comparing."""
     return slug(name).replace("-", "") or name.casefold()
 
 

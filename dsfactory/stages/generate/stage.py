@@ -28,7 +28,6 @@ from dsfactory.models.textual_inversion import vectors
 from dsfactory.models.vae import locate_vae, vae_digest
 from dsfactory.stages.generate.config import GenerateConfig
 from dsfactory.stages.generate.evidence import MAX_SIDE, Evidence
-from dsfactory.stages.generate.layouts.layout import Placed
 from dsfactory.stages.generate.model import check_layouts, limits, missing_model
 from dsfactory.stages.generate.recipes import Recipe
 from dsfactory.stages.prompts.config import ATTRIBUTES, DOMAIN, PromptsConfig
@@ -36,6 +35,7 @@ from dsfactory.stages.prompts.domains import Domains
 
 if TYPE_CHECKING:
     from dsfactory.stages.generate.layouts.colours import Colours
+    from dsfactory.stages.generate.layouts.layout import Placed
     from dsfactory.stages.generate.sampler import Drawing, Sampler, Target
 
 WRITERS = 4
@@ -264,7 +264,8 @@ class GenerateStage(Stage):
         assert self._sampler is not None
         (prompts,) = inputs
         drawn_to = self._config.layouts is not None
-        rows, layouts = prompts.rows, [None] * len(prompts.rows)
+        rows = prompts.rows
+        layouts: list[Placed | None] = [None] * len(rows)
         if drawn_to:
             layouts = [self._placed(record) for record in prompts.records()]
         for row in rows:
@@ -300,8 +301,10 @@ class GenerateStage(Stage):
             if len(maps) != named:
                 yield f"the evidence is about {len(maps)} classes, the row about {named}"
 
-    def _placed(self, prompt: Record) -> Placed:
+    def _placed(self, prompt: Record) -> "Placed":
         """The layout of a prompt in the size of the image."""
+        from dsfactory.stages.generate.layouts.layout import Placed
+
         config = self.resolved
         assert config.width and config.height
         try:
@@ -309,7 +312,7 @@ class GenerateStage(Stage):
         except ValueError as error:
             raise DamagedShard(f"prompts: sample {prompt.key}: {error}") from error
 
-    def _to(self, row: dict[str, Any], layout: Placed | None) -> "Target | None":
+    def _to(self, row: dict[str, Any], layout: "Placed | None") -> "Target | None":
         """What a row's image is drawn to."""
         if layout is None:
             return None
@@ -318,7 +321,7 @@ class GenerateStage(Stage):
         ids = {name: number for number, name in enumerate(self._classes, start=1)}
         return Target(layout, tuple(ids[name] for name in row["classes"]))
 
-    def _record(self, row: dict[str, Any], layout: Placed | None, drawing: "Drawing") -> Record:
+    def _record(self, row: dict[str, Any], layout: "Placed | None", drawing: "Drawing") -> Record:
         files: dict[str, bytes] = {}
         if drawing.image is not None and drawing.evidence is not None:
             files = {IMAGE: encode_rgb_png(drawing.image), EVIDENCE: drawing.evidence.to_bytes()}

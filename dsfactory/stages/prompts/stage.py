@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pyarrow as pa
 
@@ -19,7 +19,6 @@ from dsfactory.core.stage import Download, Kind, Machines, Output, Reporter, Rol
 from dsfactory.errors import UserError
 from dsfactory.models.adapters import lora_triggers
 from dsfactory.stages.generate.config import GenerateConfig
-from dsfactory.stages.generate.layouts.source import Layouts, find_layouts
 from dsfactory.stages.generate.model import missing_model
 from dsfactory.stages.prompts.config import ATTRIBUTES, DOMAIN, PromptsConfig
 from dsfactory.stages.prompts.corpus import Corpus
@@ -41,6 +40,9 @@ from dsfactory.stages.prompts.resources import data_file
 from dsfactory.stages.prompts.steer import ATTRIBUTE_FILE, OTHERS, WORDING, Steering
 from dsfactory.stages.prompts.vocabulary import CLASSES_FILE, EXCLUDED_FILE, STOP_FILE, class_words, stop_matcher
 
+if TYPE_CHECKING:
+    from dsfactory.stages.generate.layouts.source import Layouts
+
 POOL = "pool.json"
 
 _SCHEMA = pa.schema(
@@ -58,6 +60,15 @@ _SCHEMA = pa.schema(
         ("layout", pa.string()),
     ]
 )
+
+
+def _find_layouts(
+    drawing: GenerateConfig, classes: Sequence[ClassSpec], seed: int, run: Path, objects: Sequence[int]
+) -> "Layouts":
+    """See :func:`find_layouts`, whose libraries load slowly."""
+    from dsfactory.stages.generate.layouts.source import find_layouts
+
+    return find_layouts(drawing, classes, seed, run, objects)
 
 
 class PromptsStage(Stage):
@@ -97,7 +108,7 @@ class PromptsStage(Stage):
         run: Path | None,
         counts: Mapping[str, int],
         triggers: Callable[[], tuple[str, ...]] = tuple,
-        layouts: Callable[[Sequence[int]], Layouts] | None = None,
+        layouts: "Callable[[Sequence[int]], Layouts] | None" = None,
     ) -> None:
         self._config = config
         self._specs = tuple(classes)
@@ -130,7 +141,7 @@ class PromptsStage(Stage):
             settings.of(PromptsConfig), settings.classes, settings.seed,
             ModelEncoder(drawing.model, drawing.revision, drawing.device), run, settings.counts,
             partial(lora_triggers, drawing.lora),
-            partial(find_layouts, drawing, settings.classes, settings.seed, run) if drawing.layouts else None,
+            partial(_find_layouts, drawing, settings.classes, settings.seed, run) if drawing.layouts else None,
         )  # fmt: skip
 
     @classmethod
@@ -186,7 +197,7 @@ class PromptsStage(Stage):
         return self._find_triggers()
 
     @cached_property
-    def _layouts(self) -> Layouts | None:
+    def _layouts(self) -> "Layouts | None":
         return self._find_layouts(self._objects) if self._find_layouts else None
 
     def check(self, run: Run | None, redo: bool) -> list[str]:

@@ -14,7 +14,8 @@ from dsfactory.errors import UserError
 from dsfactory.stages.generate.config import GenerateConfig
 from dsfactory.stages.generate.layouts.arrange import arrange, blob
 from dsfactory.stages.generate.layouts.config import LayoutConfig
-from dsfactory.stages.generate.layouts.layout import Layout, Placed, segments
+from dsfactory.stages.generate.layouts.control import segments
+from dsfactory.stages.generate.layouts.layout import Layout, Placed
 from dsfactory.stages.generate.layouts.source import find_layouts
 from dsfactory.stages.generate.sampler import Request, Sampler, Target
 from dsfactory.stages.prompts.vocabulary import find_mentions

@@ -19,7 +19,7 @@ from torch.utils.hooks import RemovableHandle
 
 from dsfactory.core.sample import BACKGROUND, VOID
 from dsfactory.stages.generate.layouts.config import LayoutConfig
-from dsfactory.stages.generate.layouts.layout import Placed, segments
+from dsfactory.stages.generate.layouts.layout import Placed
 from dsfactory.stages.generate.probabilities import Grid, attention_grid, split_heads
 
 MAX_POSITIONS = 64 * 64
@@ -29,6 +29,28 @@ _CHUNK = 2**24
 """Scores computed at a time."""
 
 Processor = Callable[..., Tensor]
+
+
+def segments(objects: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Which object each position of an attention grid belongs to: the one that covers most of it.
+
+    An object that covers most of no position gets the one of which it covers most, so that none is lost.
+
+    Args:
+        objects: uint8 ``(height, width)``, object ids, 0 background, 255 void.
+        grid: height and width.
+
+    Returns:
+        int64 ``(grid height * grid width,)``.
+    """
+    ids = torch.unique(objects)
+    planes = (objects[None] == ids[:, None, None]).float()
+    cover = functional.adaptive_avg_pool2d(planes[None], grid)[0].flatten(1)
+    found: Tensor = ids.long()[cover.argmax(0)]
+    for number, plane in zip(ids.tolist(), cover, strict=True):
+        if number not in (BACKGROUND, VOID) and not (found == number).any():
+            found[plane.argmax()] = number
+    return found
 
 
 @dataclass
@@ -229,8 +251,9 @@ def _attend(control: LayoutControl, attn: Any, hidden: Tensor, context: Tensor, 
     images = len(control.layouts)
     parts = []
     if len(query) > images:
-        free = [split_heads(part[:-images], attn.heads) for part in (query, key, value)]
-        parts.append(functional.scaled_dot_product_attention(*free, scale=attn.scale).transpose(1, 2).flatten(2))
+        free_query, free_key, free_value = (split_heads(part[:-images], attn.heads) for part in (query, key, value))
+        plain = functional.scaled_dot_product_attention(free_query, free_key, free_value, scale=attn.scale)
+        parts.append(plain.transpose(1, 2).flatten(2))
     rows = slice(-images, None)
     parts.append(control.lifted(attn.heads, query[rows], key[rows], value[rows], attn.scale, cross))
     found: Tensor = attn.to_out[0](torch.cat(parts).to(query.dtype))

@@ -1,14 +1,11 @@
-"""A layout: class and object ids per pixel, as two PNGs; and what an attention grid sees of it."""
+"""A layout: class and object ids per pixel, as two PNGs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
 
 from dsfactory.core.png import decode_index_png, encode_index_png
 from dsfactory.core.sample import BACKGROUND, LAYOUT, OBJECTS, VOID
@@ -92,25 +89,3 @@ def _fit(image: Labels, width: int, height: int) -> Labels:
     top, left = (height - inner[1]) // 2, (width - inner[0]) // 2
     placed[top : top + inner[1], left : left + inner[0]] = scaled
     return placed
-
-
-def segments(objects: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Which object each position of an attention grid belongs to: the one that covers most of it.
-
-    An object that covers most of no position gets the one of which it covers most, so that none is lost.
-
-    Args:
-        objects: uint8 ``(height, width)``, object ids, 0 background, 255 void.
-        grid: height and width.
-
-    Returns:
-        int64 ``(grid height * grid width,)``.
-    """
-    ids = torch.unique(objects)
-    planes = (objects[None] == ids[:, None, None]).float()
-    cover = functional.adaptive_avg_pool2d(planes[None], grid)[0].flatten(1)
-    found = ids.long()[cover.argmax(0)]
-    for number, plane in zip(ids.tolist(), cover, strict=True):
-        if number not in (BACKGROUND, VOID) and not (found == number).any():
-            found[plane.argmax()] = number
-    return found
