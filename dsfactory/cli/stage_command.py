@@ -163,8 +163,8 @@ def _following(request: "Request", run: Path, exported: bool) -> list[tuple[str,
     from dsfactory.core.stage import Kind, Role
 
     offered = {role for kind in request.kinds for role in kind.writes.roles}
-    if Role.LABEL not in offered:
-        labelers = (kind for kind in STAGES if Role.LABEL in kind.writes.roles and {*kind.reads} <= offered)
+    if Role.LABEL not in offered and any(kind.kind is Kind.SOURCE for kind in request.kinds):
+        labelers = (kind for kind in STAGES if kind.kind is Kind.LABELER and {*kind.reads} <= offered)
         return [(f"{kind.name} {run}", "") for kind in labelers][:1]
     found = [(f"report {run}", "a page to look at")]
     if not any(kind.kind in (Kind.JUDGE, Kind.COMPOSER) for kind in request.kinds):
