@@ -181,7 +181,7 @@ def _plan(
         raise UserError(f"{format} has no run-length segmentations: they are for coco")
     if copy not in writer_class.copies:
         raise UserError(f"{format} holds its images: use --copy {' or --copy '.join(writer_class.copies)}")
-    own = {**({"copy": copy} if copy != "copy" else {}), **({"convert": True} if convert else {})}
+    own: dict[str, Any] = {**({"copy": copy} if copy != "copy" else {}), **({"convert": True} if convert else {})}
     own |= {**({"provenance": True} if provenance is not None else {}), **(chosen or {})}
     if test_share:
         own["test_share"] = test_share
