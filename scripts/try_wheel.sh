@@ -27,7 +27,7 @@ time_of() { # say how long a command took
 case $(python -c 'import dsfactory; print(dsfactory.__file__)') in "$place"/*) ;; *) echo 'not the wheel'; exit 1 ;; esac
 time_of dsfactory run --classes dog,bird --num 4 --out runs/a
 time_of dsfactory report runs/a
-time_of dsfactory export runs/a --format voc,hf
+time_of dsfactory export runs/a --format voc,hf --val-share 0.5
 time_of dsfactory annotate runs/a/export/voc/JPEGImages --classes dog,bird --out runs/own
 time_of dsfactory evaluate runs/a --real runs/a/export/voc --steps 20
 time_of python -c 'import dsfactory as ds; print(len([s.mask for s in ds.open_run("runs/a").samples()]), "masks")'

@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from dsfactory.core.png import decode_index_png, encode_index_png, encode_rgb_png
 from dsfactory.core.sample import BACKGROUND, VOID
+from dsfactory.dataset.exported import numbered
 from dsfactory.dataset.own_files import nearest
 from dsfactory.dataset.sample import ExportSample
 from dsfactory.errors import UserError
@@ -107,15 +109,14 @@ class Choice:
         return best | fixed
 
 
-def _only(sample: ExportSample, table: np.ndarray[Any, np.dtype[np.uint8]]) -> ExportSample | None:
+def _only(sample: ExportSample, table: NDArray[np.uint8]) -> ExportSample | None:
     """A sample with other class ids; None where no object is left and there was one."""
     mask, instances = decode_index_png(sample.mask_png), decode_index_png(sample.instances_png)
     chosen = table[mask]
     gone = (chosen == BACKGROUND) & (mask != BACKGROUND)
     if gone.any() and not ((chosen != BACKGROUND) & (chosen != VOID)).any():
         return None
-    left = np.where(gone, BACKGROUND, instances).astype(np.uint8)
-    return replace(sample, mask_png=encode_index_png(chosen), instances_png=encode_index_png(left))
+    return replace(sample, **_pngs(chosen, instances))
 
 
 def _resized(sample: ExportSample, side: int) -> ExportSample:
@@ -125,7 +126,12 @@ def _resized(sample: ExportSample, side: int) -> ExportSample:
         width, height = (max(1, round(length * share)) for length in image.size)
         pixels = np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS))
     mask, instances = (
-        encode_index_png(nearest(decode_index_png(png), (height, width)))
-        for png in (sample.mask_png, sample.instances_png)
+        nearest(decode_index_png(png), (height, width)) for png in (sample.mask_png, sample.instances_png)
     )
-    return replace(sample, image_png=encode_rgb_png(pixels), mask_png=mask, instances_png=instances, original=None)
+    return replace(sample, image_png=encode_rgb_png(pixels), original=None, **_pngs(mask, instances))
+
+
+def _pngs(mask: NDArray[np.uint8], instances: NDArray[np.uint8]) -> dict[str, Any]:
+    """Labels as files; the objects that are left are numbered from 1."""
+    numbers, _ = numbered(mask, instances)
+    return {"mask_png": encode_index_png(mask), "instances_png": encode_index_png(numbers.astype(np.uint8))}

@@ -141,6 +141,6 @@ def _same(path: Path, there: Any) -> bool:
         return False
     if there.lfs is not None:
         with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == there.lfs.sha256
+            return hashlib.file_digest(file, "sha256").hexdigest() == str(there.lfs.sha256)
     data = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() == there.blob_id
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() == str(there.blob_id)

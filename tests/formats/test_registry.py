@@ -39,7 +39,7 @@ def test_a_format_has_what_its_line_says(item):
 
 def test_a_format_that_is_not_there_is_named_with_those_that_are():
     assert find_format("coco").name == "coco"
-    with pytest.raises(UserError, match="unknown format 'yolo': There are coco, cvat, png, voc"):
+    with pytest.raises(UserError, match="unknown format 'yolo': There are coco, cvat, labelstudio, png, voc"):
         find_format("yolo", IMPORT_FORMATS)
 
 

@@ -1,7 +1,7 @@
 """YOLO segmentation: ``images/{train,val}``, ``labels/{train,val}`` and ``data.yaml``."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import yaml
 
@@ -23,7 +23,8 @@ class YoloWriter(DatasetWriter):
 
     def __init__(self, root: Path, plan: ExportPlan) -> None:
         super().__init__(root, plan)
-        content = {**{split: f"images/{split}" for split in plan.splits}, "names": dict(enumerate(plan.classes))}
+        content: dict[str, Any] = {split: f"images/{split}" for split in plan.splits}
+        content["names"] = dict(enumerate(plan.classes))
         self.write("data.yaml", yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
 
     def add(self, sample: ExportSample, labels: Labels, split: Split) -> None:
