@@ -105,7 +105,7 @@ def full_card(plan: ExportPlan, facts: Provenance, counts: Counts, columns: bool
         f"# {'Synthetic images' if plan.drawn else 'Images'} with segmentation masks",
         f"{plan.origin(facts)}\n{plan.checked}{f' {plan.remark}' if plan.remark else ''}",
         f"## What is in it\n\n{_count_table(plan, counts)}",
-        _COLUMNS_EXPLAINED if columns else "",
+        f"{_COLUMNS_EXPLAINED}{_TRUST if plan.trusted else ''}" if columns else "",
         "## Where each sample comes from\n\n"
         "`provenance.csv` has a line per sample: model, prompt, seed, parents, and whether a model made the image\n"
         "(`synthetic`). PNG and JPEG files that a model made say so in their XMP (`Iptc4xmpExt:DigitalSourceType`).\n"

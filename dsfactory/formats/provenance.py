@@ -50,11 +50,10 @@ class Provenance:
 def provenance_columns(sample: ExportSample, facts: Provenance) -> dict[str, Any]:
     """What a table says of a sample beyond its key, prompt, model and seed: plain values, lists of texts.
 
-    ``parents`` are keys of the run; ``trust`` is the least of the sample's objects, from 0 to 1, where a stage has
-    judged them.
+    ``parents`` are keys of the run; ``trust`` is the least of the sample's objects, from 0 to 1, where that
+    is known.
     """
     drawn = sample.media == "trainedAlgorithmicMedia"
-    trust = sample.row.get("trust")
     return {
         "synthetic": sample.synthetic,
         "digital_source_type": sample.media,
@@ -63,7 +62,7 @@ def provenance_columns(sample: ExportSample, facts: Provenance) -> dict[str, Any
         "adapters": list(facts.adapters),
         "steps": facts.steps if drawn else None,
         "guidance": facts.guidance if drawn else None,
-        "trust": min(trust, default=None) if isinstance(trust, list) else trust,
+        "trust": min(sample.trust.values(), default=None),
         "corrected": sample.corrected,
     }
 

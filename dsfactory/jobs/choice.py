@@ -1,7 +1,7 @@
 """Which of a run's samples an export takes, and how it changes them: classes, the best of each, the size."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -16,9 +16,10 @@ from dsfactory.dataset.own_files import nearest
 from dsfactory.dataset.sample import ExportSample
 from dsfactory.errors import UserError
 from dsfactory.jobs.samples import RunSamples
+from dsfactory.runner.signals import check_stop
 
-SCORES = ("trust", "agreement")
-"""Columns by which samples are ranked: the first that a run has. Each is a number, or one per class or object."""
+AGREEMENT = "agreement"
+"""Column of the labels by which samples are ranked where trust is not known."""
 
 
 @dataclass(frozen=True)
@@ -97,16 +98,24 @@ class Choice:
         """
         assert self.top is not None
         ranked: dict[str, list[tuple[float, str]]] = {name: [] for name in self.classes or known}
-        for row in found.kept.rows():
-            name = next((name for name in SCORES if row.get(name)), None)
-            if name is None:
-                raise UserError(f"--top {self.top}: no stage of the run has scored its samples ({' or '.join(SCORES)})")
-            score = -float(np.min(row[name]))
+        for row, score in self._scored(found):
             for shown in {*row["classes"]} & ranked.keys():
-                ranked[shown].append((score, row["key"]))
+                ranked[shown].append((-score, row["key"]))
         fixed = {key for key, fix in found.kept.corrections.entries.items() if not fix.decision}
         best = {key for rows in ranked.values() for _, key in sorted(rows)[: self.top]}
         return best | fixed
+
+    @staticmethod
+    def _scored(found: RunSamples) -> Iterator[tuple[Mapping[str, Any], float]]:
+        """The row of each kept sample with its score: the least trust of its objects, else the least agreement."""
+        if found.trust is not None:
+            for sample in found.kept.samples(check_stop, None, found.trust):
+                yield {**sample.row, "key": sample.key}, min(sample.trust.values(), default=0.0)
+            return
+        for row in found.kept.rows():
+            if not row.get(AGREEMENT):
+                raise UserError("--top: no stage of the run has scored its samples")
+            yield row, float(np.min(row[AGREEMENT]))
 
 
 def _only(sample: ExportSample, table: NDArray[np.uint8]) -> ExportSample | None:

@@ -58,7 +58,7 @@ def test_an_image_says_what_it_is_and_keeps_its_pixels(kind, media):
 @pytest.mark.parametrize("format", sorted(FORMATS))
 def test_every_format_says_where_its_samples_come_from(format, tmp_path):
     composed = replace(sample(1), media="compositeWithTrainedAlgorithmicMedia", split="train",
-                       row={**sample(1).row, "sources": ["00000000", "00000002"], "trust": [0.9, 0.4]})  # fmt: skip
+                       row={**sample(1).row, "sources": ["00000000", "00000002"]}, trust={1: 0.9, 2: 0.4})  # fmt: skip
     out = written(format, tmp_path / "d", [sample(0), composed, replace(sample(2), media="")])
     rows = list(csv.DictReader(io.StringIO((out / TABLE).read_text("utf-8"))))
     assert [row["synthetic"] for row in rows] == ["true", "true", "false"]
