@@ -52,12 +52,16 @@ class Embedded:
     @classmethod
     def of(cls, rows: "Sequence[Embedded]") -> "Embedded":
         """Several one after the other."""
-        parts = zip(*((one.features, one.hashes, one.thumbs) for one in rows), strict=True)
-        return cls(*(np.concatenate(part) for part in parts))
+        return cls(
+            np.concatenate([one.features for one in rows]),
+            np.concatenate([one.hashes for one in rows]),
+            np.concatenate([one.thumbs for one in rows]),
+        )
 
     def row(self, number: int) -> "Embedded":
         """One image alone."""
-        return Embedded(*(part[number : number + 1] for part in (self.features, self.hashes, self.thumbs)))
+        only = slice(number, number + 1)
+        return Embedded(self.features[only], self.hashes[only], self.thumbs[only])
 
 
 class FeatureCache:

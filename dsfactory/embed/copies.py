@@ -52,7 +52,7 @@ def find_copies(
     Returns:
         One per image; None where no reference is near. From LIKENESS on it is a copy.
     """
-    known = np.isfinite(images.features).all(axis=1)
+    known: NDArray[np.bool_] = np.asarray(np.isfinite(images.features).all(axis=1))
     best: list[Copy | None] = [None] * len(images)
     if not known.any():
         return best
@@ -106,7 +106,7 @@ def overlaid(image: NDArray[np.uint8], reference: NDArray[np.uint8]) -> float:
             if wide * high < CUT - 0.02:
                 continue
             size = max(1, round(wide * THUMB)), max(1, round(high * THUMB))
-            small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+            small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
             found = np.minimum(_match(plain, _plain(small)), _match(edges, _edges(small)))
             best = max(best, float(found.max()))
     return best

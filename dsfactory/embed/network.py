@@ -73,7 +73,8 @@ class FolderFeatures:
         from transformers import AutoImageProcessor, AutoModel
 
         try:
-            self._processor = AutoImageProcessor.from_pretrained(folder, use_fast=False)
+            processors: Any = AutoImageProcessor  # untyped
+            self._processor = processors.from_pretrained(folder, use_fast=False)
             self._model = AutoModel.from_pretrained(folder, use_safetensors=True, trust_remote_code=False).eval()
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise UserError(f"the image model {folder} cannot be loaded: {str(error).splitlines()[0][:200]}") from error

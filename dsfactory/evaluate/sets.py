@@ -106,7 +106,7 @@ def _radii(features: Features, neighbours: int) -> NDArray[np.float64]:
 
 def _distances(one: Features, two: Features) -> NDArray[np.float64]:
     squares = np.square(one).sum(axis=1)[:, None] + np.square(two).sum(axis=1) - 2 * one @ two.T
-    return np.sqrt(squares.astype(np.float64).clip(0))
+    return np.asarray(np.sqrt(squares.astype(np.float64).clip(0)), dtype=np.float64)
 
 
 def vendi_score(features: Features) -> float:

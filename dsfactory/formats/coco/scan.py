@@ -115,8 +115,8 @@ def _scan(path: Path, size: int, changed: int) -> Scanned:
     owner = by_id[np.frombuffer(owners, dtype=np.int64)] if len(owners) else np.zeros(0, dtype=np.int64)
     order = np.argsort(owner, kind="stable")
     first = np.searchsorted(owner[order], np.arange(len(images) + 1))
-    arrays = (np.array(part, dtype=np.int64)[order] for part in (starts, lengths, sums))
-    return Scanned(categories, images, *arrays, first, int(np.count_nonzero(owner == len(images))))
+    begins, sizes, digests = (np.array(part, dtype=np.int64)[order] for part in (starts, lengths, sums))
+    return Scanned(categories, images, begins, sizes, digests, first, int(np.count_nonzero(owner == len(images))))
 
 
 def read_at(path: Path, places: Collection[Place]) -> list[dict[str, Any]]:
@@ -159,12 +159,14 @@ def _values(file: BinaryIO, path: Path, wanted: Collection[str]) -> Iterator[tup
             reader.take("[")
             while not reader.sees("]"):
                 yield (name, *reader.value())
-                reader.sees(",") and reader.take(",")
+                if reader.sees(","):
+                    reader.take(",")
             reader.take("]")
             yield name, None, b"", 0
         else:
             reader.value()
-        reader.sees(",") and reader.take(",")
+        if reader.sees(","):
+            reader.take(",")
 
 
 class _Reader:

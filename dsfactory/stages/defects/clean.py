@@ -24,7 +24,7 @@ def read_clean(data: bytes) -> Picture:
         found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         if found is not None and found.ndim == 2 and found.dtype in (np.uint8, np.uint16):
             look_at(data)  # it has to be one that is shown
-            return np.asarray(found, dtype=np.uint8 if found.dtype == np.uint8 else np.uint16)
+            return found.astype(np.uint8) if found.dtype == np.uint8 else found.astype(np.uint16)
     return look_at(data).pixels
 
 

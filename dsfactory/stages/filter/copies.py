@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from dsfactory.core.run import Run
 from dsfactory.core.stage import Reporter
@@ -87,7 +88,7 @@ def _of(plan: Plan) -> list[str]:
     return [plan.judged, plan.config.avoid or ""]
 
 
-def _read(folder: Path) -> dict[str, dict[str, str]] | None:
+def _read(folder: Path) -> dict[str, Any] | None:
     try:
         found = json.loads((folder / COPIES).read_bytes())
         return found if isinstance(found["copies"], dict) and isinstance(found["of"], list) else None

@@ -7,6 +7,7 @@ two says how sure it is that there are two (persistence, Edelsbrunner et al. 200
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -97,7 +98,7 @@ def _height(own: Mask, edges: Float | None, window: tuple[slice, slice]) -> tupl
     size = max(1, round(own.shape[1] * scale)), max(1, round(own.shape[0] * scale))
     small = cv2.resize(own.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
     small = np.pad(small, 1)
-    thick = cv2.GaussianBlur(cv2.distanceTransform(small, cv2.DIST_L2, 5), (0, 0), BLUR)
+    thick: Any = cv2.GaussianBlur(cv2.distanceTransform(small, cv2.DIST_L2, 5), (0, 0), BLUR)
     thick = thick[1:-1, 1:-1] / max(float(thick.max()), 1e-6)
     if edges is not None:
         thick = thick - EDGE_WEIGHT * cv2.resize(edges[window], size, interpolation=cv2.INTER_LINEAR)

@@ -95,7 +95,7 @@ class Candidates:
     keys: list[str]
     groups: list[str]
     classes: list[str]
-    rows: list[Mapping[str, Any]]
+    rows: Sequence[Mapping[str, Any]]
     vectors: Vectors
     images: Vectors
     hashes: NDArray[np.uint8]
@@ -144,7 +144,7 @@ def make_choice(
     for key in found.keys:
         if key not in places:
             left.setdefault(key, "another was chosen" if judged is None else "not all judges fail")
-    notes = ()
+    notes: tuple[str, ...] = ()
     if len(places) < config.num:
         notes = (f"select: {len(places)} samples can be chosen, {config.num} are asked for",)
     said_trust = (
