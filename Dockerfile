@@ -1,12 +1,12 @@
-# CPU:  docker build -t dsfactory .
-# CUDA: docker build -t dsfactory:cuda --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu128 .
+# CUDA: docker build -t dsfactory .
+# CPU, or another CUDA: add --build-arg TORCH_INDEX=URL, the index that PyTorch's own page of installation names for it.
 # Run:  docker run --rm --read-only --tmpfs /tmp -v dsfactory-cache:/cache -v "$PWD:/data" dsfactory run --classes dog,bird
 FROM python:3.11-slim AS build
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ARG TORCH_INDEX
 WORKDIR /src
 COPY constraints.txt ./
 RUN python -m venv /opt/dsfactory && /opt/dsfactory/bin/pip install --no-cache-dir --constraint constraints.txt \
-    --index-url "$TORCH_INDEX" torch
+    ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY prompts prompts
 COPY dsfactory dsfactory
