@@ -97,13 +97,15 @@ def _height(own: Mask, edges: Float | None, window: tuple[slice, slice]) -> tupl
     scale = min(1.0, SIDE / max(own.shape))
     size = max(1, round(own.shape[1] * scale)), max(1, round(own.shape[0] * scale))
     small = cv2.resize(own.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    if not small.any():  # too thin for any cell
+        small[:] = 1
     small = np.pad(small, 1)
     thick: Any = cv2.GaussianBlur(cv2.distanceTransform(small, cv2.DIST_L2, 5), (0, 0), BLUR)
     thick = thick[1:-1, 1:-1] / max(float(thick.max()), 1e-6)
     if edges is not None:
         thick = thick - EDGE_WEIGHT * cv2.resize(edges[window], size, interpolation=cv2.INTER_LINEAR)
     inside = small[1:-1, 1:-1] > 0
-    return inside, (thick - thick[inside].min() + 1e-3 if inside.any() else thick).astype(np.float32)
+    return inside, (thick - thick[inside].min() + 1e-3).astype(np.float32)
 
 
 def _flood(inside: Mask, height: Float) -> _Peaks:

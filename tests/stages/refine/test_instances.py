@@ -37,7 +37,8 @@ def test_two_discs_that_touch_are_two_objects_and_their_border_is_between_them()
     discs((70, 48), (76, 48), (82, 48)),
     np.pad(np.ones((20, 120), bool), 20),
     np.pad(np.ones((1, 1), bool), 9),
-], ids=["disc", "bean", "bar", "pixel"])  # fmt: skip
+    cv2.line(np.zeros((700, 900), np.uint8), (3, 5), (890, 333), 1) > 0,
+], ids=["disc", "bean", "bar", "pixel", "hair"])  # fmt: skip
 def test_what_has_no_neck_stays_whole(mask: np.ndarray) -> None:
     assert np.array_equal(split_mask(mask) > 0, mask)
     assert split_mask(mask).max() == 1
