@@ -7,7 +7,7 @@ from functools import cached_property
 from dsfactory.core.registry import Begun
 from dsfactory.core.run import Run, StageState
 from dsfactory.core.shard import ShardReader, ShardSpec
-from dsfactory.core.stage import Stage, differences, fingerprint
+from dsfactory.core.stage import Kind, Role, Stage, differences, fingerprint
 from dsfactory.errors import UserError
 
 
@@ -111,7 +111,9 @@ def lacking(kind: type[Stage], before: Sequence[Input], all_kinds: Iterable[type
     """The stage that has to come first, because nothing before writes a role that is read; None when all is there."""
     for role in kind.reads:
         if not any(role in item.kind.writes.roles for item in before):
-            return next((one for one in all_kinds if role in one.writes.roles and not one.own_space), None)
+            makers = [one for one in all_kinds if role in one.writes.roles and not one.own_space]
+            # Images that come with their labels are another run: what labels those that are there comes before.
+            return min(makers, key=lambda one: one.kind is Kind.SOURCE and Role.LABEL in one.writes.roles, default=None)
     return None
 
 
