@@ -29,7 +29,7 @@ def kinds_served(path):
 
 def test_stages_stand_in_the_order_of_the_pipeline():
     """Sources come first, then those that label, judge, and compose; dsfactory's own before those of others."""
-    assert STAGES.folders == ("prompts", "generate", "squares", "refine", "filter", "glow", "splice", "echo")
+    assert STAGES.folders == ("prompts", "generate", "adopt", "squares", "refine", "filter", "glow", "splice", "echo")
 
 
 def test_a_brought_source_serves_whatever_comes_after_it(tmp_path):
@@ -53,7 +53,7 @@ def test_what_comes_later_does_not_serve_a_stage_that_has_not_begun(tmp_path):
     make("echo", path)
     before = {kind.folder: [item.kind.folder for item in STAGES.begun(Run.open(path), before=kind)] for kind in STAGES}
     assert before == {
-        "prompts": [], "generate": [], "squares": ["generate"], "refine": ["generate"],
+        "prompts": [], "generate": [], "adopt": ["generate"], "squares": ["generate"], "refine": ["generate"],
         "filter": ["generate", "refine"], "glow": ["generate", "refine"],
         "splice": ["generate", "refine", "glow"], "echo": ["generate", "refine", "glow"],
     }  # fmt: skip
