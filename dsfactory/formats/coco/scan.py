@@ -115,8 +115,8 @@ def _scan(path: Path, size: int, changed: int) -> Scanned:
     owner = by_id[np.frombuffer(owners, dtype=np.int64)] if len(owners) else np.zeros(0, dtype=np.int64)
     order = np.argsort(owner, kind="stable")
     first = np.searchsorted(owner[order], np.arange(len(images) + 1))
-    begins, sizes, digests = (np.array(part, dtype=np.int64)[order] for part in (starts, lengths, sums))
-    return Scanned(categories, images, begins, sizes, digests, first, int(np.count_nonzero(owner == len(images))))
+    begins, sizes, checks = (np.array(part, dtype=np.int64)[order] for part in (starts, lengths, sums))
+    return Scanned(categories, images, begins, sizes, checks, first, int(np.count_nonzero(owner == len(images))))
 
 
 def read_at(path: Path, places: Collection[Place]) -> list[dict[str, Any]]:
@@ -159,14 +159,12 @@ def _values(file: BinaryIO, path: Path, wanted: Collection[str]) -> Iterator[tup
             reader.take("[")
             while not reader.sees("]"):
                 yield (name, *reader.value())
-                if reader.sees(","):
-                    reader.take(",")
+                reader.pass_over(",")
             reader.take("]")
             yield name, None, b"", 0
         else:
             reader.value()
-        if reader.sees(","):
-            reader.take(",")
+        reader.pass_over(",")
 
 
 class _Reader:
@@ -205,6 +203,11 @@ class _Reader:
         if self._skip() != mark:
             raise self._fault()
         self._at += 1
+
+    def pass_over(self, mark: str) -> None:
+        """Take a mark if it is the next."""
+        if self.sees(mark):
+            self.take(mark)
 
     def value(self) -> tuple[Any, bytes, int]:
         self._skip()

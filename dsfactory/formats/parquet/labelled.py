@@ -61,7 +61,8 @@ class ParquetSet(LabelledSet):
         rows = self._held[path, group]
         if row >= len(rows):
             raise ValueError(f"{Path(path).name} has changed since the run was begun")
-        return dict(rows[row])
+        found: dict[str, Any] = rows[row]
+        return found
 
     def picture(self, item: Item) -> bytes:
         return _bytes(self._row(item), "image")

@@ -133,7 +133,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_goes_on(tmp_path):
     gone = {"id": 901, "file_name": "gone.png", "width": 9, "height": 9}
     content["images"] += [{**content["images"][1], "id": 900}, gone]
     content["images"][2]["width"] = 70  # not its picture's size
-    crowd = {"id": 99, "image_id": content["images"][0]["id"], "category_id": 1, "iscrowd": 1,
+    crowd = {"id": 99, "image_id": content["images"][0]["id"], "category_id": 3, "iscrowd": 1,
              "segmentation": {"size": [48, 64], "counts": [0, 48, 48 * 63]}}  # fmt: skip
     content["annotations"].append(crowd)
     (folder / "annotations" / "instances_train.json").write_text(json.dumps(content))
