@@ -100,11 +100,11 @@ def _height(own: Mask, edges: Float | None, window: tuple[slice, slice]) -> tupl
         small[:] = 1
     small = np.pad(small, 1)
     thick = cv2.GaussianBlur(cv2.distanceTransform(small, cv2.DIST_L2, 5), (0, 0), BLUR)
-    thick = thick[1:-1, 1:-1] / max(float(thick.max()), 1e-6)
+    height = np.asarray(thick[1:-1, 1:-1] / max(float(thick.max()), 1e-6), dtype=np.float32)
     if edges is not None:
-        thick = thick - EDGE_WEIGHT * cv2.resize(edges[window], size, interpolation=cv2.INTER_LINEAR)
+        height -= EDGE_WEIGHT * np.asarray(cv2.resize(edges[window], size, interpolation=cv2.INTER_LINEAR), np.float32)
     inside = small[1:-1, 1:-1] > 0
-    return inside, (thick - thick[inside].min() + 1e-3).astype(np.float32)
+    return inside, height - height[inside].min() + np.float32(1e-3)
 
 
 def _flood(inside: Mask, height: Float) -> _Peaks:
