@@ -7,7 +7,6 @@ two says how sure it is that there are two (persistence, Edelsbrunner et al. 200
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -100,12 +99,12 @@ def _height(own: Mask, edges: Float | None, window: tuple[slice, slice]) -> tupl
     if not small.any():  # too thin for any cell
         small[:] = 1
     small = np.pad(small, 1)
-    thick: Any = cv2.GaussianBlur(cv2.distanceTransform(small, cv2.DIST_L2, 5), (0, 0), BLUR)
-    thick = thick[1:-1, 1:-1] / max(float(thick.max()), 1e-6)
+    thick = cv2.GaussianBlur(cv2.distanceTransform(small, cv2.DIST_L2, 5), (0, 0), BLUR)
+    height = np.asarray(thick[1:-1, 1:-1] / max(float(thick.max()), 1e-6), dtype=np.float32)
     if edges is not None:
-        thick = thick - EDGE_WEIGHT * cv2.resize(edges[window], size, interpolation=cv2.INTER_LINEAR)
+        height -= EDGE_WEIGHT * np.asarray(cv2.resize(edges[window], size, interpolation=cv2.INTER_LINEAR), np.float32)
     inside = small[1:-1, 1:-1] > 0
-    return inside, (thick - thick[inside].min() + 1e-3).astype(np.float32)
+    return inside, height - height[inside].min() + np.float32(1e-3)
 
 
 def _flood(inside: Mask, height: Float) -> _Peaks:
