@@ -126,5 +126,8 @@ def test_the_commands_of_a_page_run(
 
 
 def test_the_tutorial_and_the_pages_with_commands_are_known() -> None:
-    names = {"README.md", "formats.md", "recipes.md", "remote.md", "sets.md", "splicing.md", "stages.md"}
+    names = {
+        "README.md", "adopt.md", "formats.md", "layouts.md", "recipes.md", "remote.md", "sets.md", "splicing.md",
+        "stages.md", "trust.md",
+    }  # fmt: skip
     assert {page.name for page in RUN_HERE} == names

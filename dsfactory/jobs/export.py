@@ -14,6 +14,7 @@ from dsfactory.dataset.own_files import OwnFiles
 from dsfactory.dataset.sample import ExportSample
 from dsfactory.errors import UserError
 from dsfactory.formats import find_format
+from dsfactory.formats.croissant import CROISSANT
 from dsfactory.formats.exporter import ExportSummary, export, is_there
 from dsfactory.formats.writer import Copy, ImageFormat
 from dsfactory.jobs.choice import Choice
@@ -194,7 +195,7 @@ def plan_exports(
         "remark": found.remark(),
         "trust": found.trust.digest if found.trust is not None else "",
         "min_trust": options.min_trust,
-        "provenance": provenance_of(run_path, found.given) if options.provenance else None,
+        "provenance": provenance_of(run_path, found.given, options.without) if options.provenance else None,
     }
     targets = [(name, folder if alone else folder / name) for name in names]
     notes = (*(standing_notes(config) if not found.adopted else ()), *filter(None, [settings["remark"]]))
@@ -237,7 +238,9 @@ def _try_export(exports: Exports, name: str, count: int) -> StagePlan:
         start = time.monotonic()
         exports.write(name, folder, iter(samples), redo=False)
         seconds = time.monotonic() - start
-        size = folder_size(folder)
+        papers = (folder / name for name in ("README.md", CROISSANT))  # as large for all samples
+        fixed = sum(path.stat().st_size for path in papers if path.exists())
+        size = folder_size(folder) - fixed
     share = count / max(1, len(samples))
     basis = f"the pace of {len(samples)} exported on trial"
-    return StagePlan(name, 0, count, round(size * share), True, round(seconds * share, 3), basis)
+    return StagePlan(name, 0, count, round(size * share) + fixed, True, round(seconds * share, 3), basis)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,16 @@ _FOLDERS = re.compile(r"(?<![\w:/])/(?:[^/\s'\"\]]+/)+")
 """The folders of an absolute path, which are nobody's business."""
 
 
-def provenance_of(run_path: Path, given: bool) -> Provenance:
+def provenance_of(run_path: Path, given: bool, without: Collection[str] = ()) -> Provenance:
     """What all samples of a run have in common.
 
     Args:
         run_path: the run.
         given: the images are somebody's own, and the model labelled them.
+        without: names of stages that do not count.
     """
     run, config = Run.open(run_path), run_config(run_path)
-    begun = STAGES.begun(run)
+    begun = [item for item in STAGES.begun(run) if item.kind.name not in without]
     identity: dict[str, Any] = next((item.state.identity for item in begun if "model" in item.state.identity), {})
     generate = config.of(GenerateConfig)
     name = Path(generate.model).name if Path(generate.model).is_absolute() else generate.model

@@ -158,6 +158,6 @@ def _broken(space: Run, group: Sequence[Member], faults: Sequence[Fault]) -> lis
             there = (space.stage_folder(member.folder) / spec.table).exists()
             if (member.folder, spec.index) in broken or (there and not doubtful.isdisjoint(member.inputs)):
                 places.append((number, (member.folder, spec)))
-                if member.kind.writes.files or member.kind.writes.extra:
+                if member.kind.writes.files or any(space.stage_folder(member.folder).glob("*.tar")):
                     doubtful.add(member.folder)
     return [place for _, place in sorted(places, key=lambda item: item[0])]

@@ -15,6 +15,7 @@ from dsfactory.errors import DamagedShard, UserError
 from dsfactory.formats.folder import FolderTarget
 from dsfactory.jobs.evaluate import _run_set
 from dsfactory.jobs.export import export_job
+from dsfactory.jobs.settings import run_config
 from dsfactory.jobs.status import status_of
 from dsfactory.report.job import report_job
 from dsfactory.runner.progress import Silent
@@ -74,7 +75,8 @@ READERS = {
 
 def filter_plan(run):
     """What the filter would judge."""
-    return Plan.of_run(run, FilterConfig(), serving(FilterStage, offers(run, STAGES.begun(run, before=FilterStage))))
+    inputs = serving(FilterStage, offers(run, STAGES.begun(run, before=FilterStage)))
+    return Plan.of_run(run, FilterConfig(), inputs, run_config(run.path))
 
 
 def _all(images):

@@ -118,8 +118,9 @@ def test_other_settings_want_another_network(run):
 def test_settings_that_come_after_the_network_keep_it(masked, later):
     found = Run.open(masked)
     drawn = offers(found, STAGES.begun(found, before=RefineStage))
-    assert has_net(found, RefineConfig(**LOOSE, **NET, **later), serving(RefineStage, drawn))
-    assert not has_net(found, RefineConfig(**LOOSE, **NET, **later, sharpness=20.0), serving(RefineStage, drawn))
+    settings = {**LOOSE, **NET, **later, "recipe": "family"}  # what a new run settles on
+    assert has_net(found, RefineConfig(**settings), serving(RefineStage, drawn))
+    assert not has_net(found, RefineConfig(**settings, sharpness=20.0), serving(RefineStage, drawn))
 
 
 def test_grown_run_goes_on_with_its_network(run):
