@@ -21,10 +21,10 @@ from tests.shown import PAGES, ROOT, shell_lines, words
 from tests.stages.splice.runs import labelled_run
 
 ELSEWHERE = ("--workers", "--devices", "--engine", "dsfactory trial", "--snap", "--min-trust",
-             "--witness", "trust fit")  # fmt: skip
+             "--witness", "trust fit", "dsfactory push")  # fmt: skip
 """Parts of lines that are not run here: they start other processes, need GPUs or a cluster, or have a test of their own
 (``tests/test_trial_command.py``, ``tests/stages/refine/test_stage.py``, ``tests/test_trust_command.py``,
-``tests/trust/test_run.py``, ``tests/stages/filter/test_witnesses.py``)."""
+``tests/trust/test_run.py``, ``tests/stages/filter/test_witnesses.py``, ``tests/jobs/test_push.py``)."""
 COUNTS = {"--num": "2", "--append": "1", "--paste": "1"}
 DRAWING = ["--width", "64", "--height", "64", "--steps", "2"]
 QUICK = ["--timesteps", "200", "--seeds", "1", "--min-presence", "off"]

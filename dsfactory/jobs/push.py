@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dsfactory.core.run import is_run
-from dsfactory.errors import DsfactoryError, UserError
+from dsfactory.errors import UserError
 from dsfactory.formats.folder import FolderTarget
 from dsfactory.formats.manifest import MANIFEST
 from dsfactory.jobs.export import export_job
@@ -60,8 +60,7 @@ def push_job(path: Path, to: str, public: bool = False, redo: bool = False, dry_
         dry_run: say what would be sent; only asks the hub.
 
     Raises:
-        UserError: no such target or export, the repository holds other files, or the hub refuses.
-        DsfactoryError: the hub does not answer.
+        UserError: no such target or export, the repository holds other files, or the hub refuses or does not answer.
     """
     match = _TARGET.fullmatch(to)
     if match is None:
@@ -93,9 +92,9 @@ def push_job(path: Path, to: str, public: bool = False, redo: bool = False, dry_
             raise UserError(
                 f"{to}: the hub refuses ({status}): set HF_TOKEN to a token that may write there"
             ) from error
-        raise DsfactoryError(f"{to}: the hub answered {status}; what was sent is kept, try again") from error
+        raise UserError(f"{to}: the hub answered {status}; what was sent is kept, try again") from error
     except (OSError, httpx2.HTTPError) as error:
-        raise DsfactoryError(f"{to}: the hub does not answer ({error}); what was sent is kept, try again") from error
+        raise UserError(f"{to}: the hub does not answer ({error}); what was sent is kept, try again") from error
     return done
 
 

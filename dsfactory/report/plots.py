@@ -180,7 +180,7 @@ def _histogram(
         if histogram.median is not None:
             axes.axvline(histogram.median, color=_COLOURS["ink"], linewidth=1.2, dashes=(2.5, 2.5))
         axes.set_xlim(*span)
-        axes.set_ylim(0, counts.max() * 1.12)
+        axes.set_ylim(0, max(1, counts.max()) * 1.12)
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.grid(axis="y", linewidth=0.8)
         axes.set_xlabel(unit)

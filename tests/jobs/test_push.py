@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dsfactory.errors import DsfactoryError, UserError
+from dsfactory.errors import UserError
 from dsfactory.jobs import push as pushing
 from dsfactory.jobs.push import push_job
 from tests.command import called
@@ -129,7 +129,7 @@ def test_a_run_becomes_a_private_dataset_with_card_croissant_and_parquet(run_pat
 def test_a_push_that_was_stopped_goes_on(run_path, hub, monkeypatch):
     monkeypatch.setattr(pushing, "BATCH", 2)
     hub.stop_after = 1
-    with pytest.raises(DsfactoryError, match="answered 500; what was sent is kept"):
+    with pytest.raises(UserError, match="answered 500; what was sent is kept"):
         push_job(run_path, TO)
     assert len(hub.repos["me/dogs"]) == 2 and "dsfactory.json" not in hub.repos["me/dogs"]
     hub.stop_after = 10**9
