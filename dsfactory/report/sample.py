@@ -158,7 +158,8 @@ def parse_sample(
         DamagedShard: a column is missing or of another kind, or names a class that the run does not have.
     """
     try:
-        own = {"reached": reached, "others": {name: row[name] for name in scores if name in row}}
+        others = {name: _said(row[name], len(row["classes"])) for name in scores if name in row}
+        own = {"reached": reached, "others": others}
         sample = Sample.model_validate({"class_name": next(iter(row["classes"]), ""), **row, **own})
     except ValidationError as error:
         mistake = error.errors(include_url=False)[0]
@@ -168,3 +169,10 @@ def parse_sample(
     if unknown or not sample.classes:
         raise DamagedShard(f"{place}: sample {sample.key} names classes that the run does not have")
     return sample
+
+
+def _said(value: Any, classes: int) -> Any:
+    """A score as it is; the least of one that has a value per object, of which there may be more than classes."""
+    if not isinstance(value, list) or len(value) in (0, classes):
+        return value
+    return min((one for one in value if one is not None), default=None)
