@@ -131,7 +131,7 @@ def _from_json(path: Path, text: str) -> Mapping[str, list[str]]:
 
 
 def _from_csv(path: Path, text: str) -> Mapping[str, list[str]]:
-    csv.field_size_limit(len(text) + 1)
+    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
     try:
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         if not {"file", "classes"} <= set(reader.fieldnames or ()):

@@ -149,7 +149,7 @@ class Corpus:
     def _table_rows(self, delimiter: str) -> Iterator[tuple[int, str]]:
         # PartiPrompts and most tab-separated dumps do not quote: a quotation mark there is just a character.
         quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-        csv.field_size_limit(MAX_LINE)
+        csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE))
         reader = csv.reader((line for _, line in self._lines()), delimiter=delimiter, quoting=quoting)
         try:
             header = next(reader, None)

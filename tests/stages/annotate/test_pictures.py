@@ -1,3 +1,4 @@
+import csv
 import json
 from pathlib import Path
 
@@ -75,3 +76,10 @@ def test_a_list_of_classes_that_cannot_be_used_is_named(name: str, content: str,
     (tmp_path / name).write_text(content)
     with pytest.raises(UserError, match=message):
         read_image_classes(tmp_path / name, CLASSES)
+
+
+def test_a_short_table_takes_nothing_from_those_that_are_read_after_it(tmp_path):
+    (tmp_path / "c.csv").write_text("file,classes\na.jpg,dog\n")
+    before = csv.field_size_limit()
+    read_image_classes(tmp_path / "c.csv", (ClassSpec(name="dog"),))
+    assert csv.field_size_limit() >= before
