@@ -31,7 +31,7 @@ demo: setup ## class names in, COCO and VOC out: dogs and birds in runs/demo
 	@echo 'The dataset is in runs/demo/export/coco and runs/demo/export/voc'
 	@echo 'Look at it: open $(CURDIR)/runs/demo/report.html in a browser, or runs/demo/montage.png'
 
-test: setup ## the tests that take seconds (six minutes on two cores)
+test: setup ## the tests that take seconds (nine minutes on two cores)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-long: setup ## the tests that take longer: kills, workers, trainings, the commands of the documents (ten minutes)

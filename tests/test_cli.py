@@ -51,6 +51,7 @@ def test_the_same_command_elsewhere_gives_the_same_bytes(tiny_run, tiny_model, t
     assert {path: data for path, data in left.items() if not path.startswith("export")} == right
 
 
+@pytest.mark.long
 def test_status_counts_what_is_there(tiny_run):
     found = json.loads(command("status", "a", "--json", cwd=tiny_run.parent).stdout)
     assert found["classes"] == ["dog", "bird"]

@@ -69,6 +69,7 @@ def test_each_is_short_and_parses(path):
         assert {"Unit"} <= {*systemd(path).sections()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(lines()))
 def test_its_command_makes_a_dataset(name, tiny_model, tmp_path):
     line = [str(tiny_model) if word == "sd15" else word for word in lines()[name]]

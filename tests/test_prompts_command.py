@@ -57,6 +57,7 @@ def test_bad_input_is_one_line(tmp_path):
             assert (done.returncode, said in done.stderr, done.stderr.count("\n")) == (2, True, 1), done.stderr
 
 
+@pytest.mark.long
 def test_the_bundled_model_draws_the_scene(tmp_path):
     done = called("generate", "--classes", "dog,cat", "--num", "4", "--scene", "in the snow,at night", "--steps", "8",
                    "--out", "a", cwd=tmp_path)  # fmt: skip

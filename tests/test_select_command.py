@@ -121,6 +121,7 @@ def test_more_than_there_are_is_said(run):
     assert done.returncode == 0 and "99 are asked for" in done.stderr
 
 
+@pytest.mark.long
 def test_hard_ones_are_those_that_all_judges_fail_and_one_judge_is_refused(tmp_path):
     quick = ["--folds", "2", "--device", "cpu", "--set", "filter.segment.steps=40",
              "--set", "filter.segment.batch_size=4",

@@ -58,6 +58,7 @@ def test_in_refine(drawn):
     assert called("refine", "a", cwd=drawn).returncode == 0
 
 
+@pytest.mark.long
 def test_in_export(drawn):
     assert called("refine", "a", cwd=drawn).returncode == 0
     before = tree(drawn / "a")

@@ -15,6 +15,7 @@ from scripts.pocket.stickers import load_stickers
 from scripts.pocket.text import train_tokenizer
 
 
+@pytest.mark.long
 def test_every_arm_has_a_figure_with_its_spread(
     packages: Path,
     caption_file: Path,

@@ -1,8 +1,11 @@
 """The rule of the lock in a bucket, in every order of its steps, at the size that a minute allows."""
 
+import pytest
+
 from research.lease_model import search
 
 
+@pytest.mark.long
 def test_the_rule_keeps_its_promises():
     found = search(processes=2, sleeps=1, locks=2, rule="kept")
     assert found.fault is None

@@ -55,6 +55,7 @@ def test_labels_of_an_export_come_back_as_they_were(tmp_path, format):
         assert record.row["origin"] == ("synthetic" if format in ("coco", "parquet") else "real")
 
 
+@pytest.mark.long
 def test_a_set_goes_all_the_way(tmp_path):
     """Splits of the source hold through filter, splice and export; files and their marks come along."""
     _street(tmp_path / "set", 24)

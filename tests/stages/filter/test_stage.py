@@ -124,6 +124,7 @@ def test_other_rules_need_redo_and_no_training(run_path):
     assert sum(row["kept"] for row in rows_of(run_path)) == 12
 
 
+@pytest.mark.long
 def test_after_other_folds_nothing_of_the_old_is_left(run_path):
     run_filter(run_path, redo=True, folds=3, **HARDLY)
     names = {path.name for path in (run_path / "filter").iterdir()}

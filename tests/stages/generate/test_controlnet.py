@@ -64,6 +64,7 @@ def test_a_controlnet_of_another_model_is_refused(load, tmp_path):
         load_controlnet(folder, load("sd").unet)
 
 
+@pytest.mark.long
 def test_the_layout_is_the_label_where_attention_agrees(load, tiny_model, tmp_path):
     controlnet_of(load("sd"), tmp_path / "net")
     flags = ["--layouts", "random", "--set", "refine.min_layout_iou=0", "--set", "refine.min_box=0"]

@@ -244,6 +244,7 @@ def test_t5_may_come_as_a_sentencepiece_model(tmp_path: Path, monkeypatch: pytes
         load_pipeline(str(folder), device="cpu")
 
 
+@pytest.mark.long
 def test_a_run_with_a_model_whose_self_attention_cannot_be_read(tmp_path: Path) -> None:
     folder = tiny.tiny_sana(tmp_path / "model")
     arguments = ["--classes", "dog,bird", "--num", "1", "--width", "128", "--height", "128", "--set", "prompts.pool=2"]

@@ -195,6 +195,7 @@ def test_bad_settings_are_one_line_and_nothing_is_written(model_folder, tmp_path
         assert tree(tmp_path) == before
 
 
+@pytest.mark.long
 def test_a_run_is_drawn_to_the_objects_of_another_and_verifies(tiny_model, tiny_run, tmp_path):
     flags = ["--layouts", str(tiny_run), "--objects", "1-2", "--set", "refine.min_box=0",
              "--set", "refine.min_layout_iou=0"]  # fmt: skip
