@@ -1,5 +1,6 @@
 """``dsfactory defects`` as a user meets it."""
 
+import csv
 from pathlib import Path
 
 import cv2
@@ -44,6 +45,16 @@ def test_samples_have_flaws_or_none_and_the_run_verifies(folder):
     assert called("verify", "a", cwd=folder).returncode == 0
     for name in ("mvtec", "coco", "voc"):
         assert called("verify", f"a/export/{name}", cwd=folder).returncode == 0
+
+
+def test_an_export_names_no_model_for_what_no_model_made(folder):
+    export = folder / "a/export/coco"
+    for paper in ("README.md", "croissant.json"):
+        assert "pocket" not in (export / paper).read_text("utf-8")
+    with open(export / "provenance.csv", newline="", encoding="utf-8") as file:
+        said = {row["key"]: row["digital_source_type"] for row in csv.DictReader(file)}
+    found = [row for row in rows(folder / "a") if row["status"] == "ok"]
+    assert said == {row["key"]: "compositeCapture" if row["area"][0] else "" for row in found}
 
 
 def test_pictures_of_16_bits_keep_them_and_all_can_be_seen(folder):

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from dsfactory.core.seeds import derive_seed
 
@@ -23,6 +23,11 @@ VOID_NAMES = frozenset({"void", "ignore", "ignored", "unlabelled", "unlabeled"})
 
 RESERVED = frozenset({"background", *VOID_NAMES})
 """Names that no class of a new run can have: every mask has these labels anyway."""
+
+Media = Literal["", "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "compositeCapture"]
+"""IPTC digital source type of an image (http://cv.iptc.org/newscodes/digitalsourcetype): a model drew it; a model drew
+a part of it, or it is composed of such images; it is composed of given pictures. Empty for a picture that nobody has
+changed."""
 
 MAX_CLASSES = 254
 """Masks are 8-bit: 0 is background, 255 void, class ids 1 to 254 lie between."""

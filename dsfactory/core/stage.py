@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 import pyarrow as pa
 
 from dsfactory.core.config import RunSettings
-from dsfactory.core.sample import Record
+from dsfactory.core.sample import Media, Record
 from dsfactory.core.section import Section
 from dsfactory.core.shard import ShardReader, ShardSpec
 
@@ -222,6 +222,11 @@ class Stage(ABC):
             UserError: what it reads cannot be used.
         """
         return ()
+
+    @classmethod
+    def media_of(cls, row: Mapping[str, Any]) -> Media:
+        """What one of its images is, by its row. Asked of the stage that brings a run's images."""
+        return "" if cls.given else "trainedAlgorithmicMedia"
 
     @classmethod
     def run_name(cls, settings: RunSettings) -> str:

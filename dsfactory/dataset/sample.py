@@ -4,22 +4,17 @@ import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from dsfactory.core.png import MAX_PIXELS, decode_index_png, encode_rgb_png
-from dsfactory.core.sample import BACKGROUND, VOID
+from dsfactory.core.sample import BACKGROUND, VOID, Media
 from dsfactory.dataset.pictures import look_at
 from dsfactory.dataset.split import Split
 from dsfactory.errors import DsfactoryError
-
-Media = Literal["", "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "compositeCapture"]
-"""IPTC digital source type of an image (http://cv.iptc.org/newscodes/digitalsourcetype): a model drew it; a model drew
-a part of it, or it is composed of such images; it is composed of given pictures. Empty for a picture that nobody has
-changed."""
 
 
 @dataclass(frozen=True)

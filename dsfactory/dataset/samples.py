@@ -11,14 +11,14 @@ import numpy as np
 from dsfactory.core.chain import Input
 from dsfactory.core.png import decode_index_png, encode_index_png
 from dsfactory.core.run import Run
-from dsfactory.core.sample import BACKGROUND, IMAGE, INSTANCES, MASK, SHOWS_NONE, VOID, Record
+from dsfactory.core.sample import BACKGROUND, IMAGE, INSTANCES, MASK, SHOWS_NONE, VOID, Media, Record
 from dsfactory.core.shard import ShardSpec
 from dsfactory.core.space import Space
 from dsfactory.dataset.corrections import Corrections
 from dsfactory.dataset.labels import finished_shards
 from dsfactory.dataset.own_files import OwnFiles
-from dsfactory.dataset.sample import ExportSample, Media
-from dsfactory.dataset.split import ORIGIN, ROOT, SPLIT, SYNTHETIC, Sides, Split
+from dsfactory.dataset.sample import ExportSample
+from dsfactory.dataset.split import ORIGIN, ROOT, SPLIT, Sides, Split
 from dsfactory.errors import UserError
 
 COME_ALONG = (ORIGIN, SPLIT, ROOT, "source_run", "source_key")
@@ -125,10 +125,9 @@ class KeptSamples:
                 if found is None and self.keep_empty and decision != "reject" and (corrected or shows_none(image.row)):
                     found = _blank(image)
                 if found is not None:
-                    captured = self.images.kind.given and image.row.get(ORIGIN) != SYNTHETIC
-                    media: Media = "" if captured else "trainedAlgorithmicMedia"
                     row = {**{name: image.row[name] for name in COME_ALONG if name in image.row}, **masks.row}
                     files = (image.files[IMAGE], *found)
+                    media = self.images.kind.media_of(image.row)
                     sample = ExportSample(masks.key, row, *files, corrected=corrected, media=media)
                     if trust is not None:
                         known = dict.fromkeys(_ids(found[1]), 1.0) if corrected or decision else trust(image, masks)

@@ -132,19 +132,21 @@ def _responsible(plan: ExportPlan, facts: Provenance, counts: Counts) -> dict[st
     return {
         "rai:dataCollection": f"{plan.origin(facts)} By IPTC digital source type: {made}.",
         "rai:dataCollectionType": ["Synthetic data" if plan.drawn else "Given pictures"],
-        "rai:dataAnnotationProtocol": [f"Masks from the attention of {facts.model}. {plan.checked}"],
+        "rai:dataAnnotationProtocol": [
+            plan.checked if plan.adopted else f"Masks from the attention of {facts.model}. {plan.checked}"
+        ],
         "rai:machineAnnotationTools": [f"dsfactory {facts.version}"],
         "rai:annotationsPerItem": "1",
         "rai:dataManipulationProtocol": "; ".join(f"{name}: {value}" for name, value in facts.settings),
         "rai:dataAnnotationAnalysis": list(facts.quality),
         "rai:dataBiases": [f"The images have the biases of {facts.model} and of the pictures that it was trained on."]
-        if plan.drawn
+        if plan.generated
         else ["The pictures have the biases of those who gave them."],
         "rai:dataLimitations": list(plan.limits(facts)),
         "rai:dataUseCases": ["Training of segmentation networks; test them on real pictures with labels of people."],
         "rai:personalSensitiveInformation": [
             "None is recorded. Images that a model generates may look like persons whom it was trained on."
-            if plan.drawn
+            if plan.generated
             else "The pictures were given, and were not looked through for persons."
         ],
     }

@@ -54,24 +54,17 @@ def describe_sample(sample: ExportSample, labels: Labels, plan: ExportPlan) -> d
 
 def dataset_card(plan: ExportPlan) -> str:
     """A Hugging Face dataset card (``README.md``): what is in the columns, and who checked the labels."""
-    header = {
-        "pretty_name": f"{'Synthetic segmentation' if plan.drawn else 'Segmentation'}: {', '.join(plan.classes)}"[:120],
-        "license": "other",
-        "license_name": "model-terms" if plan.drawn else "terms-of-the-pictures",
-        "task_categories": ["image-segmentation"],
-        "tags": ["synthetic", "dsfactory"] if plan.drawn else ["dsfactory"],
-    }
+    licence = {"license": "other", "license_name": "model-terms" if plan.generated else "terms-of-the-pictures"}
     origin = (
         f"Drawn by {plan.model}, whose terms apply, and labelled with dsfactory by the model's attention."
         if plan.drawn
         else f"Given pictures, under terms of their own, labelled with dsfactory by {plan.model}'s attention."
     )
     if plan.adopted:
-        header |= {"license_name": "terms-of-the-pictures"}
         origin = f"{'Synthetic' if plan.drawn else 'Given'} images, under terms of their own, adopted by dsfactory."
     rows = "\n".join(f"| {number} | {name} |" for number, name in enumerate(plan.classes, start=1))
     return (
-        f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---\n\n"
+        f"{_header(plan, licence)}\n\n"
         f"# {'Synthetic images' if plan.drawn else 'Images'} with segmentation masks\n\n"
         f"{origin}\n"
         f"{plan.checked}{f' {plan.remark}' if plan.remark else ''}\n\n"
@@ -80,6 +73,17 @@ def dataset_card(plan: ExportPlan) -> str:
         f"in `mask`, `bbox` is x, y, width, height in pixels.{_TRUST if plan.trusted else ''}\n\n"
         f"| id | class |\n| --- | --- |\n| 0 | background |\n{rows}\n| 255 | void |\n"
     )
+
+
+def _header(plan: ExportPlan, licence: dict[str, str]) -> str:
+    """The metadata at the head of a Hugging Face card."""
+    header = {
+        "pretty_name": f"{'Synthetic segmentation' if plan.drawn else 'Segmentation'}: {', '.join(plan.classes)}"[:120],
+        **licence,
+        "task_categories": ["image-segmentation"],
+        "tags": ["synthetic", "dsfactory"] if plan.drawn else ["dsfactory"],
+    }
+    return f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---"
 
 
 def full_card(plan: ExportPlan, facts: Provenance, counts: Counts, columns: bool) -> str:
@@ -91,17 +95,14 @@ def full_card(plan: ExportPlan, facts: Provenance, counts: Counts, columns: bool
         counts: of its images and objects.
         columns: it has a table, whose columns are explained.
     """
-    known = facts.licence in ("Apache-2.0", "MIT") and plan.drawn
-    header = {
-        "pretty_name": f"{'Synthetic segmentation' if plan.drawn else 'Segmentation'}: {', '.join(plan.classes)}"[:120],
+    known = facts.licence in ("Apache-2.0", "MIT") and plan.generated
+    licence = {
         "license": facts.licence.lower() if known else "other",
-        **({} if known else {"license_name": facts.licence.lower() if plan.drawn else "terms-of-the-pictures"}),
-        **({"license_link": facts.licence_url} if facts.licence_url and plan.drawn and not known else {}),
-        "task_categories": ["image-segmentation"],
-        "tags": ["synthetic", "dsfactory"] if plan.drawn else ["dsfactory"],
+        **({} if known else {"license_name": facts.licence.lower() if plan.generated else "terms-of-the-pictures"}),
+        **({"license_link": facts.licence_url} if facts.licence_url and plan.generated and not known else {}),
     }
     parts = [
-        f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---",
+        _header(plan, licence),
         f"# {'Synthetic images' if plan.drawn else 'Images'} with segmentation masks",
         f"{plan.origin(facts)}\n{plan.checked}{f' {plan.remark}' if plan.remark else ''}",
         f"## What is in it\n\n{_count_table(plan, counts)}",
@@ -138,6 +139,8 @@ def _count_table(plan: ExportPlan, counts: Counts) -> str:
 
 
 def _licence(plan: ExportPlan, facts: Provenance) -> str:
+    if plan.adopted:
+        return "The images and their labels are under terms of their own."
     where = f" ({facts.licence_url})" if facts.licence_url else ""
     terms = f"The model {facts.model} is under {facts.licence}{where}."
     if plan.drawn:

@@ -6,7 +6,7 @@ The packet is spliced in beside the pixels, which are not coded again. Equal ima
 import struct
 import zlib
 
-from dsfactory.dataset.sample import Media
+from dsfactory.core.sample import Media
 
 _NEWSCODES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _PACKET = (

@@ -80,8 +80,16 @@ class ExportPlan:
     splits: tuple[Split, ...] = SPLITS
     adopted: bool = False
 
+    @property
+    def generated(self) -> bool:
+        """A model of the run made the images, and their terms are the model's."""
+        return self.drawn and not self.adopted
+
     def origin(self, facts: Provenance) -> str:
         """A sentence on where the images and their labels come from."""
+        if self.adopted:
+            images = "Synthetic images" if self.drawn else "Images"
+            return f"{images} with labels, both brought by dsfactory {self.model}."
         if self.drawn:
             return f"Images that {facts.model} generated, labelled by dsfactory with the model's attention."
         return f"Given pictures, labelled by dsfactory with the attention of {facts.model}."
@@ -89,9 +97,10 @@ class ExportPlan:
     def limits(self, facts: Provenance) -> tuple[str, ...]:
         """Sentences on what the dataset is not good for."""
         drawn = f"The images show what {facts.model} generates, which is not how the world looks or how often."
+        machine = "Masks are made by a machine: thin parts, and objects that touch or hide each other, are less sure."
         return (
-            drawn if self.drawn else "The pictures are a selection that somebody made.",
-            "Masks are made by a machine: thin parts, and objects that touch or hide each other, are less sure.",
+            drawn if self.generated else "The pictures are a selection that somebody made.",
+            "What the labels are worth is for those to say who made them." if self.adopted else machine,
             "Pixels that the labels leave open (255) are for nobody; COCO and YOLO cannot say so.",
             "Do not judge a network on this dataset alone.",
         )

@@ -178,13 +178,14 @@ def plan_exports(
         raise UserError(f"--copy {options.copy} is about your own pictures: the images of {run_path} were generated")
     folder = out if out is not None else run_path / "export"
     alone = out is not None and len(names) == 1
+    adopted = found.kept.images.kind.name if found.adopted else ""
     settings: dict[str, Any] = {
         "classes": choice.class_names(known),
         "chosen": choice.settings(),
         "test_share": options.test_share,
         "fingerprint": found.fingerprint,
         "val_share": val_share,
-        "model": config.of(GenerateConfig).model if not found.adopted else found.kept.images.kind.name,
+        "model": adopted or config.of(GenerateConfig).model,
         "image_format": options.image_format,
         "rle": options.rle,
         "drawn": found.drawn,
@@ -195,7 +196,7 @@ def plan_exports(
         "remark": found.remark(),
         "trust": found.trust.digest if found.trust is not None else "",
         "min_trust": options.min_trust,
-        "provenance": provenance_of(run_path, found.given, options.without) if options.provenance else None,
+        "provenance": provenance_of(run_path, found.given, adopted, options.without) if options.provenance else None,
     }
     targets = [(name, folder if alone else folder / name) for name in names]
     notes = (*(standing_notes(config) if not found.adopted else ()), *filter(None, [settings["remark"]]))

@@ -22,24 +22,25 @@ _FOLDERS = re.compile(r"(?<![\w:/])/(?:[^/\s'\"\]]+/)+")
 """The folders of an absolute path, which are nobody's business."""
 
 
-def provenance_of(run_path: Path, given: bool, without: Collection[str] = ()) -> Provenance:
+def provenance_of(run_path: Path, given: bool, adopted: str = "", without: Collection[str] = ()) -> Provenance:
     """What all samples of a run have in common.
 
     Args:
         run_path: the run.
         given: the images are somebody's own, and the model labelled them.
+        adopted: the stage that brought images with their labels: no model of the run had a hand in them.
         without: names of stages that do not count.
     """
     run, config = Run.open(run_path), run_config(run_path)
     begun = [item for item in STAGES.begun(run) if item.kind.name not in without]
     identity: dict[str, Any] = next((item.state.identity for item in begun if "model" in item.state.identity), {})
     generate = config.of(GenerateConfig)
-    name = Path(generate.model).name if Path(generate.model).is_absolute() else generate.model
+    name = adopted or (Path(generate.model).name if Path(generate.model).is_absolute() else generate.model)
     model = identity.get("model", {})
-    preset = PRESETS.get(name)
+    preset = PRESETS.get(name) if not adopted else None
     page = str(model.get("model", name)) if "commit" in model else preset.source if preset else ""
-    licence, url = _licence(preset, page)
-    settings = [("model", name), ("seed", str(config.seed))]
+    licence, url = _licence(preset, page) if not adopted else ("LicenseRef-terms-of-the-pictures", "")
+    settings = [("brought by" if adopted else "model", name), ("seed", str(config.seed))]
     settings += [
         (key, str(identity[key]))
         for key in ("width", "height", "steps", "guidance", "scheduler", "negative_prompt")

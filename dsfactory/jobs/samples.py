@@ -8,14 +8,15 @@ from pathlib import Path
 from dsfactory.core.chain import Input, Step, offers, serving
 from dsfactory.core.registry import Begun
 from dsfactory.core.run import Run
+from dsfactory.core.sample import Media
 from dsfactory.core.space import Space
 from dsfactory.core.stage import Role
 from dsfactory.dataset.labels import finished_shards, images_and_labels
 from dsfactory.dataset.own_files import FOREIGN, OwnFiles
 from dsfactory.dataset.pool import pool_fingerprint
-from dsfactory.dataset.sample import ExportSample, Media
+from dsfactory.dataset.sample import ExportSample
 from dsfactory.dataset.samples import ComposedSamples, KeptSamples
-from dsfactory.dataset.split import ORIGIN, REAL, Sides
+from dsfactory.dataset.split import ORIGIN, Sides
 from dsfactory.errors import UserError
 from dsfactory.jobs.settings import run_config
 from dsfactory.runner.signals import check_stop
@@ -134,11 +135,12 @@ def samples_of(
     begun = STAGES.begun(run)
     images, labels = images_and_labels(run, begun, without)
     given = any(item.kind.given for item in begun)
+    made = _media(run, images)
     composed = [
         found
         for item in begun
         if item.kind.own_space and item.kind.name not in without and not selected
-        and (found := _composed(run, item, images, (val_share, test_share), given)) is not None
+        and (found := _composed(run, item, images, (val_share, test_share), made)) is not None
     ]  # fmt: skip
     files = images.kind.build(run_config(run.path), run.path).files() if given else {}
     only = _selected(run, begun, images, labels) if selected else None
@@ -149,7 +151,7 @@ def samples_of(
             f"{run.path}: nobody knows how far these labels can be trusted: 'dsfactory refine {run.path} --redo' makes "
             "labels of which it is known"
         )
-    drawn = not given or _all_synthetic(run, images)
+    drawn = not given or made <= {"trainedAlgorithmicMedia"}
     adopted = Role.LABEL in images.kind.writes.roles
     return RunSamples(kept, composed, given, drawn, adopted, files, trust, min_trust)
 
@@ -172,18 +174,18 @@ def _selected(run: Run, begun: Sequence[Begun], images: Input, labels: Input) ->
     return frozenset(row["key"] for spec in specs for row in run.reader("select", spec).rows if row["selected"])
 
 
-def _all_synthetic(run: Run, images: Input) -> bool:
-    """Whether all of somebody's own images say that a model made them."""
-    if ORIGIN not in images.kind.writes.schema.names:
-        return False
-    return all(
-        row[ORIGIN] != REAL
-        for spec in finished_shards(run, images.kind.folder)
-        for row in run.reader(images.kind.folder, spec).rows
-    )
+def _media(run: Run, images: Input) -> frozenset[Media]:
+    """What the images of a run are; rows are read only where they may differ."""
+    kind = images.kind
+    if kind.generates and ORIGIN not in kind.writes.schema.names:
+        return frozenset({kind.media_of({})})
+    specs = finished_shards(run, kind.folder)
+    return frozenset(kind.media_of(row) for spec in specs for row in run.reader(kind.folder, spec).rows)
 
 
-def _composed(run: Run, item: Begun, images: Input, shares: tuple[float, float], given: bool) -> ComposedSamples | None:
+def _composed(
+    run: Run, item: Begun, images: Input, shares: tuple[float, float], made: frozenset[Media]
+) -> ComposedSamples | None:
     """What a stage with a space of its own made; None when it has finished nothing.
 
     Raises:
@@ -215,6 +217,6 @@ def _composed(run: Run, item: Begun, images: Input, shares: tuple[float, float],
             f"{val_share:g}{tested}: run 'dsfactory {kind.name} {run.path} --val-share {held_out:g} --redo', or leave "
             f"them out with --without {kind.name}"
         )
-    captured = given and not kind.generates
+    captured = not kind.generates and made <= {"", "compositeCapture"}
     media: Media = "compositeCapture" if captured else "compositeWithTrainedAlgorithmicMedia"
     return ComposedSamples(space, specs, state.fingerprint, val_share, Sides(run, images, *shares), media)

@@ -109,8 +109,9 @@ def header(plan: ExportPlan, split: Split) -> dict[str, Any]:
         f"{plan.checked} Pixels that the labels leave open (void) belong to no annotation."
         f"{f' {plan.remark}' if plan.remark else ''}"
     )
-    drawn = plan.drawn and not plan.adopted
-    terms = f"Synthetic: the terms of the model {plan.model} apply" if drawn else "The terms of the pictures apply"
+    terms = (
+        f"Synthetic: the terms of the model {plan.model} apply" if plan.generated else "The terms of the pictures apply"
+    )
     return {
         "info": {"description": description, "version": "1.0", "contributor": "dsfactory", "url": ""},
         "licenses": [{"id": 1, "name": terms, "url": ""}],

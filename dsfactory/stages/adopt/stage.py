@@ -15,7 +15,7 @@ from dsfactory.core.classes import ClassSpec, slug
 from dsfactory.core.config import RunSettings
 from dsfactory.core.png import encode_index_png, encode_rgb_png
 from dsfactory.core.run import Run, is_run
-from dsfactory.core.sample import BACKGROUND, IMAGE, INSTANCES, MASK, MASKS, SHOWS_NONE, VOID, Record, sample_key
+from dsfactory.core.sample import BACKGROUND, IMAGE, INSTANCES, MASK, MASKS, SHOWS_NONE, VOID, Media, Record, sample_key
 from dsfactory.core.section import Section
 from dsfactory.core.shard import ShardReader, ShardSpec
 from dsfactory.core.stage import Conclusion, Kind, Output, Role, Stage
@@ -106,6 +106,10 @@ class AdoptStage(Stage):
         """A class for every label of the sources."""
         stage = cls(settings.of(AdoptConfig), (), Path())
         return stage._called.classes
+
+    @classmethod
+    def media_of(cls, row: Mapping[str, Any]) -> Media:
+        return "trainedAlgorithmicMedia" if row[ORIGIN] == SYNTHETIC else ""
 
     @classmethod
     def run_name(cls, settings: RunSettings) -> str:

@@ -15,7 +15,7 @@ from dsfactory.core.classes import ClassSpec, slug
 from dsfactory.core.config import RunSettings
 from dsfactory.core.png import encode_grey_png, encode_index_png, encode_rgb_png
 from dsfactory.core.run import Run
-from dsfactory.core.sample import IMAGE, INSTANCES, MASK, MASKS, VOID, Record, sample_key
+from dsfactory.core.sample import IMAGE, INSTANCES, MASK, MASKS, VOID, Media, Record, sample_key
 from dsfactory.core.section import Section
 from dsfactory.core.seeds import derive_seed
 from dsfactory.core.shard import ShardReader, ShardSpec
@@ -79,6 +79,7 @@ class DefectsStage(Stage):
     Config: ClassVar[type[Section]] = DefectsConfig
     writes: ClassVar[Output] = Output((Role.IMAGE, Role.LABEL), SCHEMA, {"ok": _WHOLE}, bytes_per_pixel=1.9)
     then: ClassVar[tuple[str, ...]] = ("export",)
+    generates: ClassVar[bool] = False
     taints: ClassVar[bool] = True
     """The pictures may change under one fingerprint."""
     meanings: ClassVar[Mapping[str, str]] = {"strength": "How much of the picture the flaw replaces; 0 in a clean one."}
@@ -97,6 +98,11 @@ class DefectsStage(Stage):
         if not kinds:
             raise UserError("say which flaws are to be painted: --kinds scratch,stain,crack,dent")
         return tuple(ClassSpec(name=kind.strip()) for kind in kinds)
+
+    @classmethod
+    def media_of(cls, row: Mapping[str, Any]) -> Media:
+        """No model has a hand in it: a flaw is made of noise or of another picture."""
+        return "compositeCapture" if any(row["area"] or ()) else ""
 
     @classmethod
     def run_name(cls, settings: RunSettings) -> str:

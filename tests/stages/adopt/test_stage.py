@@ -1,5 +1,6 @@
 """Labelled sets become runs, and all that a run can do works on them."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -86,6 +87,13 @@ def test_a_set_goes_all_the_way(tmp_path):
     assert len(composed) == 6 and not {key for one in composed for key in one["sources"]} & val
     kept = next((tmp_path / "out" / "images").rglob("0.png")).read_bytes()
     assert kept == (tmp_path / "set" / "images" / "train" / "0.png").read_bytes()
+    papers = (tmp_path / "out" / "README.md").read_text("utf-8") + (tmp_path / "out" / "croissant.json").read_text(
+        "utf-8"
+    )
+    assert "pocket" not in papers and "under terms of their own" in papers
+    with open(tmp_path / "out" / "provenance.csv", newline="", encoding="utf-8") as file:
+        media = {(bool(row["parents"]), row["digital_source_type"]) for row in csv.DictReader(file)}
+    assert media == {(False, ""), (True, "compositeCapture")}
 
 
 def test_killed_or_with_workers_or_given_again_the_bytes_are_the_same(tmp_path):
