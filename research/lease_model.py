@@ -206,7 +206,7 @@ class Found:
 
 
 def search(processes: int, sleeps: int, locks: int, rule: Rule) -> Found:
-    """Visit all states in which at most so many locks were taken, nearest first; stops at a broken promise."""
+    """Visit all states with at most ``locks`` locks taken, nearest first; stops at a broken promise."""
     begin = State(frozenset(), (Process(sleeps=sleeps),) * processes)
     came: dict[State, State | None] = {begin: None}
     depths = {begin: 0}

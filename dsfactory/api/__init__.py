@@ -73,7 +73,7 @@ def export(
         provenance: say where each sample comes from: XMP, card, Croissant, ``provenance.csv``.
         test_share: share of the images that goes to a test split.
         classes: only these, in this order; others become background.
-        top: only so many images of each class, the best.
+        top: only this many images of each class, the best.
         size: length in pixels of the longer side, to which images and labels are resized.
         image_format: ``"jpg"`` or ``"png"``; None for what the format's readers expect.
     """

@@ -68,7 +68,7 @@ def agreements(labels: Labels, instances: Labels, said: Sequence[Said], class_id
         class_ids: whose agreement is asked for.
 
     Returns:
-        Per class a number in [0, 1]; None for a class without objects, or of which the witness is not sure.
+        Per class a number in [0, 1]; None for a class without objects, or where the witness is not sure.
     """
     known = labels != VOID
     theirs: dict[int, Mask] = {}

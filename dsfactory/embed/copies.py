@@ -46,7 +46,7 @@ def find_copies(
 
     Args:
         images: those that may be copies.
-        blocks: the references, in parts of which one is in memory at a time.
+        blocks: the references in parts; one part is in memory at a time.
         report: told how many images of a part have been looked at.
 
     Returns:

@@ -80,7 +80,7 @@ class Accuracy:
 def staple(counts: NDArray[np.int64], raters: int, rounds: int = 500) -> list[Accuracy] | None:
     """The accuracy of three raters or more, without a truth: STAPLE (Warfield et al. 2004, IEEE TMI 23(7)).
 
-    Expectation maximisation over pixels, of which only the patterns of answers count. It takes raters for independent
+    Expectation maximisation over pixels: only the patterns of answers count. It takes raters for independent
     given the truth: errors that they share count as truth.
 
     Args:

@@ -62,7 +62,7 @@ class Verdict:
         scores: best first.
         clear: the order of neighbours in it is certain: their intervals do not overlap.
         answers: how many there are.
-        inconsistent: share of the pairs shown in both orders of which the other won when they were swapped; None for
+        inconsistent: of the pairs shown in both orders, the share whose winner changed with the order; None for
             none.
         left: share of the decided answers that were left.
     """

@@ -58,7 +58,7 @@ def _diagonal(part: NDArray[np.float64]) -> float:
 
 @dataclass(frozen=True)
 class Overlap:
-    """How two clouds of features overlap, each from 0 to 1 but for density, which may be more.
+    """How two clouds of features overlap, each from 0 to 1; density may be more.
 
     Attributes:
         precision: share of the synthetic images that lie within a real one's neighbourhood.

@@ -28,7 +28,7 @@ class Provenance:
         licence_url: where its terms can be read; empty when that is not known.
         adapters: LoRAs and textual inversions, each with its weight or its word.
         steps: denoising steps; None where nothing was drawn.
-        guidance: classifier-free guidance scale; None likewise.
+        guidance: classifier-free guidance scale; None where nothing was drawn.
         settings: name and value of each setting that a reader of the card should know.
         quality: sentences on what was measured.
         version: of dsfactory.

@@ -163,7 +163,7 @@ def show_trust(run_path: Path) -> TrustView:
     """Look at the trust of all kept objects of a run.
 
     Raises:
-        UserError: not a run, not labelled yet, or labels of which nobody knows.
+        UserError: not a run, not labelled yet, or labels whose trust nobody knows.
     """
     found = samples_of(run_path, 0.0, min_trust=0.0)
     if found.trust is None:

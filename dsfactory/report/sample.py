@@ -172,7 +172,7 @@ def parse_sample(
 
 
 def _said(value: Any, classes: int) -> Any:
-    """A score as it is; the least of one that has a value per object, of which there may be more than classes."""
+    """A score as it is; the least of one that has a value per object: there may be more objects than classes."""
     if not isinstance(value, list) or len(value) in (0, classes):
         return value
     return min((one for one in value if one is not None), default=None)

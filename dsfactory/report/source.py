@@ -23,7 +23,7 @@ from dsfactory.stages import STAGES, RunConfig
 from dsfactory.trust.run import RunTrust
 
 LABELLED = ("ok", "dropped")
-"""Statuses of samples with a mask of which trust speaks."""
+"""Statuses of samples whose masks have a trust."""
 
 
 @dataclass

@@ -26,7 +26,7 @@ FEATURES = {
 """What each number says. All are in [0, 1], margin in [-1, 1]."""
 
 NEEDED = ("missing", "claim")
-"""Columns of the rows of labels of which something is known; the first came with version 7 of refine."""
+"""Columns of labels that say something about trust; the first came with version 7 of refine."""
 
 _HEARD = {"flip": "agree_flip", "folds": "iou"}
 """Columns of filter, with a value per class."""

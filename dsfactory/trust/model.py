@@ -65,7 +65,7 @@ class Model(BaseModel):
 
 
 LIMIT = 4.0
-"""Evidence farther from the mean than so many scales counts as so far: nobody has seen such objects."""
+"""Scales from the mean at which evidence is cut off: nobody has seen objects farther out."""
 
 
 class Table(BaseModel):

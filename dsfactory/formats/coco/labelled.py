@@ -84,7 +84,7 @@ class _Pictures:
         self._all: Files | None = None
 
     def find(self, name: str) -> Path | None:
-        """The picture of this name; None where there is none, or several of which nothing tells which is meant."""
+        """The picture of this name; None where there is none, or where several could be meant."""
         plain = name.replace("\\", "/")
         if plain.startswith("/") or ".." in Path(plain).parts or "\0" in plain or len(plain) > 4000:
             return None

@@ -36,7 +36,7 @@ MAX_ASPECT = 4.0
 """Longer and narrower pictures are squeezed to this ratio: no model was trained on more."""
 
 CLASSES_PER_PROMPT = 4
-"""More classes than so many are asked for in several prompts: captions that models learn from name few things."""
+"""Classes in a prompt at most; more are asked for in several: captions that models learn from name few things."""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ _SMALL = 1.0
 
 
 def check_layouts(config: GenerateConfig) -> list[str]:
-    """Refuse a model that cannot follow layouts; say of which one little is known.
+    """Refuse a model that cannot follow layouts; note one that was hardly tried.
 
     Raises:
         UserError: its attention has no keys of words alone.

@@ -86,7 +86,7 @@ def spread(attention: Tensor, maps: Tensor, power: int) -> Tensor:
         power: how often.
 
     Returns:
-        float32 of the maps' shape, from 0 to 1 for each map; near 0 for one that is flat but for rounding.
+        float32 of the maps' shape, from 0 to 1 for each map; near 0 for one that is flat up to rounding.
     """
     attention = attention / attention.sum(-1, keepdim=True)
     for _ in range(power):

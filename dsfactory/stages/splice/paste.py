@@ -16,7 +16,7 @@ from dsfactory.stages.splice.augment import REFERENCE_SIDE
 from dsfactory.stages.splice.scene import Scene, resize_smoothly
 
 PLACES = 4
-"""Random places of which the best is taken."""
+"""Random places that are tried; the best is taken."""
 
 
 @dataclass(frozen=True)

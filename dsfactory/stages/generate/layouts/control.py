@@ -23,7 +23,7 @@ from dsfactory.stages.generate.layouts.layout import Placed
 from dsfactory.stages.generate.probabilities import Grid, attention_grid, split_heads
 
 MAX_POSITIONS = 64 * 64
-"""Self-attention is lifted on grids of at most so many positions."""
+"""Positions of the largest grid on which self-attention is lifted."""
 
 _CHUNK = 2**24
 """Scores computed at a time."""
@@ -34,7 +34,7 @@ Processor = Callable[..., Tensor]
 def segments(objects: Tensor, grid: tuple[int, int]) -> Tensor:
     """Which object each position of an attention grid belongs to: the one that covers most of it.
 
-    An object that covers most of no position gets the one of which it covers most, so that none is lost.
+    An object that covers most of no position gets the one that it covers most, so that none is lost.
 
     Args:
         objects: uint8 ``(height, width)``, object ids, 0 background, 255 void.

@@ -47,7 +47,7 @@ class EdgeWatch:
         self._plane: Tensor | None = None
 
     def add(self, step: int, grid: Grid, attention: Tensor) -> None:
-        """A layer's self-attention in a step, float32 ``(images, positions, positions)``. A finer grid begins anew."""
+        """A layer's self-attention in a step, float32 ``(images, positions, positions)``. A finer grid begins again."""
         if grid != self._grid:
             self._grid = grid
             self._now = self._last = self._most = self._plane = None

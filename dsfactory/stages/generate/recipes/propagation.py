@@ -12,7 +12,7 @@ from dsfactory.stages.generate.probabilities import spread
 from dsfactory.stages.generate.recipes import Recipe
 
 MAX_AFFINITY_POSITIONS = 48 * 48
-"""Self-attention is captured on the largest grid of at most so many positions: 32² at 512², 48² at 768² pixels. Where
+"""Positions of the largest grid on which self-attention is captured: 32² at 512², 48² at 768² pixels. Where
 there is none, as in Stable Diffusion 3 and FLUX above 768² pixels, whose one grid is too fine, it is not captured."""
 
 AFFINITY_POWER = 4
