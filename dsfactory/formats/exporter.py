@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsfactory.core.stage import differences
 from dsfactory.dataset.sample import ExportSample, read_labels
-from dsfactory.dataset.split import SPLITS, Split, side_of
+from dsfactory.dataset.split import SPLITS, side_of
 from dsfactory.errors import UserError
 from dsfactory.formats import find_format
 from dsfactory.formats.folder import FolderTarget
@@ -54,46 +54,17 @@ class ExportSummary:
         return {**self.__dict__, "out": str(self.out)}
 
 
-def export(
-    format: str,
-    samples: Iterable[ExportSample],
-    classes: Sequence[str],
-    out: Path,
-    *,
-    fingerprint: str,
-    model: str,
-    val_share: float = 0.1,
-    image_format: ImageFormat | None = None,
-    rle: bool = False,
-    redo: bool = False,
-    drawn: bool = True,
-    corrected: bool = False,
-    keep_empty: bool = False,
-    copy: Copy = "copy",
-    remark: str = "",
-    trust: str = "",
-    min_trust: float = 0.0,
-    provenance: Provenance | None = None,
-    test_share: float = 0.0,
-    chosen: Mapping[str, Any] | None = None,
-    adopted: bool = False,
-) -> ExportSummary:
-    """Write samples as a dataset that appears at ``out`` in full or not at all.
+@dataclass(frozen=True)
+class ExportSettings:
+    """What an export is made of, and how.
 
-    One sample is in memory at a time. Equal samples and settings give equal bytes. An export that is there with the
-    same fingerprint and settings is left alone, and no sample is drawn from ``samples``.
-
-    Args:
-        format: a name in FORMATS.
-        samples: at least one, keys distinct.
+    Attributes:
         classes: display names; the first has id 1 in the masks.
-        out: folder to make; it may exist if it is empty or holds an export of dsfactory.
         fingerprint: says what the samples are; another one means another export.
         model: who drew the images.
         val_share: share of the samples in the validation split, 0 to 1; see :mod:`dsfactory.dataset.split`.
         image_format: None for the format's own choice.
         rle: segmentations as run lengths (COCO only).
-        redo: replace an export of dsfactory that is there.
         drawn: see :class:`~dsfactory.formats.writer.ExportPlan`.
         corrected: see there.
         keep_empty: some samples have no object; another export than one without them.
@@ -105,27 +76,66 @@ def export(
         test_share: share of the samples in the test split; there is none where it is 0.
         chosen: settings by which the samples were chosen or changed, which tell this export from others.
         adopted: see there.
+    """
+
+    classes: Sequence[str]
+    fingerprint: str
+    model: str
+    val_share: float = 0.1
+    image_format: ImageFormat | None = None
+    rle: bool = False
+    drawn: bool = True
+    corrected: bool = False
+    keep_empty: bool = False
+    copy: Copy = "copy"
+    remark: str = ""
+    trust: str = ""
+    min_trust: float = 0.0
+    provenance: Provenance | None = None
+    test_share: float = 0.0
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+    adopted: bool = False
+
+
+def export(
+    format: str,
+    samples: Iterable[ExportSample],
+    classes: Sequence[str],
+    out: Path,
+    *,
+    redo: bool = False,
+    **settings: Any,
+) -> ExportSummary:
+    """Write samples as a dataset that appears at ``out`` in full or not at all.
+
+    One sample is in memory at a time. Equal samples and settings give equal bytes. An export that is there with the
+    same fingerprint and settings is left alone, and no sample is drawn from ``samples``.
+
+    Args:
+        format: a name in FORMATS.
+        samples: at least one, keys distinct.
+        classes: see :class:`ExportSettings`.
+        out: folder to make; it may exist if it is empty or holds an export of dsfactory.
+        redo: replace an export of dsfactory that is there.
+        settings: the other fields of :class:`ExportSettings`.
 
     Raises:
         UserError: a setting or ``out`` cannot be used, there are no samples, or the disk is full.
         RunLocked: another process is exporting to ``out``.
         DsfactoryError: a sample's files do not fit each other.
     """
-    writer_class, plan, identity = _plan(
-        format, classes=classes, fingerprint=fingerprint, model=model, val_share=val_share, image_format=image_format,
-        rle=rle, drawn=drawn, corrected=corrected, keep_empty=keep_empty, copy=copy, remark=remark, adopted=adopted,
-        trust=trust, min_trust=min_trust, provenance=provenance, test_share=test_share, chosen=chosen,
-    )  # fmt: skip
+    wanted = ExportSettings(classes, **settings)
+    writer_class, plan, identity = _plan(format, wanted)
     target = _target(out)
-    if copy == "link" and not isinstance(target, FolderTarget):
+    if wanted.copy == "link" and not isinstance(target, FolderTarget):
         raise UserError(f"{out}: a bucket holds no links: use --copy copy or --copy none")
     with disk_errors(out, "nothing was written"), target.writing() as place:
         present = _same_export(out, target, identity, redo)
         if present is not None:
-            return ExportSummary(format, out, False, **present["counts"], val_share=val_share)
-        counts = _write(writer_class(place.staging, plan), samples, val_share, test_share)
+            return ExportSummary(format, out, False, **present["counts"], val_share=wanted.val_share)
+        counts = _write(writer_class(place.staging, plan), samples, wanted.val_share, wanted.test_share)
         place.finish({**identity, "counts": counts})
-    return ExportSummary(format, out, True, counts["images"], counts["instances"], val_share)
+    return ExportSummary(format, out, True, counts["images"], counts["instances"], wanted.val_share)
 
 
 def is_there(format: str, out: Path, *, redo: bool = False, **settings: Any) -> bool:
@@ -134,7 +144,7 @@ def is_there(format: str, out: Path, *, redo: bool = False, **settings: Any) -> 
     Raises:
         UserError: it would refuse.
     """
-    _, _, identity = _plan(format, **settings)
+    _, _, identity = _plan(format, ExportSettings(**settings))
     with disk_errors(out, "nothing was written"):
         return _same_export(out, _target(out), identity, redo) is not None
 
@@ -150,36 +160,25 @@ def _target(out: Path) -> "FolderTarget | BucketTarget":
     return BucketTarget(url if target == root else f"{url}/{target.relative_to(root).as_posix()}")
 
 
-def _plan(
-    format: str,
-    *,
-    classes: Sequence[str],
-    fingerprint: str,
-    model: str,
-    val_share: float = 0.1,
-    image_format: ImageFormat | None = None,
-    rle: bool = False,
-    drawn: bool = True,
-    corrected: bool = False,
-    keep_empty: bool = False,
-    copy: Copy = "copy",
-    remark: str = "",
-    trust: str = "",
-    min_trust: float = 0.0,
-    provenance: Provenance | None = None,
-    test_share: float = 0.0,
-    chosen: Mapping[str, Any] | None = None,
-    adopted: bool = False,
-) -> tuple[type[DatasetWriter], ExportPlan, dict[str, Any]]:
+def _plan(format: str, wanted: ExportSettings) -> tuple[type[DatasetWriter], ExportPlan, dict[str, Any]]:
     """The writer, what it needs to know, and what tells this export from others."""
     writer_class = find_format(format).writer()
-    convert = image_format is not None and not drawn
-    stored_as = image_format or writer_class.image_formats[0]
-    splits: tuple[Split, ...] = (*SPLITS, "test") if test_share else SPLITS
+    val_share, test_share = wanted.val_share, wanted.test_share
     plan = ExportPlan(
-        tuple(classes), model, stored_as, rle, drawn, corrected, copy, convert, remark, bool(trust), provenance, splits,
-        adopted,
-    )  # fmt: skip
+        classes=tuple(wanted.classes),
+        model=wanted.model,
+        image_format=wanted.image_format or writer_class.image_formats[0],
+        rle=wanted.rle,
+        drawn=wanted.drawn,
+        corrected=wanted.corrected,
+        copy=wanted.copy,
+        convert=wanted.image_format is not None and not wanted.drawn,
+        remark=wanted.remark,
+        trusted=bool(wanted.trust),
+        provenance=wanted.provenance,
+        splits=(*SPLITS, "test") if test_share else SPLITS,
+        adopted=wanted.adopted,
+    )
     if not 0 <= val_share <= 1:
         raise UserError(f"the validation share {val_share} is not between 0 and 1")
     if not 0 <= test_share <= 1 - val_share:
@@ -189,26 +188,29 @@ def _plan(
         raise UserError(f"{format} images cannot be {plan.image_format}: its readers look for {known}")
     if plan.rle and not writer_class.supports_rle:
         raise UserError(f"{format} has no run-length segmentations: they are for coco")
-    if copy not in writer_class.copies:
+    if plan.copy not in writer_class.copies:
         raise UserError(f"{format} holds its images: use --copy {' or --copy '.join(writer_class.copies)}")
-    own: dict[str, Any] = {**({"copy": copy} if copy != "copy" else {}), **({"convert": True} if convert else {})}
-    own |= {**({"provenance": True} if provenance is not None else {}), **(chosen or {})}
-    if test_share:
-        own["test_share"] = test_share
+    optional = {  # left out where they say nothing: then the manifest is what it was before there were any
+        "keep_empty": wanted.keep_empty,
+        "trust": wanted.trust,
+        "min_trust": wanted.min_trust,
+        "copy": plan.copy if plan.copy != "copy" else None,
+        "convert": plan.convert,
+        "provenance": plan.provenance is not None,
+        **wanted.chosen,
+        "test_share": test_share,
+    }
     identity = {
         "format": format,
         "version": writer_class.version,
-        "fingerprint": fingerprint,
+        "fingerprint": wanted.fingerprint,
         "classes": list(plan.classes),
         "model": plan.model,
         "settings": {
             "val_share": val_share,
             "image_format": plan.image_format,
             "rle": plan.rle,
-            **({"keep_empty": True} if keep_empty else {}),
-            **({"trust": trust} if trust else {}),
-            **({"min_trust": min_trust} if min_trust else {}),
-            **own,
+            **{name: value for name, value in optional.items() if value},
         },
     }
     return writer_class, plan, identity

@@ -29,8 +29,8 @@ class Choice:
     Attributes:
         classes: names of those that are taken, in the order of their new ids; empty for all. What shows another class
             becomes background, and images that show none of them are left out.
-        top: samples of each class that are taken, those with the best score; None for all. Composed samples are taken where
-            all their parents are.
+        top: samples taken of each class, those with the best score; None for all. Composed samples are taken where all
+            their parents are.
         size: length in pixels of the longer side to which images and labels are resized; None for as they are.
     """
 
