@@ -34,7 +34,7 @@ from dsfactory import __version__
 from scripts.crash_chain import load_libraries, start
 from scripts.crash_watch import LABELS, RUN, STAGES, Watched, contents, differences
 
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "classes": ["dog", "bird"],
     "num": 6,
     "shard_size": 2,
@@ -49,6 +49,9 @@ SETTINGS = {
 PAIR = "two at once"
 WAYS = ("SIGKILL", "SIGKILL", "SIGTERM", "SIGKILL", PAIR)
 """How processes are ended, in turns; of two started at once, both are ended by SIGKILL."""
+
+ANNOTATE = ("--timesteps", "200", "--seeds", "1", "--min-presence", "off", "--shard-size", "2",
+            "--set", "refine.min_box=0", "--set", "generate.width=64", "--set", "generate.height=64")  # fmt: skip
 
 KILLS_PER_ROUND = 27
 POLL = 0.002
@@ -65,14 +68,12 @@ def chains(work: Path, model: str) -> list[list[list[str]]]:
     run, labels = f"out/{RUN}", f"out/{LABELS}"
     formats = ["--format", "coco,voc", "--val-share", "0.3"]
     small = ["--steps", "6", "--batch-size", "2", "--side", "32", "--device", "cpu"]
-    fast = ["--timesteps", "200", "--seeds", "1", "--min-presence", "off", "--shard-size", "2",
-            "--set", "refine.min_box=0", "--set", "generate.width=64", "--set", "generate.height=64"]  # fmt: skip
     following = [
         ["filter", run, *config],
         ["splice", run, *config],
         ["evaluate", run, "--real", str(images), *small],
         ["report", run],
-        ["annotate", str(images / "JPEGImages"), "--classes", "dog,bird", "--model", model, *fast, "--out", labels,
+        ["annotate", str(images / "JPEGImages"), "--classes", "dog,bird", "--model", model, *ANNOTATE, "--out", labels,
          "--format", "voc"],
     ]  # fmt: skip
     at_once = ["run", *config, "--out", run, *formats]
@@ -143,7 +144,7 @@ class Campaign:
         self._chains = chains(self._work, model)
         shown = [self._shown(command, model) for command in self._chains[0]]
         self.report = Report(machine(), shown, Path(model).name, seed)
-        self._settings = {**SETTINGS, "generate": {**SETTINGS["generate"], "model": model}}  # type: ignore[dict-item]
+        self._settings = {**SETTINGS, "generate": {**SETTINGS["generate"], "model": model}}
         self._random = random.Random()
         self._gaps: dict[str, dict[str, list[float]]] = {}
         self._exit: int | None = None

@@ -30,19 +30,18 @@ from PIL import Image
 
 from scripts.crash_chain import load_libraries
 from scripts.crash_disk import FAULTS, KILLED, LOST, LOST_MARKS, WAYS, Disk, Step, makes_sense
-from scripts.crash_matrix import machine
+from scripts.crash_matrix import ANNOTATE, machine
+from scripts.crash_matrix import SETTINGS as MATRIX
 from scripts.crash_watch import LABELS, RUN, contents, differences
 
-SETTINGS = {
-    "classes": ["dog", "bird"],
+SETTINGS: dict[str, Any] = {
+    **MATRIX,
     "num": 2,
-    "shard_size": 2,
-    "generate": {"steps": 1, "width": 64, "height": 64},
-    "refine": {"min_box": 0},
-    "filter": {"folds": 2, "keep": 0.9, "min_evidence": 0.0, "max_area": 1.0, "duplicate_distance": 0.0,
-               "device": "cpu", "segment": {"steps": 2, "batch_size": 2, "side": 32}},
-    "splice": {"num": 4, "mix": "1x2", "val_share": 0.3},
-}  # fmt: skip
+    "generate": {**MATRIX["generate"], "steps": 1},
+    "filter": {**MATRIX["filter"], "segment": {**MATRIX["filter"]["segment"], "steps": 2}},
+    "splice": {**MATRIX["splice"], "num": 4},
+}
+"""Those of the crash matrix, smaller: each step is a process of its own."""
 
 LIFE = 300.0
 
@@ -52,8 +51,6 @@ def campaign(work: Path, model: str) -> dict[str, list[str]]:
     config, images = ["--config", str(work / "settings.yaml")], str(work / "images")  # a run keeps its absolute path
     run = f"out/{RUN}"
     small = ["--steps", "2", "--batch-size", "2", "--side", "32", "--device", "cpu"]
-    fast = ["--timesteps", "200", "--seeds", "1", "--min-presence", "off", "--shard-size", "2",
-            "--set", "refine.min_box=0", "--set", "generate.width=64", "--set", "generate.height=64"]  # fmt: skip
     return {
         "generate": ["generate", *config, "--out", run],
         "refine": ["refine", run, *config],
@@ -65,7 +62,17 @@ def campaign(work: Path, model: str) -> dict[str, list[str]]:
         "export again": ["export", run, "--format", "voc", "--val-share", "0.3", "--redo"],
         "evaluate": ["evaluate", run, "--real", "real", *small],
         "report": ["report", run],
-        "annotate": ["annotate", images, "--classes", "dog,bird", "--model", model, *fast, "--out", f"out/{LABELS}"],
+        "annotate": [
+            "annotate",
+            images,
+            "--classes",
+            "dog,bird",
+            "--model",
+            model,
+            *ANNOTATE,
+            "--out",
+            f"out/{LABELS}",
+        ],
     }
 
 
@@ -81,7 +88,7 @@ class Points:
     def __init__(self, work: Path, model: str, short: bool) -> None:
         self.work, self.short = work.absolute(), short
         self.commands = campaign(self.work, model)
-        self._settings = {**SETTINGS, "generate": {**SETTINGS["generate"], "model": model}}  # type: ignore[dict-item]
+        self._settings = {**SETTINGS, "generate": {**SETTINGS["generate"], "model": model}}
         self._steps: dict[str, list[Step]] = {}
         self._exits: dict[str, int] = {}
         self._spare = self.work / "spare"

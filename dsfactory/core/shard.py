@@ -28,6 +28,16 @@ from dsfactory.storage.remote import open_stored
 
 _MARK = b"dsfactory"
 
+SOURCE_COLUMNS = (
+    ("key", pa.string()),
+    ("number", pa.int64()),
+    ("class_name", pa.string()),
+    ("classes", pa.list_(pa.string())),
+    ("index", pa.int64()),
+)
+"""Columns with which the rows of a source begin: what a sample is called, its number, the class that it was made for,
+all its classes, and its place among those of the class."""
+
 
 @dataclass(frozen=True)
 class ShardSpec:

@@ -151,11 +151,11 @@ class Lease:
         self._beaten = time.time()
         if not self._create():
             return False
-        slept = time.monotonic() - looked > LEASE_S
-        if slept or self._numbers()[-1:] != [self._number] or (number and self._read(number) != before):
+        slept, numbers = time.monotonic() - looked > LEASE_S, self._numbers()
+        if slept or numbers[-1:] != [self._number] or (number and self._read(number) != before):
             self._store.delete([self._object(self._number)])  # nobody has relied on it
             return False
-        self._store.delete([self._object(old) for old in self._numbers() if old < self._number])
+        self._store.delete([self._object(old) for old in numbers if old < self._number])
         return True
 
     def _create(self) -> bool:

@@ -17,7 +17,7 @@ from dsfactory.core.png import encode_index_png, encode_rgb_png
 from dsfactory.core.run import Run, is_run
 from dsfactory.core.sample import BACKGROUND, IMAGE, INSTANCES, MASK, MASKS, SHOWS_NONE, VOID, Media, Record, sample_key
 from dsfactory.core.section import Section
-from dsfactory.core.shard import ShardReader, ShardSpec
+from dsfactory.core.shard import SOURCE_COLUMNS, ShardReader, ShardSpec
 from dsfactory.core.stage import Conclusion, Kind, Output, Role, Stage
 from dsfactory.dataset.own_files import FILE_HEIGHT, FILE_SHA256, FILE_WIDTH, nearest
 from dsfactory.dataset.pictures import look_at, turned
@@ -34,11 +34,7 @@ from dsfactory.stages.prompts.config import DOMAIN
 
 SCHEMA = pa.schema(
     [
-        ("key", pa.string()),
-        ("number", pa.int64()),
-        ("class_name", pa.string()),
-        ("classes", pa.list_(pa.string())),
-        ("index", pa.int64()),
+        *SOURCE_COLUMNS,
         ("prompt", pa.string()),
         (DOMAIN, pa.string()),
         ("source", pa.string()),

@@ -18,7 +18,7 @@ from dsfactory.core.run import Run
 from dsfactory.core.sample import IMAGE, INSTANCES, MASK, MASKS, VOID, Media, Record, sample_key
 from dsfactory.core.section import Section
 from dsfactory.core.seeds import derive_seed
-from dsfactory.core.shard import ShardReader, ShardSpec
+from dsfactory.core.shard import SOURCE_COLUMNS, ShardReader, ShardSpec
 from dsfactory.core.stage import Conclusion, Kind, Output, Role, Stage
 from dsfactory.dataset.pictures import read_file
 from dsfactory.dataset.split import ROOT, SPLIT
@@ -32,11 +32,7 @@ from dsfactory.stages.defects.paint import Painted, Picture, paint
 
 SCHEMA = pa.schema(
     [
-        ("key", pa.string()),
-        ("number", pa.int64()),
-        ("class_name", pa.string()),
-        ("classes", pa.list_(pa.string())),
-        ("index", pa.int64()),
+        *SOURCE_COLUMNS,
         ("source", pa.string()),
         ("file_digest", pa.string()),
         ("seed", pa.int64()),

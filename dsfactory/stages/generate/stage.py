@@ -15,7 +15,7 @@ from dsfactory.core.png import encode_rgb_png
 from dsfactory.core.run import Run, StageState
 from dsfactory.core.sample import EVIDENCE, IMAGE, LAYOUTS, Record
 from dsfactory.core.section import Section
-from dsfactory.core.shard import ShardReader, ShardSpec
+from dsfactory.core.shard import SOURCE_COLUMNS, ShardReader, ShardSpec
 from dsfactory.core.stage import Download, Kind, Machines, Output, Role, Stage
 from dsfactory.errors import DamagedShard, UserError
 from dsfactory.models.adapters import Adapter, find_embeddings, find_loras
@@ -44,11 +44,7 @@ WRITERS = 4
 
 SCHEMA = pa.schema(
     [
-        ("key", pa.string()),
-        ("number", pa.int64()),
-        ("class_name", pa.string()),
-        ("classes", pa.list_(pa.string())),
-        ("index", pa.int64()),
+        *SOURCE_COLUMNS,
         ("prompt", pa.string()),
         ("source", pa.string()),
         *((name, pa.string()) for name in ATTRIBUTES),

@@ -14,7 +14,7 @@ from dsfactory.core.config import RunSettings
 from dsfactory.core.run import Run, StageState
 from dsfactory.core.sample import LAYOUTS, Record, SampleId
 from dsfactory.core.section import Section
-from dsfactory.core.shard import ShardReader, ShardSpec
+from dsfactory.core.shard import SOURCE_COLUMNS, ShardReader, ShardSpec
 from dsfactory.core.stage import Download, Kind, Machines, Output, Reporter, Role, Stage
 from dsfactory.errors import UserError
 from dsfactory.models.adapters import lora_triggers
@@ -47,11 +47,7 @@ POOL = "pool.json"
 
 _SCHEMA = pa.schema(
     [
-        ("key", pa.string()),
-        ("number", pa.int64()),
-        ("class_name", pa.string()),
-        ("classes", pa.list_(pa.string())),
-        ("index", pa.int64()),
+        *SOURCE_COLUMNS,
         ("prompt", pa.string()),
         ("source", pa.string()),
         *((name, pa.string()) for name in ATTRIBUTES),
