@@ -102,3 +102,6 @@ def test_copies_of_images_to_avoid_go_with_the_nearest_named(folder, tmp_path):
     assert called("verify", "a", cwd=tmp_path).returncode == 0
     done = called("filter", "a", "--avoid", "nowhere", "--redo", cwd=tmp_path)
     assert done.returncode == 2 and "nowhere is no folder" in done.stderr
+    (tmp_path / "empty").mkdir()
+    done = called("filter", "a", "--avoid", "empty", "--redo", cwd=tmp_path)
+    assert done.returncode == 2 and "no picture in empty" in done.stderr and done.stderr.count("\n") == 1

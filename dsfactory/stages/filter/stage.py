@@ -145,10 +145,13 @@ class FilterStage(Stage):
         return {**config, "classes": [item.name for item in self._run.manifest.classes], **judged}
 
     def check(self, run: Run | None, redo: bool) -> list[str]:
-        if self._config.avoid is not None and not Path(self._config.avoid).is_dir():
-            raise UserError(
-                f"--avoid {self._config.avoid} is no folder: name one with the images that none may be a copy of"
-            )
+        avoid = self._config.avoid
+        if avoid is not None:
+            from dsfactory.stages.annotate.images import find_images
+
+            if not Path(avoid).is_dir():
+                raise UserError(f"--avoid {avoid} is no folder: name one with the images that none may be a copy of")
+            find_images(Path(avoid), self._run.path)  # an empty one is refused before any network learns
         pictures = self._config.pictures
         if pictures is not None and not Path(pictures).absolute().parent.is_dir():
             raise UserError(f"--pictures {pictures}: there is no folder {Path(pictures).parent}")
